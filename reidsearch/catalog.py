@@ -1,0 +1,464 @@
+"""The SQLite catalog: what exists, where it came from, and which vectors are stored.
+
+The catalog is the truth; the vector collection can be rebuilt from it and the images. Every
+method is one transaction. The tables are spelt out in ``migrations/``, which makes them.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+
+from reidsearch.errors import UsageError
+from reidsearch.types import Ids, Labels, Rejected, Sighting, Split, image_id, optional
+
+metadata = MetaData()
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("root", String, nullable=False),
+)
+# Camera 2 of one data set is not camera 2 of another, nor are their people; hence own ids.
+camera = Table(
+    "camera",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    UniqueConstraint("dataset_id", "number"),
+)
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # -1 junk, 0 distractor
+    UniqueConstraint("dataset_id", "number"),
+)
+image = Table(
+    "image",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False, index=True),
+    Column("split", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("camera_id", ForeignKey("camera.id")),
+    Column("identity_id", ForeignKey("identity.id")),
+    Column("sequence", Integer),
+    Column("frame", Integer),
+    Column("timestamp", Float),  # seconds since 1970 UTC
+    Column("size", Integer),  # bytes
+    Column("modified_ns", BigInteger),
+    Column("sha256", String),
+    UniqueConstraint("dataset_id", "path"),
+)
+encoder = Table(
+    "encoder",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("dimension", Integer, nullable=False),
+)
+embedding = Table(
+    "embedding",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("image_id", ForeignKey("image.id"), primary_key=True),
+    Column("state", String, nullable=False),
+    Column("reason", String),  # why it failed
+)
+ingest_run = Table(
+    "ingest_run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("encoder_id", ForeignKey("encoder.id"), nullable=False),
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Column("ingested", Integer),
+    Column("unchanged", Integer),
+    Column("failed", Integer),
+)
+
+
+class State(StrEnum):
+    """Where an image's embedding stands."""
+
+    PENDING = "pending"
+    INDEXED = "indexed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sighting about to be ingested, with its file's size (bytes) and time of change."""
+
+    id: int
+    sighting: Sighting
+    size: int | None
+    modified_ns: int | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the catalog knows of N indexed images, in id order.
+
+    ``labels`` numbers people and cameras uniquely across data sets and is what metrics compare;
+    ``identity`` and ``camera`` are the data sets' own numbers. Unknown values read UNKNOWN.
+    """
+
+    ids: Ids
+    labels: Labels
+    identity: Ids
+    camera: Ids
+    sequence: Ids
+    frame: Ids
+    split: NDArray[np.str_]
+    path: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+_LABELLED = (
+    image.join(dataset)
+    .outerjoin(camera, camera.c.id == image.c.camera_id)
+    .outerjoin(identity, identity.c.id == image.c.identity_id)
+)
+
+
+class Catalog:
+    """The catalog behind an engine whose schema is current (see ``schema.open_catalog``)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @property
+    def key(self) -> str:
+        """Names this catalog among others that share a Qdrant server."""
+        with self.engine.connect() as db:
+            return str(db.scalar(select(setting.c.value).where(setting.c.key == "catalog")))
+
+    def add_dataset(self, name: str, root: Path) -> int:
+        """The id of the data set of that name, made where it is new.
+
+        A data set whose old root is gone has moved, and its root is updated. Raises UsageError
+        where the name belongs to another folder that still exists.
+        """
+        with self.engine.begin() as db:
+            known = db.execute(select(dataset).where(dataset.c.name == name)).first()
+            if known is None:
+                new = db.execute(insert(dataset).values(name=name, root=str(root)))
+                return int(new.inserted_primary_key[0])  # type: ignore[index]
+            if known.root != str(root):
+                if Path(known.root).exists():
+                    raise UsageError(
+                        f"a data set named {name!r} is already stored, from {known.root}",
+                        hint="Give this one a name of its own with --name.",
+                    )
+                db.execute(
+                    update(dataset).where(dataset.c.id == known.id).values(root=str(root))
+                )
+            return int(known.id)
+
+    def add_encoder(self, *, fingerprint: str, name: str, dimension: int) -> int:
+        """The id of the encoder with that fingerprint, made where it is new."""
+        with self.engine.begin() as db:
+            db.execute(
+                insert(encoder)
+                .values(fingerprint=fingerprint, name=name, dimension=dimension)
+                .on_conflict_do_nothing()
+            )
+            query = select(encoder.c.id).where(encoder.c.fingerprint == fingerprint)
+            return int(db.execute(query).scalar_one())
+
+    def encoders(self) -> list[Row[Any]]:
+        """Rows of fingerprint, name, dimension and number of indexed images, the fullest first."""
+        count = func.count(embedding.c.image_id)
+        indexed = and_(embedding.c.encoder_id == encoder.c.id, embedding.c.state == State.INDEXED)
+        query = (
+            select(
+                encoder.c.fingerprint, encoder.c.name, encoder.c.dimension, count.label("indexed")
+            )
+            .select_from(encoder.outerjoin(embedding, indexed))
+            .group_by(encoder.c.id)
+            .order_by(count.desc(), encoder.c.id)
+        )
+        with self.engine.connect() as db:
+            return list(db.execute(query))
+
+    def stale(
+        self, dataset_id: int, encoder_id: int, candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Record the candidates; return those whose vector is not stored as they now are.
+
+        These are ``pending`` afterwards. An image is left alone where it is indexed and its
+        file's size and time of change, and what the data set says of it, are as recorded.
+        """
+        with self.engine.begin() as db:
+            cameras = _numbers(db, camera, dataset_id, (c.sighting.camera for c in candidates))
+            people = _numbers(db, identity, dataset_id, (c.sighting.identity for c in candidates))
+            columns = [c for c in image.c if c.name not in ("dataset_id", "path", "sha256")]
+            state = embedding.c.state.label("state")
+            known = {
+                row.id: row
+                for row in db.execute(
+                    select(*columns, state)
+                    .select_from(image.outerjoin(embedding, _of_image(encoder_id)))
+                    .where(image.c.id.in_([c.id for c in candidates]))
+                )
+            }
+            stale, rows = [], []
+            for candidate in candidates:
+                seen = candidate.sighting
+                row = {
+                    "id": candidate.id,
+                    "split": str(seen.split),
+                    "camera_id": cameras.get(seen.camera),
+                    "identity_id": people.get(seen.identity),
+                    "sequence": seen.sequence,
+                    "frame": seen.frame,
+                    "timestamp": seen.timestamp,
+                    "size": candidate.size,
+                    "modified_ns": candidate.modified_ns,
+                }
+                old = known.get(candidate.id)
+                if old is None or old._asdict() != {**row, "state": State.INDEXED}:
+                    stale.append(candidate)
+                    rows.append({**row, "dataset_id": dataset_id, "path": seen.path})
+            if rows:
+                new = insert(image)
+                changed = {k: new.excluded[k] for k in rows[0] if k not in ("id", "path")}
+                db.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+                _set_state(db, encoder_id, [(c.id, State.PENDING, None) for c in stale])
+        return stale
+
+    def finish(
+        self,
+        encoder_id: int,
+        *,
+        indexed: Mapping[int, str] | None = None,
+        failed: Mapping[int, str] | None = None,
+    ) -> None:
+        """Record the outcome of pending images: id -> SHA-256 of those indexed, id -> reason of
+        those that failed."""
+        with self.engine.begin() as db:
+            if indexed:
+                db.execute(
+                    update(image).where(image.c.id == bindparam("of")).values(sha256=bindparam("to")),
+                    [{"of": id, "to": digest} for id, digest in indexed.items()],
+                )
+                _set_state(db, encoder_id, [(id, State.INDEXED, None) for id in indexed])
+            if failed:
+                _set_state(db, encoder_id, [(id, State.FAILED, r) for id, r in failed.items()])
+
+    def reject(self, dataset_id: int, encoder_id: int, name: str, files: Sequence[Rejected]) -> None:
+        """Record files that a reader found and could not take in."""
+        if not files:
+            return
+        with self.engine.begin() as db:
+            rows = [
+                {
+                    "id": image_id(name, file.path),
+                    "dataset_id": dataset_id,
+                    "split": str(file.split),
+                    "path": file.path,
+                }
+                for file in files
+            ]
+            db.execute(insert(image).on_conflict_do_nothing(), rows)
+            failures = zip(rows, files, strict=True)
+            _set_state(db, encoder_id, [(r["id"], State.FAILED, f.reason) for r, f in failures])
+
+    def indexed_ids(self, encoder_id: int) -> set[int]:
+        """The ids of all images whose vector is stored."""
+        query = select(embedding.c.image_id).where(_is(encoder_id, State.INDEXED))
+        with self.engine.connect() as db:
+            return set(db.scalars(query))
+
+    def forget_vectors(self, encoder_id: int, ids: Iterable[int]) -> None:
+        """Set images back to pending whose vectors turned out to be missing."""
+        with self.engine.begin() as db:
+            _set_state(db, encoder_id, [(id, State.PENDING, None) for id in ids])
+
+    def stored(self, encoder_id: int, splits: Iterable[Split] = tuple(Split)) -> Stored:
+        """All indexed images of these splits."""
+        query = (
+            select(
+                image.c.id,
+                image.c.path,
+                image.c.split,
+                image.c.sequence,
+                image.c.frame,
+                image.c.camera_id,
+                camera.c.number.label("camera"),
+                image.c.identity_id,
+                identity.c.number.label("identity"),
+            )
+            .select_from(_LABELLED.join(embedding, _of_image(encoder_id)))
+            .where(embedding.c.state == State.INDEXED, image.c.split.in_(list(splits)))
+            .order_by(image.c.id)
+        )
+        with self.engine.connect() as db:
+            columns = dict(zip(query.selected_columns.keys(), zip(*db.execute(query)), strict=False))
+
+        def integers(name: str) -> Ids:
+            return optional(columns.get(name, ()))
+
+        people, numbers = integers("identity_id"), integers("identity")
+        return Stored(
+            ids=integers("id"),
+            labels=Labels(np.where(numbers > 0, people, numbers), integers("camera_id")),
+            identity=numbers,
+            camera=integers("camera"),
+            sequence=integers("sequence"),
+            frame=integers("frame"),
+            split=np.array(columns.get("split", ()), dtype=np.str_),
+            path=np.array(columns.get("path", ()), dtype=np.str_),
+        )
+
+    def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Row[Any]]:
+        """id -> (id, path, root, split, camera, identity, sequence, frame) of indexed images."""
+        query = (
+            select(
+                image.c.id,
+                image.c.path,
+                dataset.c.root,
+                image.c.split,
+                camera.c.number.label("camera"),
+                identity.c.number.label("identity"),
+                image.c.sequence,
+                image.c.frame,
+            )
+            .select_from(_LABELLED.join(embedding, _of_image(encoder_id)))
+            .where(embedding.c.state == State.INDEXED, image.c.id.in_(ids))
+        )
+        with self.engine.connect() as db:
+            return {row.id: row for row in db.execute(query)}
+
+    def cameras(self) -> list[int]:
+        """The numbers of all cameras, ascending, each once."""
+        with self.engine.connect() as db:
+            return sorted(set(db.scalars(select(camera.c.number))))
+
+    def counts(self) -> list[Row[Any]]:
+        """Rows of data set, root, split, encoder (fingerprint), state and number of images."""
+        query = (
+            select(
+                dataset.c.name.label("dataset"),
+                dataset.c.root,
+                image.c.split,
+                encoder.c.fingerprint.label("encoder"),
+                embedding.c.state,
+                func.count().label("images"),
+            )
+            .select_from(embedding.join(image).join(dataset).join(encoder))
+            .group_by(dataset.c.id, image.c.split, encoder.c.id, embedding.c.state)
+            .order_by(dataset.c.name, image.c.split, embedding.c.state)
+        )
+        with self.engine.connect() as db:
+            return list(db.execute(query))
+
+    def start_run(self, dataset_id: int, encoder_id: int) -> int:
+        """Record that an ingest has begun; returns its id."""
+        values = {"dataset_id": dataset_id, "encoder_id": encoder_id, "started": time.time()}
+        with self.engine.begin() as db:
+            new = db.execute(insert(ingest_run).values(values))
+            return int(new.inserted_primary_key[0])  # type: ignore[index]
+
+    def finish_run(self, run: int, *, ingested: int, unchanged: int, failed: int) -> None:
+        """Record how an ingest ended."""
+        with self.engine.begin() as db:
+            db.execute(
+                update(ingest_run)
+                .where(ingest_run.c.id == run)
+                .values(
+                    finished=time.time(), ingested=ingested, unchanged=unchanged, failed=failed
+                )
+            )
+
+    def last_run(self) -> Row[Any] | None:
+        """The latest ingest: started, finished (None where it was cut short) and its counts."""
+        with self.engine.connect() as db:
+            return db.execute(select(ingest_run).order_by(ingest_run.c.id.desc())).first()
+
+
+def _of_image(encoder_id: int) -> Any:
+    return and_(embedding.c.image_id == image.c.id, embedding.c.encoder_id == encoder_id)
+
+
+def _is(encoder_id: int, state: State) -> Any:
+    return and_(embedding.c.encoder_id == encoder_id, embedding.c.state == state)
+
+
+def _set_state(
+    db: Connection, encoder_id: int, states: Sequence[tuple[int, State, str | None]]
+) -> None:
+    if not states:
+        return
+    new = insert(embedding)
+    db.execute(
+        new.on_conflict_do_update(
+            index_elements=["encoder_id", "image_id"],
+            set_={"state": new.excluded.state, "reason": new.excluded.reason},
+        ),
+        [
+            {"encoder_id": encoder_id, "image_id": id, "state": str(state), "reason": reason}
+            for id, state, reason in states
+        ],
+    )
+
+
+def _numbers(
+    db: Connection, table: Table, dataset_id: int, numbers: Iterable[int | None]
+) -> dict[int | None, int]:
+    """number -> row id of cameras or identities, made where they are new."""
+    wanted = {n for n in numbers if n is not None}
+    if wanted:
+        db.execute(
+            insert(table).on_conflict_do_nothing(),
+            [{"dataset_id": dataset_id, "number": n} for n in sorted(wanted)],
+        )
+    query = select(table.c.number, table.c.id).where(
+        table.c.dataset_id == dataset_id, table.c.number.in_(wanted)
+    )
+    return {number: id for number, id in db.execute(query)}

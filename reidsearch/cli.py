@@ -1,0 +1,426 @@
+"""The command line: parse, call, print. Modules that take time to import are imported in the
+commands that need them, so that ``--help`` and errors come at once."""
+
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from reidsearch import __version__, config, output
+from reidsearch.errors import ImageError, ReidsearchError, UsageError
+from reidsearch.types import Answer, Split, parse_cameras
+
+if TYPE_CHECKING:
+    from reidsearch.catalog import Catalog
+    from reidsearch.evaluate import Evaluation
+    from reidsearch.ingest import Report
+
+REJECTED, INTERRUPTED = 3, 130  # exit codes beside those of errors.py
+SHOWN_FAILURES = 10
+GLOBAL_FLAGS = ("--quiet", "--debug")
+GLOBAL_OPTIONS = ("--data-dir", "--qdrant-url", "--encoder", "--device")
+
+
+class Commands(TyperGroup):
+    """Global options may stand after the command too, and every error ends in one clear line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first, rest, left = [], [], list(args)
+        while left:
+            word = left.pop(0)
+            if word == "--":
+                rest += [word, *left]
+                break
+            if word in GLOBAL_OPTIONS:
+                first += [word, *left[:1]]
+                del left[:1]
+            elif word in GLOBAL_FLAGS or word.split("=")[0] in GLOBAL_OPTIONS:
+                first.append(word)
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, first + rest)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            output.say("Interrupted. What was stored stays; run the same command again to go on.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise
+        except ReidsearchError as error:
+            failure = error
+        except OSError as error:
+            what = f"{error.filename}: " if error.filename else ""
+            failure = ReidsearchError(f"{what}{error.strerror or error}")
+        except RuntimeError as error:
+            if type(error).__module__.startswith("typer"):  # its Exit and Abort
+                raise
+            failure = _unexpected(error)
+        except Exception as error:
+            if hasattr(error, "exit_code"):  # a usage error, which Typer shows itself
+                raise
+            failure = _unexpected(error)
+        output.complain(failure)
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        raise typer.Exit(failure.exit_code)
+
+
+def _unexpected(error: Exception) -> ReidsearchError:
+    return ReidsearchError(
+        f"unexpected {type(error).__name__}: {error}",
+        hint="This is a defect in reidsearch; --debug shows where. Nothing stored is lost.",
+    )
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Find the same person across cameras.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"reidsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    ctx: typer.Context,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(help="Where catalog and vectors are kept. Environment: REIDSEARCH_DATA_DIR."),
+    ] = None,
+    qdrant_url: Annotated[
+        str | None,
+        typer.Option(
+            help="A Qdrant server; without it, vectors are kept in the data dir. "
+            "Environment: REIDSEARCH_QDRANT_URL."
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="An ONNX encoder. Environment: REIDSEARCH_ENCODER.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, openvino or coreml. Environment: REIDSEARCH_DEVICE."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    ctx.meta["quiet"] = quiet
+    flags = {"data_dir": data_dir, "qdrant_url": qdrant_url, "encoder": encoder, "device": device}
+    ctx.obj = config.load(flags)
+
+
+@app.command()
+def ingest(
+    ctx: typer.Context,
+    path: Annotated[
+        Path, typer.Argument(help="A Market-1501 folder, a folder of crops, or a CSV manifest.")
+    ],
+    split: Annotated[
+        list[Split] | None,
+        typer.Option(help="Parts to take in; repeatable. By default query and gallery."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The data set's name, by default its folder's.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Encode a data set's crops and store them. Running it again changes nothing."""
+    from reidsearch import datasets, gallery
+    from reidsearch.encoder import Encoder
+    from reidsearch.ingest import ingest as run
+
+    dataset = datasets.read(path, splits=split or datasets.DEFAULT_SPLITS, name=name)
+    encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
+    with (
+        gallery.create(ctx.obj, encoder) as opened,
+        output.ingest_progress(quiet=ctx.meta["quiet"]) as show,
+    ):
+        report = run(dataset, gallery=opened, encoder=encoder, on_progress=show)
+    if json:
+        output.print_json(report_document(report))
+    else:
+        _show_report(report)
+    if report.failures:
+        raise typer.Exit(REJECTED)
+
+
+def report_document(report: "Report") -> dict[str, object]:
+    """An ingest's report as its JSON document."""
+    return {
+        "found": report.found,
+        "ingested": report.ingested,
+        "unchanged": report.unchanged,
+        "failed": len(report.failures),
+        "seconds": round(report.seconds, 3),
+        "images_per_second": round(report.images_per_second, 1),
+        "splits": report.splits,
+        "failures": [{"path": f.path, "reason": f.reason} for f in report.failures],
+    }
+
+
+def _show_report(report: "Report") -> None:
+    rows = [(split, count) for split, count in sorted(report.splits.items())]
+    rows += [("ingested", report.ingested), ("unchanged", report.unchanged)]
+    rows += [("failed", len(report.failures))]
+    output.print_table(rows, columns=("", "images"))
+    output.say(f"{report.seconds:.1f} s, {report.images_per_second:.0f} images/s")
+    for failure in report.failures[:SHOWN_FAILURES]:
+        output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
+    if len(report.failures) > SHOWN_FAILURES:
+        output.say(f"... and {len(report.failures) - SHOWN_FAILURES} more; --json lists them all")
+
+
+@app.command()
+def query(
+    ctx: typer.Context,
+    probes: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Pictures to search for.")],
+    exclude_camera: Annotated[
+        bool, typer.Option("--exclude-camera", help="Leave out the probe's own camera.")
+    ] = False,
+    camera: Annotated[
+        int | None, typer.Option(min=0, help="The probe's camera, where its name does not tell.")
+    ] = None,
+    only_camera: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Search these cameras alone.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
+    top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
+    min_score: Annotated[
+        float, typer.Option(min=-1, max=1, help="Leave out hits with a smaller cosine.")
+    ] = -1.0,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet, .png or .html.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line and probe.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
+) -> None:
+    """Find the stored images that show the person in IMG."""
+    from reidsearch import gallery, search, sheet
+    from reidsearch.encoder import Encoder
+
+    if json and csv:
+        raise UsageError("--json and --csv exclude each other", hint="Choose one.")
+    if save is not None:
+        sheet.check(save)
+    cameras = parse_cameras(only_camera) if only_camera else ()
+    answers: list[Answer] = []
+    failed = 0
+    with gallery.open_existing(ctx.obj) as opened:
+        search.check_cameras(cameras, gallery=opened)
+        encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
+        for probe in probes:
+            try:
+                answer = search.answer(
+                    probe,
+                    gallery=opened,
+                    encoder=encoder,
+                    camera=camera,
+                    exclude_camera=exclude_camera,
+                    only_cameras=cameras,
+                    split=split,
+                    top_k=top_k,
+                    min_score=min_score,
+                )
+            except ImageError as error:
+                if len(probes) == 1:
+                    raise
+                output.complain(error)
+                failed += 1
+                continue
+            answers.append(answer)
+            if json:
+                output.print_json(asdict(answer))
+    if csv:
+        _print_csv(answers)
+    elif not json:
+        for answer in answers:
+            _show_answer(answer)
+    if save is not None:
+        sheet.save(answers, save)
+        output.say(f"Contact sheet: {save}")
+    if failed:
+        raise typer.Exit(REJECTED)
+
+
+HIT_COLUMNS = ("rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path")
+
+
+def _print_csv(answers: list[Answer]) -> None:
+    rows = [{"query": a.query, **asdict(hit)} for a in answers for hit in a.hits]
+    output.print_csv(rows, columns=("query", *HIT_COLUMNS))
+
+
+def _show_answer(answer: Answer) -> None:
+    from reidsearch import sheet
+
+    styles = {True: "green", False: "red", None: ""}
+    columns = [column for column in HIT_COLUMNS if column not in ("id", "split")]
+    where = "" if answer.camera is None else f", camera {answer.camera}"
+    output.print_table(
+        [[getattr(hit, column) for column in columns] for hit in answer.hits],
+        columns=columns,
+        title=f"{output.one_line(answer.query)}{where}",
+        styles=[styles[sheet.verdict(answer, hit)] for hit in answer.hits],
+    )
+    if not answer.hits:
+        output.say("No hits.")
+
+
+@app.command()
+def evaluate(ctx: typer.Context, json: Json = False) -> None:
+    """Run the Market-1501 protocol over the stored queries and gallery."""
+    from reidsearch import gallery
+    from reidsearch.evaluate import evaluate as run
+
+    with gallery.open_existing(ctx.obj) as opened:
+        evaluation = run(opened)
+    if json:
+        output.print_json(evaluation_document(evaluation))
+    else:
+        _show_evaluation(evaluation)
+
+
+def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
+    """An evaluation as its JSON document; scores are fractions."""
+    return {
+        "queries": evaluation.queries,
+        "gallery": evaluation.gallery,
+        "mAP": evaluation.scores.mAP,
+        "mAP_trapezoid": evaluation.scores.mAP_trapezoid,
+        "mINP": evaluation.scores.mINP,
+        "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
+        "encoder": evaluation.encoder,
+        "queries_without_positive": evaluation.queries_without_positive,
+        "seconds": {step: round(value, 3) for step, value in evaluation.seconds.items()},
+    }
+
+
+def _show_evaluation(evaluation: "Evaluation") -> None:
+    scores = evaluation.scores
+    rows = [(f"Rank-{rank}", f"{value:.2%}") for rank, value in scores.cmc.items()]
+    rows += [
+        ("mAP", f"{scores.mAP:.2%}"),
+        ("mAP (trapezoid)", f"{scores.mAP_trapezoid:.2%}"),
+        ("mINP", f"{scores.mINP:.2%}"),
+    ]
+    title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
+    output.print_table(rows, columns=("single query", evaluation.encoder), title=title)
+    if evaluation.queries_without_positive:
+        output.say(
+            f"{evaluation.queries_without_positive} queries have no image from another camera "
+            "and are left out."
+        )
+    output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The file to write.")],
+    json: Json = False,
+) -> None:
+    """Write vectors, identities, cameras and paths to one NumPy file."""
+    from reidsearch import gallery
+    from reidsearch.export import export as run
+
+    if out.suffix != ".npz":
+        raise UsageError(f"{out} does not end in .npz", hint="Name it like gallery.npz.")
+    with gallery.open_existing(ctx.obj) as opened:
+        counts = run(opened, out)
+    if json:
+        output.print_json(counts)
+    else:
+        output.print_table(list(counts.items()), columns=("", "vectors"))
+
+
+@app.command()
+def status(ctx: typer.Context, json: Json = False) -> None:
+    """Show what is stored, and which settings are in force."""
+    from reidsearch import gallery
+
+    catalog = gallery.open_catalog(ctx.obj)
+    try:
+        document = _status(ctx.obj, catalog)
+    finally:
+        catalog.close()
+    if json:
+        output.print_json(document)
+        return
+    settings = [(key, *entry.values()) for key, entry in document["settings"].items()]
+    output.print_table(settings, columns=("setting", "value", "from"))
+    if not document["images"]:
+        output.say("Nothing is stored yet. Fill the gallery with: reidsearch ingest FOLDER")
+        return
+    rows = [tuple(row.values()) for row in document["images"]]
+    output.print_table(rows, columns=tuple(document["images"][0]))
+    run = document["last_ingest"]
+    if run and not run["finished"]:
+        output.say("The last ingest was cut short; run it again to go on.")
+
+
+def _status(settings: config.Config, catalog: "Catalog") -> dict[str, Any]:
+    names = {row.fingerprint: row.name for row in catalog.encoders()}
+    run = catalog.last_run()
+    return {
+        "version": __version__,
+        "settings": {
+            key: {
+                "value": None if (value := getattr(settings, key)) is None else str(value),
+                "from": settings.sources[key],
+            }
+            for key in config.KEYS
+        },
+        "cameras": catalog.cameras(),
+        "images": [
+            {**row._asdict(), "encoder": f"{names[row.encoder]} ({row.encoder[:8]})"}
+            for row in catalog.counts()
+        ],
+        "last_ingest": run._asdict() if run else None,
+    }
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("reidsearch-demo"),
+    json: Json = False,
+) -> None:
+    """Draw a small data set, then ingest, query and evaluate it. Nothing is downloaded."""
+    from reidsearch import demo as script
+
+    with output.ingest_progress(quiet=ctx.meta["quiet"]) as show:
+        result = script.run(out, settings=ctx.obj, say=output.say, on_progress=show)
+    if json:
+        output.print_json(
+            {
+                "folder": str(out),
+                "sheet": str(result.sheet),
+                "ingest": report_document(result.report),
+                "evaluation": evaluation_document(result.evaluation),
+            }
+        )
+        return
+    for answer in result.answers[:1]:
+        _show_answer(answer)
+    _show_evaluation(result.evaluation)
+    output.say(f"\nLook at {result.sheet}, then try:")
+    for command in result.commands:
+        output.say(f"  {command}")

@@ -1,0 +1,225 @@
+"""The encoder: one ONNX file that says itself how it wants its pictures.
+
+The file's metadata (``ModelProto.metadata_props``) holds, as text:
+
+    name            what the encoder is called
+    input_size      height x width in pixels, like 128x64
+    mean, std       per channel, for pixels scaled to 0..1, like 0.485,0.456,0.406
+    color_order     RGB or BGR
+    flip_average    true where an image's vector is averaged with that of its mirror image
+    trained_on, licence   for people to read
+
+Its one input is N x 3 x H x W float32, its one output N x D; vectors are scaled to unit length
+here, so that the cosine is their dot product.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch.errors import EncoderError
+from reidsearch.types import Images, Vectors
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+
+BATCH = 32
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What stands between a decoded picture and the network. Sizes in pixels."""
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    color_order: str = "RGB"
+    flip_average: bool = False
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> "Preprocessing":
+        """Read it from a model's metadata. Raises ValueError that names what is wrong."""
+        missing = {"input_size", "mean", "std"} - metadata.keys()
+        if missing:
+            raise ValueError(f"its metadata has no {', '.join(sorted(missing))}")
+        try:
+            height, width = (int(part) for part in metadata["input_size"].split("x"))
+        except ValueError:
+            raise ValueError(f"input_size {metadata['input_size']!r} is not like 128x64") from None
+        if not (0 < height <= 4096 and 0 < width <= 4096):
+            raise ValueError(f"input_size {metadata['input_size']!r} is out of range")
+        order = metadata.get("color_order", "RGB").upper()
+        if order not in ("RGB", "BGR"):
+            raise ValueError(f"color_order {order!r} is neither RGB nor BGR")
+        std = _triple("std", metadata["std"])
+        if min(std) <= 0:
+            raise ValueError("std must be positive")
+        return cls(
+            height=height,
+            width=width,
+            mean=_triple("mean", metadata["mean"]),
+            std=std,
+            color_order=order,
+            flip_average=metadata.get("flip_average", "false").lower() == "true",
+        )
+
+    def to_metadata(self) -> dict[str, str]:
+        """The inverse of ``from_metadata``."""
+        return {
+            "input_size": f"{self.height}x{self.width}",
+            "mean": ",".join(map(repr, self.mean)),
+            "std": ",".join(map(repr, self.std)),
+            "color_order": self.color_order,
+            "flip_average": str(self.flip_average).lower(),
+        }
+
+    def __call__(self, images: Images) -> NDArray[np.float32]:
+        """N x H x W x 3 RGB uint8 -> N x 3 x H x W float32, normalised."""
+        if self.color_order == "BGR":
+            images = images[..., ::-1]
+        scale = np.float32(1) / (np.float32(255) * np.array(self.std, dtype=np.float32))
+        shift = np.array(self.mean, dtype=np.float32) / np.array(self.std, dtype=np.float32)
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        planes *= scale[:, None, None]
+        planes -= shift[:, None, None]
+        return planes
+
+
+class Encoder:
+    """An ONNX Runtime session with the preprocessing its file asks for.
+
+    ``fingerprint`` is the SHA-256 of the file, ``dimension`` the length of its vectors.
+    """
+
+    def __init__(self, path: Path, *, device: str = "cpu") -> None:
+        """Load the model file. Raises EncoderError where it is no usable encoder."""
+        self.path = path
+        data = _read(path)
+        self.fingerprint = _fingerprint(data)
+        self._session = _session(path, data, device)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.name = metadata.get("name", path.stem)
+        try:
+            self.preprocessing = Preprocessing.from_metadata(metadata)
+        except ValueError as error:
+            raise EncoderError(
+                f"{path} cannot be used as an encoder: {error}",
+                hint="Write the preprocessing into the file's metadata; the README's section on "
+                "your own encoder shows how.",
+            ) from None
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
+            raise EncoderError(
+                f"{path} has {len(inputs)} inputs and {len(outputs)} outputs",
+                hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
+            )
+        self._input = inputs[0].name
+        self.dimension = self._measure_dimension(path, outputs[0].shape)
+
+    def encode(self, images: Images) -> Vectors:
+        """N x H x W x 3 RGB uint8, of the encoder's size -> N x D float32 of unit length.
+
+        A vector that is zero or not finite comes back as NaN; the caller decides what to do.
+        Raises EncoderError where the network fails.
+        """
+        vectors = self._run(images)
+        if self.preprocessing.flip_average:
+            vectors = _unit(vectors) + _unit(self._run(images[:, :, ::-1]))
+        return _unit(vectors)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pictures, in pixels."""
+        return self.preprocessing.height, self.preprocessing.width
+
+    def _run(self, images: Images) -> Vectors:
+        try:
+            (vectors,) = self._session.run(None, {self._input: self.preprocessing(images)})
+        except Exception as error:  # ONNX Runtime's errors share no public base
+            raise EncoderError(f"{self.path} failed on its input: {_first_line(error)}") from None
+        return np.asarray(vectors, dtype=np.float32).reshape(len(images), -1)
+
+    def _measure_dimension(self, path: Path, shape: Sequence[object]) -> int:
+        if isinstance(shape[-1], int) and len(shape) == 2:
+            return shape[-1]
+        grey = np.full((1, *self.size, 3), 128, dtype=np.uint8)
+        return int(self._run(grey).shape[1])
+
+
+def fingerprint(path: Path) -> str:
+    """The fingerprint alone, without loading the network. Raises EncoderError as Encoder does."""
+    return _fingerprint(_read(path))
+
+
+def _fingerprint(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EncoderError(
+            f"the encoder {path} cannot be read: {error.strerror}",
+            hint="Check the path, or leave out --encoder to use the one that comes with "
+            "reidsearch.",
+        ) from None
+
+
+def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
+    # Imported here, because commands that only need a fingerprint should not wait for it.
+    import onnxruntime as ort
+
+    available = ort.get_available_providers()
+    if PROVIDERS.get(device) not in available:
+        usable = ", ".join(d for d, provider in PROVIDERS.items() if provider in available)
+        raise EncoderError(
+            f"device {device!r} is not available in the installed ONNX Runtime",
+            hint=f"Usable here: {usable}. For CUDA install onnxruntime-gpu instead of onnxruntime.",
+        )
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # its own log would write into ours; errors are raised
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if _has_affinity() else 0
+    try:
+        return ort.InferenceSession(data, options, providers=[PROVIDERS[device]])
+    except Exception as error:  # ONNX Runtime's errors share no public base
+        raise EncoderError(
+            f"{path} is not a usable ONNX model: {_first_line(error)}",
+            hint="Give a single .onnx file with its weights inside.",
+        ) from None
+
+
+def _has_affinity() -> bool:
+    return hasattr(os, "sched_getaffinity")  # Linux: respects taskset and container limits
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(norms > 0, vectors / norms, np.float32(np.nan)).astype(np.float32)
+
+
+def _triple(key: str, text: str) -> tuple[float, float, float]:
+    try:
+        r, g, b = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{key} {text!r} is not three numbers like 0.5,0.5,0.5") from None
+    return r, g, b
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

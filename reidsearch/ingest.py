@@ -1,0 +1,209 @@
+"""Take a data set into the gallery: record, decode and encode side by side, store, confirm.
+
+The order makes a crash harmless at any point: images are recorded as pending, their vectors are
+stored durably, and only then are they recorded as indexed. Running again repeats what was not
+confirmed, which overwrites the same points with the same vectors.
+"""
+
+import hashlib
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch import images
+from reidsearch.catalog import Candidate
+from reidsearch.encoder import BATCH, Encoder
+from reidsearch.errors import ImageError
+from reidsearch.gallery import Gallery
+from reidsearch.types import Dataset, Points, Rejected, Sighting, image_id
+
+RECORD = 1024  # images recorded as pending in one transaction
+STORE = 512  # vectors stored and confirmed together
+DECODERS = 2  # threads; one already decodes several times faster than a CPU encodes
+AHEAD = 4 * BATCH  # decoded pictures that may wait for the encoder
+
+
+@dataclass
+class Report:
+    """What an ingest did. ``images_per_second`` counts the ingested ones alone."""
+
+    found: int
+    splits: dict[str, int]
+    failures: list[Rejected] = field(default_factory=list)
+    ingested: int = 0
+    unchanged: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        return self.ingested + self.unchanged + len(self.failures)
+
+    @property
+    def images_per_second(self) -> float:
+        return self.ingested / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    candidate: Candidate
+    pixels: NDArray[np.uint8]  # H W 3
+    sha256: str
+
+
+def ingest(
+    dataset: Dataset,
+    *,
+    gallery: Gallery,
+    encoder: Encoder,
+    on_progress: Callable[[Report], None] = lambda report: None,
+) -> Report:
+    """Store the vector of every crop that is new or has changed; leave the others alone.
+
+    ``on_progress`` is called after each batch. Files that cannot be read are listed in the
+    report's ``failures`` and recorded in the catalog with their reason. Raises StoreError,
+    CatalogError or EncoderError where it cannot go on; what was confirmed stays.
+    """
+    started = time.monotonic()
+    splits = Counter(str(s.split) for s in dataset.sightings)
+    report = Report(len(dataset.sightings) + len(dataset.rejected), dict(splits))
+    dataset_id = gallery.catalog.add_dataset(dataset.name, dataset.root)
+    run = gallery.catalog.start_run(dataset_id, gallery.encoder_id)
+    gallery.catalog.reject(dataset_id, gallery.encoder_id, dataset.name, dataset.rejected)
+    report.failures.extend(dataset.rejected)
+    _forget_missing(gallery)
+
+    batch: list[_Decoded] = []
+    points: list[tuple[_Decoded, NDArray[np.float32]]] = []
+
+    def encode() -> None:
+        vectors = encoder.encode(np.stack([item.pixels for item in batch]))
+        points.extend(zip(batch, vectors, strict=True))
+        batch.clear()
+
+    def store() -> None:
+        _store(gallery, points, report)
+        points.clear()
+        report.seconds = time.monotonic() - started
+        on_progress(report)
+
+    failures: dict[int, str] = {}
+    with ThreadPoolExecutor(DECODERS) as pool:
+        stale = _stale(dataset, dataset_id, gallery, report)
+        try:
+            for candidate, outcome in _decode_ahead(pool, stale, dataset.root, encoder.size):
+                if isinstance(outcome, ImageError):
+                    failures[candidate.id] = outcome.message
+                    seen = candidate.sighting
+                    report.failures.append(Rejected(seen.path, outcome.message, seen.split))
+                    continue
+                batch.append(outcome)
+                if len(batch) == BATCH:
+                    encode()
+                if len(points) >= STORE:
+                    store()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if batch:
+        encode()
+    if failures:  # an earlier state of these files may have a vector
+        gallery.store.delete(list(failures))
+        gallery.catalog.finish(gallery.encoder_id, failed=failures)
+    store()
+    gallery.catalog.finish_run(
+        run,
+        ingested=report.ingested,
+        unchanged=report.unchanged,
+        failed=len(report.failures),
+    )
+    return report
+
+
+def _forget_missing(gallery: Gallery) -> None:
+    """Set images to pending whose vectors the store does not have: it may be a new one."""
+    missing = gallery.catalog.indexed_ids(gallery.encoder_id) - gallery.store.ids()
+    gallery.catalog.forget_vectors(gallery.encoder_id, missing)
+
+
+def _stale(
+    dataset: Dataset, dataset_id: int, gallery: Gallery, report: Report
+) -> Iterator[Candidate]:
+    for start in range(0, len(dataset.sightings), RECORD):
+        sightings = dataset.sightings[start : start + RECORD]
+        candidates = [_candidate(dataset, sighting) for sighting in sightings]
+        stale = gallery.catalog.stale(dataset_id, gallery.encoder_id, candidates)
+        report.unchanged += len(candidates) - len(stale)
+        yield from stale
+
+
+def _candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
+    id = image_id(dataset.name, sighting.path)
+    try:
+        stat = (dataset.root / sighting.path).stat()
+    except OSError:  # decoding it will tell why
+        return Candidate(id, sighting, None, None)
+    return Candidate(id, sighting, stat.st_size, stat.st_mtime_ns)
+
+
+def _decode_ahead(
+    pool: ThreadPoolExecutor, candidates: Iterable[Candidate], root: Path, size: tuple[int, int]
+) -> Iterator[tuple[Candidate, _Decoded | ImageError]]:
+    """Decode in the pool, at most AHEAD pictures ahead, and yield in order."""
+    waiting: deque[tuple[Candidate, Future[_Decoded | ImageError]]] = deque()
+    for candidate in candidates:
+        waiting.append((candidate, pool.submit(_decode, candidate, root, size)))
+        if len(waiting) > AHEAD:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for candidate, future in waiting:
+        yield candidate, future.result()
+
+
+def _decode(candidate: Candidate, root: Path, size: tuple[int, int]) -> _Decoded | ImageError:
+    try:
+        data = images.read_bytes(root / candidate.sighting.path)
+        pixels = images.decode(data, size=size)
+    except ImageError as error:
+        return error
+    return _Decoded(candidate, pixels, hashlib.sha256(data).hexdigest())
+
+
+def _store(
+    gallery: Gallery, points: list[tuple[_Decoded, NDArray[np.float32]]], report: Report
+) -> None:
+    usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
+    if usable:
+        gallery.store.upsert(
+            Points(
+                ids=np.array([item.candidate.id for item, _ in usable], dtype=np.int64),
+                vectors=np.stack([vector for _, vector in usable]),
+                payloads=[_payload(item.candidate.sighting) for item, _ in usable],
+            )
+        )
+    reason = "the encoder gave no usable vector for it"
+    unusable = [item.candidate for item, vector in points if not np.isfinite(vector).all()]
+    gallery.catalog.finish(
+        gallery.encoder_id,
+        indexed={item.candidate.id: item.sha256 for item, _ in usable},
+        failed={candidate.id: reason for candidate in unusable},
+    )
+    report.ingested += len(usable)
+    report.failures += [Rejected(c.sighting.path, reason, c.sighting.split) for c in unusable]
+
+
+def _payload(seen: Sighting) -> dict[str, Any]:
+    fields = {
+        "camera": seen.camera,
+        "identity": seen.identity,
+        "sequence": seen.sequence,
+        "frame": seen.frame,
+        "split": str(seen.split),
+    }
+    return {key: value for key, value in fields.items() if value is not None}

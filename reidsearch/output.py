@@ -1,0 +1,145 @@
+"""One way out: data goes to stdout as JSON, CSV or a table, everything else to stderr."""
+
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from reidsearch.errors import ReidsearchError
+
+if TYPE_CHECKING:
+    from reidsearch.ingest import Report
+
+LINE_EVERY = 10.0  # seconds between progress lines where stderr is no terminal
+
+
+def print_json(document: object) -> None:
+    """One JSON document on one line of stdout."""
+    print(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")))
+
+
+def print_csv(rows: Sequence[dict[str, Any]], *, columns: Sequence[str]) -> None:
+    """A header and one line per row on stdout; None is an empty cell."""
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def print_table(
+    rows: Sequence[Sequence[object]],
+    *,
+    columns: Sequence[str],
+    title: str | None = None,
+    styles: Sequence[str] = (),
+) -> None:
+    """A table on stdout; numbers stand right. ``styles`` colours rows one by one."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for index, row in enumerate(rows):
+        style = styles[index] if styles else None
+        table.add_row(*(Text(_cell(value)) for value in row), style=style)  # Text: no markup
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width to fit into; wrapping would only hurt
+        console.width = max(console.width, 400)
+        table.expand = False
+    console.print(table)
+
+
+def say(line: str) -> None:
+    """A line for people, on stderr."""
+    print(line, file=sys.stderr)
+
+
+def complain(error: ReidsearchError) -> None:
+    """What happened and what to try, on stderr."""
+    say(f"{_bold_red('Error:')} {one_line(error.message)}")
+    if error.hint:
+        say(f"  Try: {error.hint}")
+
+
+def one_line(text: str) -> str:
+    """Text in which control characters, as a file name may hold, show as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def ingest_progress(*, quiet: bool) -> Iterator[Callable[["Report"], None]]:
+    """Yields a callback that shows how an ingest goes: a bar on a terminal, else lines."""
+    if quiet:
+        yield lambda report: None
+    elif sys.stderr.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[["Report"], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("Ingesting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f} images/s"),
+        TimeLeft(),
+        TextColumn("{task.fields[rejects]} rejected"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("ingest", total=None, rate=0.0, rejects=0)
+
+        def show(report: "Report") -> None:
+            progress.update(
+                task,
+                total=report.found,
+                completed=report.done,
+                rate=report.images_per_second,
+                rejects=len(report.failures),
+            )
+
+        yield show
+
+
+def _lines() -> Callable[["Report"], None]:
+    last = time.monotonic()
+
+    def show(report: "Report") -> None:
+        nonlocal last
+        if time.monotonic() - last < LINE_EVERY:
+            return
+        last = time.monotonic()
+        rate = report.images_per_second
+        left = (report.found - report.done) / rate if rate else 0.0
+        say(
+            f"{report.done} of {report.found} images, {rate:.0f} images/s, "
+            f"{left:.0f} s left, {len(report.failures)} rejected"
+        )
+
+    return show
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else one_line(str(value))
+
+
+def _bold_red(text: str) -> str:
+
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        return f"\033[1;31m{text}\033[0m"
+    return text

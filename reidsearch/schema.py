@@ -1,0 +1,112 @@
+"""Open the catalog with its schema at head, upgrading it with Alembic where it is older."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+
+from reidsearch.catalog import Catalog
+from reidsearch.errors import CatalogError, NewerSchema
+
+# The newest revision in migrations/. Kept here so that opening a current catalog, which every
+# command does, need not import Alembic; a test holds the two together.
+HEAD = "0001"
+LOCK_SECONDS = 10.0
+
+
+def open_catalog(path: Path) -> Catalog:
+    """The catalog in the SQLite file at ``path``, made or upgraded as needed.
+
+    Raises NewerSchema where a newer reidsearch wrote it, CatalogError where it is no catalog.
+    """
+    engine = connect(path)
+    try:
+        revision = _revision(engine)
+        if revision != HEAD:
+            _upgrade(engine, path, revision)
+    except CatalogError:
+        engine.dispose()
+        raise
+    return Catalog(engine)
+
+
+def connect(path: Path) -> Engine:
+    """An engine on the SQLite file at ``path``, with its folder made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CatalogError(
+            f"the data dir {path.parent} cannot be made: {error.strerror}",
+            hint="Choose another with --data-dir.",
+        ) from None
+    # Left to itself, sqlite3 commits before every DDL statement; with transactions begun by hand
+    # an upgrade is applied whole or not at all.
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": LOCK_SECONDS, "isolation_level": None}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        # WAL lets queries read while an ingest writes.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, sqlite3.Error):
+            raise CatalogError(
+                f"the catalog {path} cannot be used: {context.original_exception}",
+                hint="If another program holds it, wait for it to end; check the folder's "
+                "permissions and free space; if the file is damaged, restore a backup or choose "
+                "another --data-dir and ingest again.",
+            ) from context.original_exception
+
+    return engine
+
+
+def migrations() -> Path:
+    """The folder of Alembic's scripts: in the wheel inside the package, in a checkout beside it."""
+    package = Path(__file__).parent
+    inside = package / "migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as db:
+        tables = db.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").all()
+        if not tables:
+            return None
+        if ("alembic_version",) not in {tuple(t) for t in tables}:
+            raise CatalogError(
+                f"{engine.url.database} is a database of another program",
+                hint="Choose another --data-dir.",
+            )
+        return str(db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+
+
+def _upgrade(engine: Engine, path: Path, revision: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+    if revision is not None:
+        try:
+            ScriptDirectory.from_config(config).get_revision(revision)
+        except CommandError:
+            raise NewerSchema(
+                f"{path} was written by a newer reidsearch (its schema is {revision}, "
+                f"this version knows {HEAD})",
+                hint="Upgrade with: pip install --upgrade reidsearch, or choose another "
+                "--data-dir. Nothing was changed.",
+            ) from None
+    with engine.begin() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, "head")

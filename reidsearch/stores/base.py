@@ -1,0 +1,58 @@
+"""The vector store's protocol, and the tie order that every store keeps."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reidsearch.types import Filter, Ids, Points, Vectors
+
+# Payload fields that searches filter on. Every store indexes them.
+KEYWORD_FIELDS = ("split",)
+INTEGER_FIELDS = ("camera", "identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stored vector and its cosine similarity to the one searched for."""
+
+    id: int
+    score: float
+
+
+class VectorStore(Protocol):
+    """One collection of unit vectors with ids and payloads.
+
+    Every method raises StoreError (StoreLocked, StoreUnreachable) where the store fails.
+    """
+
+    def upsert(self, points: Points) -> None:
+        """Insert or replace; on return the points are on disk. Repeating it changes nothing."""
+
+    def delete(self, ids: Sequence[int]) -> None:
+        """Remove points; ids that are not there are ignored. Durable on return."""
+
+    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[list[Match]]:
+        """For each of Q vectors the ``limit`` nearest stored ones, by (-score, id). Exact."""
+
+    def scroll(self, *, block: int = 2048) -> Iterator[tuple[Ids, Vectors]]:
+        """Every stored vector in id order, in blocks."""
+
+    def ids(self) -> set[int]:
+        """The ids of all stored points."""
+
+    def close(self) -> None:
+        """Release the store. Idempotent."""
+
+
+def nearest(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]:
+    """The ``limit`` best of ``fetch(n)``, by (-score, id).
+
+    Qdrant orders equal scores by chance, and which of them make the cut depends on the limit. So
+    one more than needed is fetched, and more again until the last one scores below the cut.
+    """
+    count = limit + 1
+    while True:
+        matches = sorted(fetch(count), key=lambda m: (-m.score, m.id))
+        if len(matches) < count or matches[-1].score < matches[limit - 1].score:
+            return matches[:limit]
+        count *= 2

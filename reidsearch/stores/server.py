@@ -1,0 +1,159 @@
+"""A Qdrant server or cluster, through qdrant-client; also its in-memory mode, for tests."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from reidsearch.errors import StoreError, StoreUnreachable
+from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, nearest
+from reidsearch.types import Filter, Ids, Points, Vectors
+
+T = TypeVar("T")
+
+TIMEOUT = 30  # seconds; an upsert of 512 points with wait=True stays far below
+UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
+
+
+class ServerStore:
+    """The collection ``collection`` on the server at ``url``, made where it is missing.
+
+    ``url`` may be ":memory:". ``api_key`` is sent with every request where given. Raises
+    StoreUnreachable where nothing answers.
+    """
+
+    def __init__(
+        self, url: str, *, collection: str, dimension: int, api_key: str | None = None
+    ) -> None:
+        self.url = url
+        self.collection = collection
+        try:
+            self._client = QdrantClient(
+                url, api_key=api_key, timeout=TIMEOUT, check_compatibility=False
+            )
+        except ValueError as error:
+            raise StoreError(
+                f"{url!r} is no Qdrant address: {error}",
+                hint="Write it like http://localhost:6333.",
+            ) from None
+        try:
+            self._call(lambda client: _ensure(client, collection, dimension))
+        except StoreError:
+            self._client.close()
+            raise
+
+    def upsert(self, points: Points) -> None:
+        for start in range(0, len(points.ids), UPSERT_BATCH):
+            rows = slice(start, start + UPSERT_BATCH)
+            batch = models.Batch(
+                ids=points.ids[rows].tolist(),
+                vectors=points.vectors[rows].tolist(),
+                payloads=points.payloads[rows],
+            )
+            self._call(lambda c, batch=batch: c.upsert(self.collection, batch, wait=True))  # type: ignore[misc]
+
+    def delete(self, ids: Sequence[int]) -> None:
+        selector = models.PointIdsList(points=list(ids))
+        self._call(lambda c: c.delete(self.collection, selector, wait=True))
+
+    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[list[Match]]:
+        condition = _condition(where)
+
+        def search_one(vector: list[float], count: int) -> list[Match]:
+            response = self._call(
+                lambda c: c.query_points(
+                    self.collection,
+                    query=vector,
+                    limit=count,
+                    query_filter=condition,
+                    search_params=models.SearchParams(exact=True),
+                    with_payload=False,
+                )
+            )
+            return [Match(int(p.id), float(p.score)) for p in response.points]
+
+        return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
+
+    def scroll(self, *, block: int = 2048) -> Iterator[tuple[Ids, Vectors]]:
+        for records in self._records(block, with_vectors=True):
+            ids = np.array([record.id for record in records], dtype=np.int64)
+            yield ids, np.array([record.vector for record in records], dtype=np.float32)
+
+    def ids(self) -> set[int]:
+        return {int(r.id) for block in self._records(10_000, with_vectors=False) for r in block}
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _records(self, block: int, *, with_vectors: bool) -> Iterator[list[models.Record]]:
+        offset: Any = None
+        while True:
+            records, offset = self._call(
+                lambda c, offset=offset: c.scroll(  # type: ignore[misc]
+                    self.collection,
+                    limit=block,
+                    offset=offset,
+                    with_vectors=with_vectors,
+                    with_payload=False,
+                )
+            )
+            if records:
+                yield records
+            if offset is None:
+                return
+
+    def _call(self, action: Callable[[QdrantClient], T]) -> T:
+        """Run ``action``; qdrant-client's and httpx's errors become ours."""
+        try:
+            return action(self._client)
+        except (ResponseHandlingException, httpx.TransportError, ConnectionError) as error:
+            raise StoreUnreachable(
+                f"no Qdrant server answers at {self.url}: {error}",
+                hint="Start one with: docker compose up -d, or leave out --qdrant-url to store "
+                "the vectors in the data dir.",
+            ) from None
+        except UnexpectedResponse as error:
+            hint = "Look into the server's log."
+            if error.status_code in (401, 403):
+                hint = "Put the server's key into the environment as REIDSEARCH_QDRANT_API_KEY."
+            raise StoreError(
+                f"the Qdrant server at {self.url} answered {error.status_code} "
+                f"{error.reason_phrase}",
+                hint=hint,
+            ) from None
+
+
+def _ensure(client: QdrantClient, collection: str, dimension: int) -> None:
+    if client.collection_exists(collection):
+        return
+    client.create_collection(
+        collection,
+        # Dot, as in edge.py: unit vectors are stored bit for bit.
+        vectors_config=models.VectorParams(size=dimension, distance=models.Distance.DOT),
+    )
+    kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
+    kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
+    if isinstance(client.init_options.get("location"), str) and (
+        client.init_options["location"] == ":memory:"
+    ):
+        return  # memory mode has no payload indexes and warns about each
+    for field, kind in kinds.items():
+        client.create_payload_index(collection, field, kind, wait=True)
+
+
+def _condition(where: Filter) -> models.Filter:
+    def match(key: str, value: str | tuple[int, ...]) -> models.FieldCondition:
+        if isinstance(value, str):
+            return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+        return models.FieldCondition(key=key, match=models.MatchAny(any=list(value)))
+
+    must = [match("split", str(where.split))]
+    if where.cameras:
+        must.append(match("camera", where.cameras))
+    excluded = where.without_cameras
+    return models.Filter(
+        must=list(must), must_not=[match("camera", excluded)] if excluded else None
+    )

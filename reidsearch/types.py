@@ -1,0 +1,189 @@
+"""The data that travels between modules: frozen, checked when it is made."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch.errors import UsageError
+
+Images = NDArray[np.uint8]  # N x H x W x 3, RGB
+Vectors = NDArray[np.float32]  # N x D, rows of unit length
+Ids = NDArray[np.int64]  # N
+
+JUNK = -1  # the identity of a bad detection
+DISTRACTOR = 0  # the identity of people nobody asks for
+UNKNOWN = -2  # stands for "not known" where an array has no room for None
+
+
+class Split(StrEnum):
+    """The part an image plays in an evaluation."""
+
+    TRAIN = "train"
+    QUERY = "query"
+    GALLERY = "gallery"
+    MULTI_QUERY = "multi-query"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One person crop, as a data set describes it.
+
+    ``path`` is relative to the data set's root, with forward slashes. ``frame`` counts frames
+    within ``sequence``; ``timestamp`` is in seconds since 1970 UTC. None means "not known".
+    """
+
+    path: str
+    split: Split = Split.GALLERY
+    camera: int | None = None
+    identity: int | None = None
+    sequence: int | None = None
+    frame: int | None = None
+    timestamp: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and self.camera < 0:
+            raise UsageError(f"camera {self.camera} is negative", hint="Number cameras from 0 up.")
+        if self.identity is not None and self.identity < JUNK:
+            raise UsageError(
+                f"identity {self.identity} is below -1",
+                hint="Use -1 for junk, 0 for distractors and positive numbers for people.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that was found and could not be taken in, and why."""
+
+    path: str
+    reason: str
+    split: Split = Split.GALLERY
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a reader found at ``root``: the crops, and the files it could not make sense of."""
+
+    name: str
+    root: Path
+    sightings: list[Sighting]
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def image_id(dataset: str, path: str) -> int:
+    """The id of an image in both stores: a positive 63-bit integer.
+
+    The first 8 bytes of SHA-256 over the data set's name, a NUL and the relative path. The
+    content stays out of it: two identical crops are two sightings.
+    """
+    digest = hashlib.sha256(f"{dataset}\0{path}".encode()).digest()
+    return max(1, int.from_bytes(digest[:8], "big") >> 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which stored vectors a search considers. An empty ``cameras`` admits every camera."""
+
+    split: Split = Split.GALLERY
+    cameras: tuple[int, ...] = ()
+    without_cameras: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        both = set(self.cameras) & set(self.without_cameras)
+        if both:
+            raise UsageError(
+                f"camera {min(both)} is asked for and ruled out at once",
+                hint="Name it in --only-camera or rule it out with --exclude-camera, not both.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Vectors on their way into a store: ``ids`` (N), ``vectors`` (N x D) and N payloads.
+
+    A payload holds integers under camera, identity, sequence and frame (left out where not
+    known) and the split's name.
+
+    Raises ValueError on lengths that differ, and on vectors that are not of unit length: a NaN
+    would be stored and never found again, a zero vector would match everything equally.
+    """
+
+    ids: Ids
+    vectors: Vectors
+    payloads: list[dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        if not len(self.ids) == len(self.vectors) == len(self.payloads):
+            raise ValueError("ids, vectors and payloads differ in length")
+        norms = np.linalg.norm(self.vectors, axis=1)
+        if not np.allclose(norms, 1.0, atol=1e-3):  # false for NaN as well
+            raise ValueError("vectors must be finite and of unit length")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Identity and camera of N images; identity -1 marks junk, 0 distractors.
+
+    Raises ValueError where the two differ in length.
+    """
+
+    identity: Ids
+    camera: Ids
+
+    def __post_init__(self) -> None:
+        if self.identity.shape != self.camera.shape:
+            raise ValueError("identity and camera differ in length")
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def __getitem__(self, rows: slice) -> "Labels":
+        return Labels(self.identity[rows], self.camera[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a probe. ``score`` is the cosine similarity; ``rank`` counts from 1."""
+
+    rank: int
+    score: float
+    id: int
+    identity: int | None
+    camera: int | None
+    sequence: int | None
+    frame: int | None
+    split: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The hits for one probe image. ``identity`` is the probe's, where its name tells."""
+
+    query: str
+    camera: int | None
+    identity: int | None
+    hits: tuple[Hit, ...]
+
+
+def parse_cameras(text: str) -> tuple[int, ...]:
+    """``"2,3"`` as ``(2, 3)``. Raises UsageError on anything else."""
+    return tuple(_camera(part) for part in text.split(","))
+
+
+def _camera(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise UsageError(
+            f"{text.strip()!r} is not a camera number", hint="Write cameras like 2 or 2,3."
+        )
+    return int(text)
+
+
+def optional(values: Iterable[int | None]) -> Ids:
+    """Integers with None replaced by UNKNOWN."""
+    return np.array([UNKNOWN if v is None else v for v in values], dtype=np.int64)

@@ -1,0 +1,138 @@
+"""Write a trained network as the one ONNX file that reidsearch runs, and check that file."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from reidsearch import images
+from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.errors import EncoderError
+from reidsearch.metrics import Scores
+from train.augment import MEAN, STD
+from train.data import Crops
+from train.network import Siamese
+from train.recipe import Recipe
+
+OPSET = 18
+PARITY = 0.9999  # the smallest cosine allowed between ONNX Runtime's vectors and PyTorch's
+LICENCE = "research only: trained on Market-1501, whose terms forbid commercial use"
+
+
+def export(
+    network: Siamese, path: Path, *, name: str, recipe: Recipe, trained_on: str, result: str
+) -> None:
+    """Write ``network`` to ``path`` with its preprocessing and provenance as metadata."""
+    network = network.cpu().eval()
+    example = torch.zeros(2, 3, recipe.height, recipe.width)
+    program = torch.onnx.export(
+        network,
+        (example,),
+        input_names=["images"],
+        output_names=["embeddings"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None  # it is None only where torch writes the file itself
+    buffer = io.BytesIO()
+    program.save(buffer)
+    model = onnx.load_model_from_string(buffer.getvalue())
+    preprocessing = Preprocessing(height=recipe.height, width=recipe.width, mean=MEAN, std=STD)
+    metadata = {
+        "name": name,
+        **preprocessing.to_metadata(),
+        "distance": "cosine",
+        "trained_on": trained_on,
+        "licence": LICENCE,
+        "recipe": json.dumps(recipe.as_dict()),
+        "result": result,
+        "torch": torch.__version__,
+    }
+    for node in model.graph.node:  # the exporter's notes on where in the source a node came from
+        del node.metadata_props[:]
+    onnx.helper.set_model_props(model, metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+
+
+@torch.inference_mode()
+def check_parity(network: Siamese, encoder: Encoder, crops: Crops, root: Path) -> float:
+    """The smallest cosine between the encoder's vectors and the network's, over some crops.
+
+    The two ways share nothing: files go through Pillow, torchvision's transforms and PyTorch on
+    one, through reidsearch's decoding, preprocessing and ONNX Runtime on the other. Raises
+    EncoderError where a pair falls below PARITY.
+    """
+    from PIL import Image
+    from torchvision import transforms
+
+    usual = transforms.Compose(
+        [
+            transforms.Resize(encoder.size),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    paths = [root / path for path in crops.paths]
+    network = network.cpu().eval()
+    reference = torch.stack([usual(Image.open(path).convert("RGB")) for path in paths])
+    expected = torch.nn.functional.normalize(network(reference)).numpy()
+    decoded = np.stack([images.decode(images.read_bytes(p), size=encoder.size) for p in paths])
+    smallest = float((encoder.encode(decoded) * expected).sum(1).min())
+    if not smallest > PARITY:
+        raise EncoderError(
+            f"{encoder.path} differs from the network it was exported from: cosine {smallest:.6f}"
+        )
+    return smallest
+
+
+def write_card(
+    path: Path, *, encoder: Encoder, recipe: Recipe, command: str, scores: Scores, parity: float
+) -> None:
+    """Write the encoder's card: what it is, how it was made, its numbers, its terms."""
+    megabytes = encoder.path.stat().st_size / 1e6
+    settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items())
+    path.write_text(
+        f"""# {encoder.name}
+
+A person encoder: {recipe.width} x {recipe.height} pixel crops to {encoder.dimension}-d vectors,
+compared by cosine.
+
+| | |
+|---|---|
+| file | {encoder.path.name}, {megabytes:.1f} MB, fp32 |
+| fingerprint | {encoder.fingerprint} |
+| trained on | Market-1501's training split (12,936 images of 751 people), nothing else |
+| initialisation | random; no weights from elsewhere |
+| command | `{command}` |
+| ONNX against PyTorch | smallest cosine {parity:.6f} |
+
+## Results
+
+Market-1501, full test set, single query, no re-ranking, plain AP, numbers of the last step:
+
+| Rank-1 | Rank-5 | Rank-10 | mAP | mAP (trapezoid) | mINP |
+|---|---|---|---|---|---|
+| {scores.cmc[1]:.2%} | {scores.cmc[5]:.2%} | {scores.cmc[10]:.2%} | {scores.mAP:.2%} \
+| {scores.mAP_trapezoid:.2%} | {scores.mINP:.2%} |
+
+## Recipe
+
+| | |
+|---|---|
+{settings}
+
+## Terms
+
+For research only. Market-1501 (Zheng et al., "Scalable Person Re-identification: A Benchmark",
+ICCV 2015) may not be used commercially, and what is trained on it shares that limit. It shows
+people on one campus in one summer: expect less elsewhere, and measure before you rely on it.
+The code around the weights is under Apache-2.0.
+""",
+        encoding="utf-8",
+    )

@@ -1,0 +1,67 @@
+"""A recipe: every choice of a training run, read from a TOML file."""
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from reidsearch.errors import UsageError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Sizes are in pixels; rates and chances are fractions."""
+
+    name: str
+    height: int
+    width: int
+    network_width: float  # OSNet's channel multiplier
+    epochs: int
+    p: int  # identities per batch
+    k: int  # images per identity
+    learning_rate: float  # at the peak of the one-cycle schedule
+    warmup: float  # share of all steps until that peak
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    triplet_margin: float
+    triplet_weight: float
+    pad: int
+    erase: float
+    seed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load(name: str, **changes: Any) -> Recipe:
+    """The recipe of that name in train/recipes, or in the TOML file at that path.
+
+    ``changes`` replace single values. Raises UsageError on an unknown recipe or an unknown,
+    missing or ill-typed value.
+    """
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise UsageError(f"no recipe {name!r}", hint=f"There are {known}, or give a .toml file.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    return from_dict({"name": path.stem, **values, **changes})
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe with these values; raises UsageError as ``load`` does."""
+    wanted = {f.name: f.type for f in fields(Recipe)}
+    unknown, missing = set(values) - set(wanted), set(wanted) - set(values)
+    if unknown or missing:
+        problem = "unknown " + min(unknown) if unknown else "no " + min(missing)
+        raise UsageError(f"recipe {values.get('name')}: {problem}")
+    for key, value in values.items():
+        kinds = (int, float) if wanted[key] is float else (wanted[key],)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise UsageError(f"recipe {values['name']}: {key} = {value!r} is of the wrong type")
+    return Recipe(**values)
