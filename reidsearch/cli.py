@@ -1,7 +1,6 @@
 """The command line: parse, call, print. Modules that take time to import are imported in the
 commands that need them, so that ``--help`` and errors come at once."""
 
-import sys
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -66,7 +65,7 @@ class Commands(TyperGroup):
                 raise
             failure = _unexpected(error)
         output.complain(failure)
-        if "--debug" in sys.argv:
+        if ctx.params.get("debug"):
             traceback.print_exc()
         raise typer.Exit(failure.exit_code)
 

@@ -1,6 +1,7 @@
 """Decode one picture file to RGB, whatever its mode, and say plainly when it cannot be done."""
 
 import io
+import stat
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from reidsearch.errors import ImageError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 # Named one by one: Pillow also opens formats that start other programs (EPS runs Ghostscript).
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "MPO")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 # A person crop is a few thousand pixels. 40 megapixels admits any camera's full frame and keeps
 # one decoded picture near 120 MB.
 MAX_PIXELS = 40_000_000
@@ -22,14 +23,18 @@ MAX_BYTES = 100_000_000
 def read_bytes(path: Path) -> bytes:
     """The file's content. Raises ImageError where it cannot be read or cannot be a picture."""
     try:
-        if not path.is_file():
-            raise ImageError("no such file" if not path.exists() else "not a regular file")
-        size = path.stat().st_size
-        if size == 0:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise ImageError("not a regular file")
+        if info.st_size == 0:
             raise ImageError("the file is empty (0 bytes)")
-        if size > MAX_BYTES:
-            raise ImageError(f"{size / 1e6:.0f} MB is too large for a picture of one person")
+        if info.st_size > MAX_BYTES:
+            raise ImageError(
+                f"{info.st_size / 1e6:.0f} MB is too large for a picture of one person"
+            )
         return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError("no such file") from None
     except PermissionError:
         raise ImageError("permission denied") from None
     except OSError as error:

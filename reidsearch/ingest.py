@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from reidsearch import images
 from reidsearch.catalog import Candidate
-from reidsearch.encoder import BATCH, Encoder
+from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError
 from reidsearch.gallery import Gallery
 from reidsearch.types import Dataset, Points, Rejected, Sighting, image_id
@@ -27,7 +27,7 @@ from reidsearch.types import Dataset, Points, Rejected, Sighting, image_id
 RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together
 DECODERS = 2  # threads; one already decodes several times faster than a CPU encodes
-AHEAD = 4 * BATCH  # decoded pictures that may wait for the encoder
+AHEAD = 2  # batches of decoded pictures that may wait for the encoder
 
 
 @dataclass
@@ -97,14 +97,14 @@ def ingest(
     with ThreadPoolExecutor(DECODERS) as pool:
         stale = _stale(dataset, dataset_id, gallery, report)
         try:
-            for candidate, outcome in _decode_ahead(pool, stale, dataset.root, encoder.size):
+            for candidate, outcome in _decode_ahead(pool, stale, dataset.root, encoder):
                 if isinstance(outcome, ImageError):
                     failures[candidate.id] = outcome.message
                     seen = candidate.sighting
                     report.failures.append(Rejected(seen.path, outcome.message, seen.split))
                     continue
                 batch.append(outcome)
-                if len(batch) == BATCH:
+                if len(batch) == encoder.batch:
                     encode()
                 if len(points) >= STORE:
                     store()
@@ -153,13 +153,13 @@ def _candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
 
 
 def _decode_ahead(
-    pool: ThreadPoolExecutor, candidates: Iterable[Candidate], root: Path, size: tuple[int, int]
+    pool: ThreadPoolExecutor, candidates: Iterable[Candidate], root: Path, encoder: Encoder
 ) -> Iterator[tuple[Candidate, _Decoded | ImageError]]:
-    """Decode in the pool, at most AHEAD pictures ahead, and yield in order."""
+    """Decode in the pool, at most AHEAD batches ahead, and yield in order."""
     waiting: deque[tuple[Candidate, Future[_Decoded | ImageError]]] = deque()
     for candidate in candidates:
-        waiting.append((candidate, pool.submit(_decode, candidate, root, size)))
-        if len(waiting) > AHEAD:
+        waiting.append((candidate, pool.submit(_decode, candidate, root, encoder.size)))
+        if len(waiting) > AHEAD * encoder.batch:
             first, future = waiting.popleft()
             yield first, future.result()
     for candidate, future in waiting:

@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
+from reidsearch.encoder import Encoder
 from reidsearch.errors import ReidsearchError
 from reidsearch.metrics import Scores
 from reidsearch.types import Split
-from train import data, evaluation, loop, recipe
+from train import data, evaluation, export, loop, quantise, recipe
+
+ENCODER, INT8, CARD = "encoder.onnx", "encoder-int8.onnx", "encoder.md"
+PARITY_CROPS = 64
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,7 +33,7 @@ def main(
     ] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda; by default cuda where present.")] = "",
 ) -> None:
-    """Train an encoder, measure it and export it to OUT/encoder.onnx.
+    """Train an encoder, export it to OUT/encoder.onnx and encoder-int8.onnx, and measure both.
 
     A run that was stopped goes on where its last checkpoint left it: give the same command again.
     """
@@ -54,26 +59,27 @@ def main(
     for record in loop.train(run, crops, out=out):
         _say("  ".join(f"{key} {value}" for key, value in record.items()))
 
-    scores = evaluation.evaluate(run.network, probes, gallery)
-    measured = ("validation: " if hold_out else "test: ") + describe(scores)
-    _say(measured)
-    export.export(
-        run.network,
-        out / ENCODER,
-        name=f"osnet-market1501-{plan.name}",
-        recipe=plan,
-        trained_on=f"{len(crops)} images of {len(run.identities)} people from {crops.dataset}",
-        result=measured,
-    )
+    trained_on = f"{len(crops)} images of {len(run.identities)} people from {crops.root.name}"
+    measured_on = f"{hold_out} held-out training identities" if hold_out else "the test split"
+    export.export(run.network, out / ENCODER, recipe=plan, trained_on=trained_on)
     encoder = Encoder(out / ENCODER)
-    parity = export.check_parity(run.network, encoder, probes)
+    some = probes.subset(np.arange(len(probes)) < PARITY_CROPS)
+    parity = export.check_parity(run.network, encoder, some)
     _say(f"{encoder.path}: smallest cosine to PyTorch {parity:.6f}")
+    quantise.quantise(encoder, out / INT8, crops=crops, seed=plan.seed)
+
+    scores = {}
+    for exported in (encoder, Encoder(out / INT8)):
+        result = evaluation.evaluate(evaluation.by_encoder(exported), probes, gallery)
+        _say(f"{exported.path} on {measured_on}: {describe(result)}")
+        scores[exported] = result
     export.write_card(
-        encoder.path.with_suffix(".md"),
-        encoder=encoder,
+        out / CARD,
+        scores=scores,
         recipe=plan,
+        trained_on=trained_on,
+        measured_on=measured_on,
         command=f"python -m train --data DIR --recipe {recipe_name} --out OUT",
-        measured=scores,
         parity=parity,
     )
 

@@ -15,11 +15,12 @@ from reidsearch.types import Labels, Sighting, Split, optional
 
 @dataclass(frozen=True)
 class Crops:
-    """N crops with their labels: ``images`` is N H W 3 uint8."""
+    """N crops with their labels: ``images`` is N H W 3 uint8, ``paths`` are below ``root``."""
 
     images: Tensor
     labels: Labels
     paths: list[str]
+    root: Path
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -30,6 +31,7 @@ class Crops:
             self.images[torch.from_numpy(rows)],
             Labels(self.labels.identity[rows], self.labels.camera[rows]),
             [p for p, keep in zip(self.paths, rows, strict=True) if keep],
+            self.root,
         )
 
 
@@ -49,7 +51,8 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
         optional(s.identity for s in dataset.sightings),
         optional(s.camera for s in dataset.sightings),
     )
-    return Crops(torch.from_numpy(decoded), labels, [s.path for s in dataset.sightings])
+    paths = [s.path for s in dataset.sightings]
+    return Crops(torch.from_numpy(decoded), labels, paths, dataset.root)
 
 
 def people(crops: Crops) -> Crops:

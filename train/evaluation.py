@@ -1,28 +1,42 @@
-"""Measure a network with reidsearch's own metrics."""
+"""Measure embeddings with reidsearch's own metrics."""
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from reidsearch import metrics
+from reidsearch.encoder import Encoder
+from reidsearch.types import Vectors
 from train.augment import normalise
 from train.data import Crops
 from train.network import Siamese
 
-
-@torch.inference_mode()
-def embed(network: Siamese, crops: Crops, *, batch: int = 256) -> NDArray[np.float32]:
-    """Unit vectors N x D of all crops, in the network's own precision (no autocast)."""
-    device = next(network.parameters()).device
-    network.eval()
-    vectors = [
-        F.normalize(network(normalise(part.to(device)))).cpu() for part in crops.images.split(batch)
-    ]
-    return torch.cat(vectors).numpy()
+Embed = Callable[[Crops], Vectors]  # N crops -> unit vectors, N x D
+BATCH = 256
 
 
-def evaluate(network: Siamese, probes: Crops, gallery: Crops) -> metrics.Scores:
+def by_network(network: Siamese) -> Embed:
+    """Embed with a network in PyTorch, in its own precision (no autocast)."""
+
+    @torch.inference_mode()
+    def embed(crops: Crops) -> Vectors:
+        device = next(network.parameters()).device
+        network.eval()
+        parts = crops.images.split(BATCH)
+        return torch.cat(
+            [F.normalize(network(normalise(part.to(device)))).cpu() for part in parts]
+        ).numpy()
+
+    return embed
+
+
+def by_encoder(encoder: Encoder) -> Embed:
+    """Embed with an exported encoder, as reidsearch does."""
+    return lambda crops: encoder.encode(crops.images.numpy())
+
+
+def evaluate(embed: Embed, probes: Crops, gallery: Crops) -> metrics.Scores:
     """The Market-1501 protocol with cosine distance."""
-    distances = 1 - embed(network, probes) @ embed(network, gallery).T
+    distances = 1 - embed(probes) @ embed(gallery).T
     return metrics.score(metrics.positive_ranks(distances, probes.labels, gallery.labels))

@@ -15,6 +15,7 @@ from reidsearch.metrics import Scores
 from train.augment import MEAN, STD
 from train.data import Crops
 from train.network import Siamese
+from train.quantise import CALIBRATION_CROPS
 from train.recipe import Recipe
 
 OPSET = 18
@@ -22,9 +23,7 @@ PARITY = 0.9999  # the smallest cosine allowed between ONNX Runtime's vectors an
 LICENCE = "research only: trained on Market-1501, whose terms forbid commercial use"
 
 
-def export(
-    network: Siamese, path: Path, *, name: str, recipe: Recipe, trained_on: str, result: str
-) -> None:
+def export(network: Siamese, path: Path, *, recipe: Recipe, trained_on: str) -> None:
     """Write ``network`` to ``path`` with its preprocessing and provenance as metadata."""
     network = network.cpu().eval()
     example = torch.zeros(2, 3, recipe.height, recipe.width)
@@ -44,14 +43,13 @@ def export(
     model = onnx.load_model_from_string(buffer.getvalue())
     preprocessing = Preprocessing(height=recipe.height, width=recipe.width, mean=MEAN, std=STD)
     metadata = {
-        "name": name,
+        "name": f"osnet-{recipe.name}",
         **preprocessing.to_metadata(),
         "distance": "cosine",
         "trained_on": trained_on,
         "licence": LICENCE,
         "recipe": json.dumps(recipe.as_dict()),
-        "result": result,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
     for node in model.graph.node:  # the exporter's notes on where in the source a node came from
         del node.metadata_props[:]
@@ -61,7 +59,7 @@ def export(
 
 
 @torch.inference_mode()
-def check_parity(network: Siamese, encoder: Encoder, crops: Crops, root: Path) -> float:
+def check_parity(network: Siamese, encoder: Encoder, crops: Crops) -> float:
     """The smallest cosine between the encoder's vectors and the network's, over some crops.
 
     The two ways share nothing: files go through Pillow, torchvision's transforms and PyTorch on
@@ -78,7 +76,7 @@ def check_parity(network: Siamese, encoder: Encoder, crops: Crops, root: Path) -
             transforms.Normalize(MEAN, STD),
         ]
     )
-    paths = [root / path for path in crops.paths]
+    paths = [crops.root / path for path in crops.paths]
     network = network.cpu().eval()
     reference = torch.stack([usual(Image.open(path).convert("RGB")) for path in paths])
     expected = torch.nn.functional.normalize(network(reference)).numpy()
@@ -92,34 +90,46 @@ def check_parity(network: Siamese, encoder: Encoder, crops: Crops, root: Path) -
 
 
 def write_card(
-    path: Path, *, encoder: Encoder, recipe: Recipe, command: str, scores: Scores, parity: float
+    path: Path,
+    *,
+    scores: dict[Encoder, Scores],
+    recipe: Recipe,
+    trained_on: str,
+    measured_on: str,
+    command: str,
+    parity: float,
 ) -> None:
-    """Write the encoder's card: what it is, how it was made, its numbers, its terms."""
-    megabytes = encoder.path.stat().st_size / 1e6
+    """Write the encoders' card: what they are, how they were made, their numbers, their terms."""
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items())
+    results = "\n".join(
+        f"| {e.name} | {e.path.stat().st_size / 1e6:.1f} MB | {s.cmc[1]:.2%} | {s.cmc[5]:.2%} "
+        f"| {s.cmc[10]:.2%} | {s.mAP:.2%} | {s.mAP_trapezoid:.2%} | {s.mINP:.2%} |"
+        for e, s in scores.items()
+    )
+    fingerprints = "\n".join(f"| {e.name} | {e.fingerprint} |" for e in scores)
+    encoder = next(iter(scores))
     path.write_text(
         f"""# {encoder.name}
 
 A person encoder: {recipe.width} x {recipe.height} pixel crops to {encoder.dimension}-d vectors,
 compared by cosine.
 
-| | |
-|---|---|
-| file | {encoder.path.name}, {megabytes:.1f} MB, fp32 |
-| fingerprint | {encoder.fingerprint} |
-| trained on | Market-1501's training split (12,936 images of 751 people), nothing else |
-| initialisation | random; no weights from elsewhere |
-| command | `{command}` |
-| ONNX against PyTorch | smallest cosine {parity:.6f} |
+- trained on: {trained_on}, from random initialisation; nothing else was used
+- command: `{command}`
+- ONNX against PyTorch: smallest cosine {parity:.6f} (fp32)
+- int8: post-training quantisation, calibrated on {CALIBRATION_CROPS} training images
 
 ## Results
 
-Market-1501, full test set, single query, no re-ranking, plain AP, numbers of the last step:
+Measured on {measured_on}, single query, no re-ranking, the last step's weights:
 
-| Rank-1 | Rank-5 | Rank-10 | mAP | mAP (trapezoid) | mINP |
-|---|---|---|---|---|---|
-| {scores.cmc[1]:.2%} | {scores.cmc[5]:.2%} | {scores.cmc[10]:.2%} | {scores.mAP:.2%} \
-| {scores.mAP_trapezoid:.2%} | {scores.mINP:.2%} |
+| encoder | size | Rank-1 | Rank-5 | Rank-10 | mAP | mAP (trapezoid) | mINP |
+|---|---|---|---|---|---|---|---|
+{results}
+
+| encoder | fingerprint (SHA-256 of the file) |
+|---|---|
+{fingerprints}
 
 ## Recipe
 

@@ -76,7 +76,7 @@ def save(run: Run, path: Path) -> None:
             "step": run.step,
             "network": run.network.state_dict(),
             "optimizer": run.optimizer.state_dict(),
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         },
         partial,
     )

@@ -27,18 +27,18 @@ def upgrade() -> None:
         op.create_table(
             table,
             sa.Column("id", sa.Integer, primary_key=True),
-            sa.Column("dataset_id", sa.ForeignKey("dataset.id"), nullable=False),
+            sa.Column("dataset_id", sa.Integer, sa.ForeignKey("dataset.id"), nullable=False),
             sa.Column("number", sa.Integer, nullable=False),
             sa.UniqueConstraint("dataset_id", "number"),
         )
     op.create_table(
         "image",
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("dataset_id", sa.ForeignKey("dataset.id"), nullable=False, index=True),
+        sa.Column("dataset_id", sa.Integer, sa.ForeignKey("dataset.id"), nullable=False, index=True),
         sa.Column("split", sa.String, nullable=False),
         sa.Column("path", sa.String, nullable=False),
-        sa.Column("camera_id", sa.ForeignKey("camera.id")),
-        sa.Column("identity_id", sa.ForeignKey("identity.id")),
+        sa.Column("camera_id", sa.Integer, sa.ForeignKey("camera.id")),
+        sa.Column("identity_id", sa.Integer, sa.ForeignKey("identity.id")),
         sa.Column("sequence", sa.Integer),
         sa.Column("frame", sa.Integer),
         sa.Column("timestamp", sa.Float),
@@ -56,16 +56,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "embedding",
-        sa.Column("encoder_id", sa.ForeignKey("encoder.id"), primary_key=True),
-        sa.Column("image_id", sa.ForeignKey("image.id"), primary_key=True),
+        sa.Column("encoder_id", sa.Integer, sa.ForeignKey("encoder.id"), primary_key=True),
+        sa.Column("image_id", sa.BigInteger, sa.ForeignKey("image.id"), primary_key=True),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("reason", sa.String),
     )
     op.create_table(
         "ingest_run",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("dataset_id", sa.ForeignKey("dataset.id"), nullable=False),
-        sa.Column("encoder_id", sa.ForeignKey("encoder.id"), nullable=False),
+        sa.Column("dataset_id", sa.Integer, sa.ForeignKey("dataset.id"), nullable=False),
+        sa.Column("encoder_id", sa.Integer, sa.ForeignKey("encoder.id"), nullable=False),
         sa.Column("started", sa.Float, nullable=False),
         sa.Column("finished", sa.Float),
         sa.Column("ingested", sa.Integer),

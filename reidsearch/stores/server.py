@@ -85,6 +85,10 @@ class ServerStore:
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vectors=False) for r in block}
 
+    def delete_collection(self) -> None:
+        """Remove the whole collection from the server."""
+        self._call(lambda c: c.delete_collection(self.collection))
+
     def close(self) -> None:
         self._client.close()
 
@@ -136,10 +140,8 @@ def _ensure(client: QdrantClient, collection: str, dimension: int) -> None:
     )
     kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
     kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
-    if isinstance(client.init_options.get("location"), str) and (
-        client.init_options["location"] == ":memory:"
-    ):
-        return  # memory mode has no payload indexes and warns about each
+    if client.init_options["location"] == ":memory:":
+        return  # it has no payload indexes, and warns about each
     for field, kind in kinds.items():
         client.create_payload_index(collection, field, kind, wait=True)
 

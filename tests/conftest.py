@@ -1,0 +1,130 @@
+"""Shared fixtures: a tiny real encoder, drawn crops, and galleries made from them."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from reidsearch import datasets, gallery, ingest
+from reidsearch.cli import app
+from reidsearch.config import Config, load
+from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.gallery import Gallery
+
+HEIGHT, WIDTH = 16, 8
+COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40)}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests see neither the developer's environment nor a reidsearch.toml of theirs."""
+    for key in [key for key in os.environ if key.startswith("REIDSEARCH_")]:
+        monkeypatch.delenv(key)
+    home = tmp_path / "cwd"
+    home.mkdir()
+    monkeypatch.chdir(home)
+
+
+def write_encoder(path: Path, *, metadata: dict[str, str] | None = None, cell: int = 4) -> Path:
+    """A real ONNX encoder: the mean colour of each ``cell`` x ``cell`` square, as one vector."""
+    dimension = 3 * (HEIGHT // cell) * (WIDTH // cell)
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "AveragePool", ["images"], ["pooled"], kernel_shape=[cell, cell], strides=[cell] * 2
+            ),
+            helper.make_node("Flatten", ["pooled"], ["vectors"]),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, HEIGHT, WIDTH])],
+        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", dimension])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if metadata is None:
+        preprocessing = Preprocessing(
+            height=HEIGHT, width=WIDTH, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)
+        )
+        metadata = {"name": path.stem, **preprocessing.to_metadata()}
+    helper.set_model_props(model, metadata)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoder") / "colours.onnx")
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_file: Path) -> Encoder:
+    return Encoder(encoder_file)
+
+
+def write_crop(path: Path, *, color: tuple[int, int, int], seed: int = 0) -> Path:
+    """A noisy picture of one colour; the noise makes every file's vector its own."""
+    noise = np.random.default_rng(seed).integers(-12, 13, (HEIGHT, WIDTH, 3))
+    pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, "PNG" if path.suffix == ".png" else "JPEG", quality=95)
+    return path
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    """A Market-1501 root: 4 people, 3 cameras, one probe each; a distractor, a junk image, and
+    the real data set's oddities."""
+    root = tmp_path / "market"
+    seed = 0
+    for identity, color in COLORS.items():
+        write_crop(root / f"query/{identity:04d}_c1s1_000001_00.jpg", color=color, seed=seed)
+        for camera in (1, 2, 3):
+            for frame in (10, 20):
+                name = f"{identity:04d}_c{camera}s1_{frame:06d}_01.jpg"
+                seed += 1
+                write_crop(root / "bounding_box_test" / name, color=color, seed=seed)
+        name = f"{identity:04d}_c2s2_000030_02.jpg"
+        write_crop(root / "bounding_box_train" / name, color=color, seed=seed + 100)
+    test = root / "bounding_box_test"
+    write_crop(test / "0000_c2s1_000040_01.jpg", color=(120, 120, 120), seed=71)
+    write_crop(test / "-1_c3s1_000050_01.jpg", color=(210, 40, 50), seed=72)
+    write_crop(test / "0001_c3s1_000060_01.jpg.jpg", color=COLORS[1], seed=73)
+    (test / "Thumbs.db").write_bytes(b"not a picture")
+    return root
+
+
+@pytest.fixture
+def settings(tmp_path: Path, encoder_file: Path) -> Config:
+    return load({"data_dir": str(tmp_path / "home"), "encoder": str(encoder_file)})
+
+
+@pytest.fixture
+def filled(market: Path, settings: Config, encoder: Encoder) -> Iterator[Gallery]:
+    """A gallery with the market set in it, open."""
+    with gallery.create(settings, encoder) as opened:
+        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        yield opened
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(settings: Config) -> Run:
+    """Run a command in this process, with the test's data dir and encoder."""
+
+    def invoke(*words: object, exit_code: int = 0) -> Result:
+        home, encoder = str(settings.data_dir), str(settings.encoder)
+        result = CliRunner().invoke(
+            app, ["--data-dir", home, "--encoder", encoder, *map(str, words)]
+        )
+        assert result.exit_code == exit_code, (result.exit_code, result.output)
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke

@@ -1,0 +1,118 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from reidsearch.encoder import Encoder, Preprocessing, fingerprint
+from reidsearch.errors import EncoderError
+from tests.conftest import HEIGHT, WIDTH, write_encoder
+
+PLAIN = {"input_size": f"{HEIGHT}x{WIDTH}", "mean": "0,0,0", "std": "1,1,1"}
+
+
+def noise(count: int, *, seed: int = 0) -> np.ndarray:
+    shape = (count, HEIGHT, WIDTH, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_preprocessing_equals_torchvisions() -> None:
+    from torchvision.transforms import Compose, Normalize, ToTensor
+
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    usual = Compose([ToTensor(), Normalize(mean, std)])
+    ours = Preprocessing(height=HEIGHT, width=WIDTH, mean=mean, std=std)(noise(3))
+    for picture, planes in zip(noise(3), ours, strict=True):
+        np.testing.assert_allclose(planes, usual(picture).numpy(), atol=1e-5)
+
+
+def test_vectors_are_the_mean_colours_scaled_to_unit_length(tmp_path: Path) -> None:
+    encoder = Encoder(write_encoder(tmp_path / "e.onnx", metadata=PLAIN))
+    pictures = noise(40)
+    squares = pictures.reshape(40, HEIGHT // 4, 4, WIDTH // 4, 4, 3).mean((2, 4)) / 255
+    expected = squares.transpose(0, 3, 1, 2).reshape(40, -1)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert encoder.dimension == expected.shape[1]
+    np.testing.assert_allclose(encoder.encode(pictures), expected, atol=1e-6)
+
+
+def test_bgr_encoders_get_their_channels_swapped(tmp_path: Path) -> None:
+    rgb = Encoder(write_encoder(tmp_path / "rgb.onnx", metadata=PLAIN))
+    bgr = Encoder(write_encoder(tmp_path / "bgr.onnx", metadata={**PLAIN, "color_order": "BGR"}))
+    np.testing.assert_allclose(bgr.encode(noise(2)), rgb.encode(noise(2)[..., ::-1]), atol=1e-6)
+
+
+def test_flip_averaging_makes_a_picture_and_its_mirror_image_equal(tmp_path: Path) -> None:
+    metadata = {**PLAIN, "flip_average": "true"}
+    encoder = Encoder(write_encoder(tmp_path / "e.onnx", metadata=metadata))
+    pictures = noise(3)
+    np.testing.assert_allclose(
+        encoder.encode(pictures), encoder.encode(pictures[:, :, ::-1]), atol=1e-6
+    )
+
+
+def test_a_zero_vector_becomes_nan_instead_of_a_lie(tmp_path: Path) -> None:
+    encoder = Encoder(write_encoder(tmp_path / "e.onnx", metadata=PLAIN))
+    black = np.zeros((1, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    assert np.isnan(encoder.encode(black)).all()
+
+
+def test_the_fingerprint_is_the_files_sha256(encoder_file: Path, encoder: Encoder) -> None:
+    expected = hashlib.sha256(encoder_file.read_bytes()).hexdigest()
+    assert encoder.fingerprint == fingerprint(encoder_file) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_size": None}, "no input_size"),
+        ({"mean": None, "std": None}, "no mean, std"),
+        ({"input_size": "128"}, "not like 128x64"),
+        ({"input_size": "0x64"}, "out of range"),
+        ({"mean": "a,b,c"}, "not three numbers"),
+        ({"std": "1,1"}, "not three numbers"),
+        ({"std": "1,0,1"}, "must be positive"),
+        ({"color_order": "HSV"}, "neither RGB nor BGR"),
+    ],
+)
+def test_metadata_that_does_not_tell_the_preprocessing_is_an_error(
+    tmp_path: Path, changes: dict[str, str | None], message: str
+) -> None:
+    metadata = {k: v for k, v in {**PLAIN, **changes}.items() if v is not None}
+    with pytest.raises(EncoderError, match=message) as error:
+        Encoder(write_encoder(tmp_path / "e.onnx", metadata=metadata))
+    assert "metadata" in error.value.hint
+
+
+def test_files_that_are_no_model_are_errors(tmp_path: Path) -> None:
+    text = tmp_path / "text.onnx"
+    text.write_text("not a model")
+    with pytest.raises(EncoderError, match="not a usable ONNX model"):
+        Encoder(text)
+    with pytest.raises(EncoderError, match="cannot be read"):
+        Encoder(tmp_path / "missing.onnx")
+
+
+def test_a_model_with_two_outputs_is_refused(tmp_path: Path) -> None:
+    shape = ["n", 3, HEIGHT, WIDTH]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], [o]) for o in ("a", "b")],
+        "two",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(o, TensorProto.FLOAT, shape) for o in ("a", "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, PLAIN)
+    onnx.save(model, str(tmp_path / "two.onnx"))
+    with pytest.raises(EncoderError, match="2 outputs"):
+        Encoder(tmp_path / "two.onnx")
+
+
+def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are(
+    encoder_file: Path,
+) -> None:
+    with pytest.raises(EncoderError) as error:
+        Encoder(encoder_file, device="tpu")
+    assert "cpu" in error.value.hint

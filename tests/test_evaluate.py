@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch import datasets, gallery, ingest
+from reidsearch.config import Config
+from reidsearch.encoder import Encoder
+from reidsearch.errors import EmptyGallery
+from reidsearch.evaluate import evaluate
+from reidsearch.export import export
+from reidsearch.gallery import Gallery
+from reidsearch.types import UNKNOWN
+from tests.conftest import COLORS, write_crop
+
+
+def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Gallery) -> None:
+    stored, vectors = filled.load()
+    expected_ap, expected_inp, first = [], [], []
+    for probe in np.flatnonzero(stored.split == "query"):
+        ranking = sorted(
+            np.flatnonzero(stored.split == "gallery"),
+            key=lambda g: (-float(vectors[probe] @ vectors[g]), g),
+        )
+        hits = []
+        for g in ranking:
+            same = stored.identity[g] == stored.identity[probe]
+            if stored.identity[g] == -1 or (same and stored.camera[g] == stored.camera[probe]):
+                continue
+            hits.append(bool(same))
+        positions = [i + 1 for i, hit in enumerate(hits) if hit]
+        expected_ap.append(np.mean([(n + 1) / p for n, p in enumerate(positions)]))
+        expected_inp.append(len(positions) / positions[-1])
+        first.append(positions[0])
+    evaluation = evaluate(filled)
+    assert evaluation.queries == 4
+    assert evaluation.gallery == 26  # 27 less the junk image
+    assert evaluation.scores.mAP == pytest.approx(np.mean(expected_ap), abs=1e-9)
+    assert evaluation.scores.mINP == pytest.approx(np.mean(expected_inp), abs=1e-9)
+    assert evaluation.scores.cmc[1] == pytest.approx(np.mean([f == 1 for f in first]))
+    assert set(evaluation.seconds) == {"load", "rank"}
+
+
+def test_blocks_do_not_change_the_numbers(
+    filled: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(filled).scores
+    monkeypatch.setattr("reidsearch.evaluate.BLOCK", 1)
+    assert evaluate(filled).scores == whole
+
+
+def test_probes_without_an_image_from_another_camera_are_counted_apart(
+    market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    write_crop(market / "query/0099_c1s1_000001_00.jpg", color=COLORS[1], seed=1)
+    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    evaluation = evaluate(filled)
+    assert (evaluation.queries, evaluation.queries_without_positive) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [(["query"], "no gallery images"), (["gallery"], "no probes"), (["train"], "no probes")],
+)
+def test_a_gallery_with_a_part_missing_is_an_error_that_says_what_to_ingest(
+    market: Path, settings: Config, encoder: Encoder, splits: list[str], message: str
+) -> None:
+    with gallery.create(settings, encoder) as opened:
+        chosen = [datasets.Split(s) for s in splits]
+        ingest.ingest(datasets.read(market, splits=chosen), gallery=opened, encoder=encoder)
+        with pytest.raises(EmptyGallery, match=message) as error:
+            evaluate(opened)
+    assert "Ingest the" in error.value.hint
+
+
+def test_a_gallery_whose_vectors_are_gone_is_an_error(filled: Gallery) -> None:
+    filled.store.delete([next(iter(filled.store.ids()))])
+    with pytest.raises(EmptyGallery, match="lacks 1 of the 31"):
+        evaluate(filled)
+
+
+def test_export_writes_what_is_stored(
+    tmp_path: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    write_crop(tmp_path / "plain/somebody.jpg", color=COLORS[1], seed=4)
+    ingest.ingest(datasets.read(tmp_path / "plain"), gallery=filled, encoder=encoder)
+    counts = export(filled, tmp_path / "out.npz")
+    assert counts == {"images": 32, "gallery": 28, "query": 4}
+    arrays = np.load(tmp_path / "out.npz", allow_pickle=False)
+    stored, vectors = filled.load()
+    assert set(arrays) == {
+        "id", "vector", "path", "identity", "camera", "sequence", "frame", "split"
+    }  # fmt: skip
+    assert (arrays["id"] == stored.ids).all()
+    assert (np.diff(arrays["id"]) > 0).all()
+    assert arrays["vector"].tobytes() == vectors.tobytes()
+    who = dict(zip(arrays["path"].tolist(), arrays["identity"].tolist(), strict=True))
+    assert who["bounding_box_test/-1_c3s1_000050_01.jpg"] == -1
+    assert who["bounding_box_test/0000_c2s1_000040_01.jpg"] == 0
+    assert who["somebody.jpg"] == UNKNOWN == -2
+    assert not list(tmp_path.glob("*.partial"))

@@ -1,0 +1,73 @@
+"""Arrows point down only, and the command line starts light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "reidsearch"
+
+# Each module may import from the lines above its own.
+LAYERS = [
+    {"errors"},
+    {"types"},
+    {"images", "metrics", "config", "stores.base", "pedestrians", "figures"},
+    {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
+    {"schema", "sheet"},
+    {"gallery"},
+    {"ingest", "search", "evaluate", "export"},
+    {"demo", "output"},
+    {"cli"},
+]
+LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    del found["__init__"]
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """The names of all modules that a file imports, wherever in it the import stands."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_imports_only_from_layers_below(module: str) -> None:
+    own = {n.removeprefix("reidsearch.") for n in imports(modules()[module])}
+    same_folder = module.split(".")[0]
+    for used in own & LEVEL.keys():
+        below = LEVEL[used] < LEVEL[module]
+        assert below or used.split(".")[0] == same_folder, f"{module} imports {used}"
+
+
+def test_every_module_has_a_layer_and_every_layer_its_modules() -> None:
+    assert set(modules()) == set(LEVEL)
+
+
+def test_the_product_never_imports_training_or_pytorch() -> None:
+    for module, path in modules().items():
+        used = {name.split(".")[0] for name in imports(path)}
+        assert not used & {"torch", "torchvision", "train", "onnx", "tests"}, module
+
+
+def test_loading_the_command_line_loads_nothing_heavy() -> None:
+    code = "import sys, reidsearch.cli; print(*sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "reidsearch.cli" in loaded
+    heavy = {"torch", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
+    assert not heavy & set(loaded)

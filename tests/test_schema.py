@@ -1,0 +1,114 @@
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from reidsearch import catalog, schema
+from reidsearch.errors import CatalogError, NewerSchema
+
+
+def test_a_new_catalog_is_at_head_and_its_tables_are_those_of_the_code(tmp_path: Path) -> None:
+    opened = schema.open_catalog(tmp_path / "new" / "catalog.sqlite")
+    with opened.engine.connect() as db:
+        context = MigrationContext.configure(db)
+        assert context.get_current_revision() == schema.HEAD
+        assert compare_metadata(context, catalog.metadata) == []
+    opened.close()
+
+
+def test_head_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations()))
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+
+
+def test_opening_again_keeps_the_catalog_and_its_key(tmp_path: Path) -> None:
+    first = schema.open_catalog(tmp_path / "c.sqlite")
+    first.add_dataset("a", tmp_path)
+    key = first.key
+    first.close()
+    second = schema.open_catalog(tmp_path / "c.sqlite")
+    assert second.key == key
+    assert second.add_dataset("a", tmp_path) == 1
+    second.close()
+    other = schema.open_catalog(tmp_path / "other.sqlite")
+    assert other.key != key
+    other.close()
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    schema.open_catalog(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    db.close()
+    with pytest.raises(NewerSchema, match="9999") as error:
+        schema.open_catalog(path)
+    assert "pip install --upgrade" in error.value.hint
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+    db.close()
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    path.write_bytes(b"dear diary " * 100)
+    with pytest.raises(CatalogError, match="not a database"):
+        schema.open_catalog(path)
+    assert path.read_bytes() == b"dear diary " * 100
+
+
+def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE recipes (name TEXT)")
+    db.commit()
+    db.close()
+    with pytest.raises(CatalogError, match="another program"):
+        schema.open_catalog(path)
+
+
+def test_a_data_dir_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CatalogError, match="cannot be made"):
+        schema.open_catalog(tmp_path / "file" / "home" / "c.sqlite")
+
+
+def test_a_catalog_locked_by_another_program_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
+    path = tmp_path / "c.sqlite"
+    schema.open_catalog(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    opened = schema.open_catalog(path)
+    with pytest.raises(CatalogError, match="locked"):
+        opened.add_dataset("a", tmp_path)
+    other.execute("ROLLBACK")
+    other.close()
+    assert opened.add_dataset("a", tmp_path) == 1
+    opened.close()
+
+
+def test_an_upgrade_that_fails_midway_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = tmp_path / "migrations"
+    shutil.copytree(schema.migrations(), scripts)
+    script = scripts / "versions" / "0001_catalog.py"
+    script.write_text(script.read_text() + "\n    raise RuntimeError('power cut')\n")
+    path = tmp_path / "c.sqlite"
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", lambda: scripts)
+        with pytest.raises(RuntimeError, match="power cut"):
+            schema.open_catalog(path)
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT name FROM sqlite_master").fetchall() == []
+    db.close()
+    schema.open_catalog(path).close()

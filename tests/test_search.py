@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch import search
+from reidsearch.encoder import Encoder
+from reidsearch.errors import ImageError, UnknownCamera, UsageError
+from reidsearch.gallery import Gallery
+from reidsearch.types import Filter, Split
+from tests.conftest import COLORS, write_crop
+
+
+@pytest.fixture
+def probe(market: Path) -> Path:
+    return market / "query/0002_c1s1_000001_00.jpg"
+
+
+def test_hits_are_the_brute_force_ranking_with_their_catalog_entries(
+    probe: Path, market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    answer = search.answer(probe, gallery=filled, encoder=encoder, top_k=30)
+    stored, vectors = filled.load()
+    is_gallery = stored.split == "gallery"
+    own = vectors[stored.path == "query/0002_c1s1_000001_00.jpg"][0]
+    cosines = vectors[is_gallery] @ own
+    order = np.lexsort((stored.ids[is_gallery], -cosines))
+    assert [h.id for h in answer.hits] == stored.ids[is_gallery][order].tolist()
+    assert [h.score for h in answer.hits] == pytest.approx(cosines[order].tolist(), abs=1e-6)
+    assert [h.rank for h in answer.hits] == list(range(1, 28))
+    first = answer.hits[0]
+    assert (first.identity, first.sequence, first.split) == (2, 1, "gallery")
+    assert Path(first.path).is_file()
+    assert (answer.camera, answer.identity) == (1, 2)
+
+
+def test_excluding_the_probes_camera_leaves_none_of_its_images(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    answer = search.answer(
+        probe, gallery=filled, encoder=encoder, exclude_camera=True, top_k=50
+    )
+    assert {h.camera for h in answer.hits} == {2, 3}
+    assert len(answer.hits) == 27 - 8
+
+
+def test_a_given_camera_beats_the_one_in_the_name(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    answer = search.answer(
+        probe, gallery=filled, encoder=encoder, camera=2, exclude_camera=True, top_k=50
+    )
+    assert {h.camera for h in answer.hits} == {1, 3}
+
+
+def test_an_unknown_camera_cannot_be_excluded(
+    tmp_path: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[1])
+    with pytest.raises(UnknownCamera) as error:
+        search.answer(somebody, gallery=filled, encoder=encoder, exclude_camera=True)
+    assert "--camera N" in error.value.hint
+    assert search.answer(somebody, gallery=filled, encoder=encoder).hits
+
+
+def test_only_cameras_split_and_min_score_narrow_the_answer(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    answer = search.answer(probe, gallery=filled, encoder=encoder, only_cameras=(3,), top_k=50)
+    assert {h.camera for h in answer.hits} == {3}
+    answer = search.answer(probe, gallery=filled, encoder=encoder, split=Split.QUERY)
+    assert len(answer.hits) == 4
+    assert answer.hits[0].score == pytest.approx(1.0, abs=1e-6)
+    answer = search.answer(probe, gallery=filled, encoder=encoder, min_score=0.9, top_k=50)
+    assert {h.identity for h in answer.hits} == {2}
+
+
+def test_a_camera_asked_for_and_ruled_out_at_once_is_an_error(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    with pytest.raises(UsageError):
+        search.answer(
+            probe, gallery=filled, encoder=encoder, exclude_camera=True, only_cameras=(1, 2)
+        )
+
+
+def test_a_camera_that_is_not_stored_is_an_error_that_lists_those_that_are(
+    filled: Gallery,
+) -> None:
+    search.check_cameras((1, 3), gallery=filled)
+    with pytest.raises(UnknownCamera) as error:
+        search.check_cameras((1, 9), gallery=filled)
+    assert "1, 2, 3" in error.value.hint
+
+
+def test_vectors_that_are_not_confirmed_are_passed_over_and_replaced_by_the_next(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    before = search.answer(probe, gallery=filled, encoder=encoder, top_k=8).hits
+    dropped = {before[0].id, before[2].id}
+    filled.catalog.forget_vectors(filled.encoder_id, dropped)
+    after = search.answer(probe, gallery=filled, encoder=encoder, top_k=6).hits
+    assert [h.id for h in after] == [h.id for h in before if h.id not in dropped]
+    assert [h.rank for h in after] == [1, 2, 3, 4, 5, 6]
+
+
+def test_no_hits_is_an_empty_answer(probe: Path, filled: Gallery, encoder: Encoder) -> None:
+    vector = encoder.encode(np.full((1, *encoder.size, 3), 99, dtype=np.uint8))
+    assert search.find(vector, gallery=filled, where=Filter(cameras=(8,)), top_k=3) == []
+
+
+def test_a_probe_that_is_no_picture_is_an_error_that_names_it(
+    tmp_path: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
+    with pytest.raises(ImageError, match=r"torn\.jpg: not a picture"):
+        search.answer(tmp_path / "torn.jpg", gallery=filled, encoder=encoder)
