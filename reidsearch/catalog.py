@@ -29,7 +29,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    or_,
     select,
     update,
 )
@@ -195,9 +194,7 @@ class Catalog:
                         f"a data set named {name!r} is already stored, from {known.root}",
                         hint="Give this one a name of its own with --name.",
                     )
-                db.execute(
-                    update(dataset).where(dataset.c.id == known.id).values(root=str(root))
-                )
+                db.execute(update(dataset).where(dataset.c.id == known.id).values(root=str(root)))
             return int(known.id)
 
     def add_encoder(self, *, fingerprint: str, name: str, dimension: int) -> int:
@@ -284,30 +281,38 @@ class Catalog:
         with self.engine.begin() as db:
             if indexed:
                 db.execute(
-                    update(image).where(image.c.id == bindparam("of")).values(sha256=bindparam("to")),
+                    update(image)
+                    .where(image.c.id == bindparam("of"))
+                    .values(sha256=bindparam("to")),
                     [{"of": id, "to": digest} for id, digest in indexed.items()],
                 )
                 _set_state(db, encoder_id, [(id, State.INDEXED, None) for id in indexed])
             if failed:
                 _set_state(db, encoder_id, [(id, State.FAILED, r) for id, r in failed.items()])
 
-    def reject(self, dataset_id: int, encoder_id: int, name: str, files: Sequence[Rejected]) -> None:
+    def reject(
+        self, dataset_id: int, encoder_id: int, name: str, files: Sequence[Rejected]
+    ) -> None:
         """Record files that a reader found and could not take in."""
         if not files:
             return
         with self.engine.begin() as db:
+            ids = [image_id(name, file.path) for file in files]
             rows = [
                 {
-                    "id": image_id(name, file.path),
+                    "id": id,
                     "dataset_id": dataset_id,
                     "split": str(file.split),
                     "path": file.path,
                 }
-                for file in files
+                for id, file in zip(ids, files, strict=True)
             ]
             db.execute(insert(image).on_conflict_do_nothing(), rows)
-            failures = zip(rows, files, strict=True)
-            _set_state(db, encoder_id, [(r["id"], State.FAILED, f.reason) for r, f in failures])
+            _set_state(
+                db,
+                encoder_id,
+                [(id, State.FAILED, f.reason) for id, f in zip(ids, files, strict=True)],
+            )
 
     def indexed_ids(self, encoder_id: int) -> set[int]:
         """The ids of all images whose vector is stored."""
@@ -339,7 +344,9 @@ class Catalog:
             .order_by(image.c.id)
         )
         with self.engine.connect() as db:
-            columns = dict(zip(query.selected_columns.keys(), zip(*db.execute(query)), strict=False))
+            rows = db.execute(query).all()
+        names = query.selected_columns.keys()
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
 
         def integers(name: str) -> Ids:
             return optional(columns.get(name, ()))
@@ -356,8 +363,8 @@ class Catalog:
             path=np.array(columns.get("path", ()), dtype=np.str_),
         )
 
-    def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Row[Any]]:
-        """id -> (id, path, root, split, camera, identity, sequence, frame) of indexed images."""
+    def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Any]:
+        """id -> path, root, split, camera, identity, sequence and frame of indexed images."""
         query = (
             select(
                 image.c.id,
@@ -411,9 +418,7 @@ class Catalog:
             db.execute(
                 update(ingest_run)
                 .where(ingest_run.c.id == run)
-                .values(
-                    finished=time.time(), ingested=ingested, unchanged=unchanged, failed=failed
-                )
+                .values(finished=time.time(), ingested=ingested, unchanged=unchanged, failed=failed)
             )
 
     def last_run(self) -> Row[Any] | None:
@@ -461,4 +466,4 @@ def _numbers(
     query = select(table.c.number, table.c.id).where(
         table.c.dataset_id == dataset_id, table.c.number.in_(wanted)
     )
-    return {number: id for number, id in db.execute(query)}
+    return {row.number: row.id for row in db.execute(query)}

@@ -56,12 +56,18 @@ def read(
     return read_folder(path, name=name)
 
 
-def parse_name(file_name: str) -> Sighting:
-    """What a file's name tells of camera, identity, sequence and frame; nothing if it does not."""
-    found = NAME.match(file_name)
+def parse_name(path: str, split: Split = Split.GALLERY) -> Sighting:
+    """The sighting at ``path``: its file's name may tell camera, identity, sequence and frame."""
+    found = NAME.match(PurePosixPath(path).name)
     if found is None:
-        return Sighting(file_name)
-    return Sighting(file_name, **{key: int(v) for key, v in found.groupdict().items() if v})
+        return Sighting(path, split)
+
+    def number(key: str) -> int | None:
+        return int(found[key]) if found[key] else None
+
+    return Sighting(
+        path, split, number("camera"), number("identity"), number("sequence"), number("frame")
+    )
 
 
 def find_market_root(path: Path) -> Path | None:
@@ -96,22 +102,18 @@ def read_market(
     if not folders:
         wanted = ", ".join(f for f, split in MARKET_FOLDERS.items() if split in chosen)
         here = ", ".join(sorted(p.name for p in _subfolders(root) if p.name in MARKET_FOLDERS))
-        raise DatasetError(
-            f"{root} has no {wanted}", hint=f"It has {here}; choose with --split."
-        )
+        raise DatasetError(f"{root} has no {wanted}", hint=f"It has {here}; choose with --split.")
     sightings: list[Sighting] = []
     rejected: list[Rejected] = []
     for folder in folders:
         split = MARKET_FOLDERS[folder]
         for path in _pictures(root, root / folder, rejected, split):
-            seen = parse_name(PurePosixPath(path).name)
+            seen = parse_name(path, split)
             if seen.camera is None:
                 reason = "its name does not follow 0002_c1s1_000451_03.jpg"
                 rejected.append(Rejected(path, reason, split))
                 continue
-            sightings.append(
-                Sighting(path, split, seen.camera, seen.identity, seen.sequence, seen.frame)
-            )
+            sightings.append(seen)
     return _dataset(name or _folder_name(root), root, sightings, rejected)
 
 
@@ -120,15 +122,8 @@ def read_folder(root: Path, *, name: str | None = None) -> Dataset:
 
     Raises DatasetError where there is no picture.
     """
-    sightings: list[Sighting] = []
     rejected: list[Rejected] = []
-    for path in _pictures(root, root, rejected, Split.GALLERY):
-        seen = parse_name(PurePosixPath(path).name)
-        sightings.append(
-            Sighting(
-                path, Split.GALLERY, seen.camera, seen.identity, seen.sequence, seen.frame
-            )
-        )
+    sightings = [parse_name(p) for p in _pictures(root, root, rejected, Split.GALLERY)]
     return _dataset(name or _folder_name(root), root, sightings, rejected)
 
 
@@ -224,9 +219,7 @@ def _subfolders(folder: Path) -> list[Path]:
         return []
 
 
-def _pictures(
-    root: Path, folder: Path, rejected: list[Rejected], split: Split
-) -> Iterator[str]:
+def _pictures(root: Path, folder: Path, rejected: list[Rejected], split: Split) -> Iterator[str]:
     """Relative paths of the pictures below ``folder``; what cannot be listed is rejected."""
 
     def unlistable(error: OSError) -> None:

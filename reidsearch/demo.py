@@ -53,9 +53,7 @@ def run(
         report = ingest.ingest(dataset, gallery=opened, encoder=encoder, on_progress=on_progress)
         probes = sorted((data / "query").iterdir())
         answers = [
-            search.answer(
-                probe, gallery=opened, encoder=encoder, exclude_camera=True, top_k=TOP_K
-            )
+            search.answer(probe, gallery=opened, encoder=encoder, exclude_camera=True, top_k=TOP_K)
             for probe in probes[:: len(probes) // PROBES][:PROBES]
         ]
         evaluation = evaluate(opened)

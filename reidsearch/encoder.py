@@ -96,8 +96,9 @@ class Preprocessing:
         """N x H x W x 3 RGB uint8 -> N x 3 x H x W float32, normalised."""
         if self.color_order == "BGR":
             images = images[..., ::-1]
-        scale = np.float32(1) / (np.float32(255) * np.array(self.std, dtype=np.float32))
-        shift = np.array(self.mean, dtype=np.float32) / np.array(self.std, dtype=np.float32)
+        scale: NDArray[np.float32] = np.array([1 / (255 * s) for s in self.std], dtype=np.float32)
+        pairs = zip(self.mean, self.std, strict=True)
+        shift: NDArray[np.float32] = np.array([m / s for m, s in pairs], dtype=np.float32)
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
         planes *= scale[:, None, None]
         planes -= shift[:, None, None]

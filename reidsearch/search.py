@@ -87,7 +87,9 @@ def _encode(probe: Path, encoder: Encoder) -> Vectors:
     try:
         pixels = images.decode(images.read_bytes(probe), size=encoder.size)
     except ImageError as error:
-        raise ImageError(f"{probe}: {error.message}", hint="Give a picture of one person.") from None
+        raise ImageError(
+            f"{probe}: {error.message}", hint="Give a picture of one person."
+        ) from None
     vector = encoder.encode(pixels[None])
     if not np.isfinite(vector).all():
         raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {probe}")

@@ -139,7 +139,9 @@ def test_global_options_may_stand_behind_the_command(market: Path, settings: Con
     assert settings.data_dir.is_dir()
 
 
-@pytest.mark.parametrize("name", ["a b [1].jpg", "line\nbreak.jpg", "人物.png", "-1.jpg", "é;$.jpg"])
+@pytest.mark.parametrize(
+    "name", ["a b [1].jpg", "line\nbreak.jpg", "人物.png", "-1.jpg", "é;$.jpg"]
+)
 def test_odd_names_are_ingested_queried_and_printed(tmp_path: Path, run: Run, name: str) -> None:
     crop = write_crop(tmp_path / "crops" / name, color=COLORS[1])
     run("ingest", tmp_path / "crops")

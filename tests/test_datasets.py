@@ -61,7 +61,7 @@ def test_a_folder_above_the_root_finds_it(market: Path) -> None:
 def test_two_roots_below_a_folder_are_an_error_that_names_both(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_crop(tmp_path / name / "query/0001_c1s1_000001_00.jpg", color=GREY)
-    with pytest.raises(DatasetError, match="one.*two"):
+    with pytest.raises(DatasetError, match=r"one.*two"):
         datasets.read(tmp_path)
 
 

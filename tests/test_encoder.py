@@ -96,7 +96,7 @@ def test_files_that_are_no_model_are_errors(tmp_path: Path) -> None:
 
 
 def test_a_model_with_two_outputs_is_refused(tmp_path: Path) -> None:
-    shape = ["n", 3, HEIGHT, WIDTH]
+    shape: list[str | int | None] = ["n", 3, HEIGHT, WIDTH]
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], [o]) for o in ("a", "b")],
         "two",

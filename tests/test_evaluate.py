@@ -10,7 +10,7 @@ from reidsearch.errors import EmptyGallery
 from reidsearch.evaluate import evaluate
 from reidsearch.export import export
 from reidsearch.gallery import Gallery
-from reidsearch.types import UNKNOWN
+from reidsearch.types import UNKNOWN, Split
 from tests.conftest import COLORS, write_crop
 
 
@@ -41,9 +41,7 @@ def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Gallery) -> 
     assert set(evaluation.seconds) == {"load", "rank"}
 
 
-def test_blocks_do_not_change_the_numbers(
-    filled: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_do_not_change_the_numbers(filled: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate(filled).scores
     monkeypatch.setattr("reidsearch.evaluate.BLOCK", 1)
     assert evaluate(filled).scores == whole
@@ -66,7 +64,7 @@ def test_a_gallery_with_a_part_missing_is_an_error_that_says_what_to_ingest(
     market: Path, settings: Config, encoder: Encoder, splits: list[str], message: str
 ) -> None:
     with gallery.create(settings, encoder) as opened:
-        chosen = [datasets.Split(s) for s in splits]
+        chosen = [Split(s) for s in splits]
         ingest.ingest(datasets.read(market, splits=chosen), gallery=opened, encoder=encoder)
         with pytest.raises(EmptyGallery, match=message) as error:
             evaluate(opened)
@@ -79,9 +77,7 @@ def test_a_gallery_whose_vectors_are_gone_is_an_error(filled: Gallery) -> None:
         evaluate(filled)
 
 
-def test_export_writes_what_is_stored(
-    tmp_path: Path, filled: Gallery, encoder: Encoder
-) -> None:
+def test_export_writes_what_is_stored(tmp_path: Path, filled: Gallery, encoder: Encoder) -> None:
     write_crop(tmp_path / "plain/somebody.jpg", color=COLORS[1], seed=4)
     ingest.ingest(datasets.read(tmp_path / "plain"), gallery=filled, encoder=encoder)
     counts = export(filled, tmp_path / "out.npz")

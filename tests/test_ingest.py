@@ -105,9 +105,7 @@ def test_a_picture_without_usable_vector_is_a_failure(tmp_path: Path) -> None:
     write_crop(tmp_path / "crops/red.png", color=COLORS[1])
     settings = Config(tmp_path / "home", None, encoder.path, "cpu", {})
     with gallery.create(settings, encoder) as opened:
-        report = ingest.ingest(
-            datasets.read(tmp_path / "crops"), gallery=opened, encoder=encoder
-        )
+        report = ingest.ingest(datasets.read(tmp_path / "crops"), gallery=opened, encoder=encoder)
         assert report.ingested == 1
         assert [f.path for f in report.failures] == ["black.png"]
         assert len(opened.store.ids()) == 1
@@ -157,7 +155,9 @@ def test_an_ingest_killed_midway_is_completed_by_running_it_again(
 ) -> None:
     crops = tmp_path / "crops"
     for seed in range(1500):
-        write_crop(crops / f"{seed % 50:04d}_c{seed % 3}s1_{seed:06d}_00.jpg", color=COLORS[1 + seed % 4])
+        write_crop(
+            crops / f"{seed % 50:04d}_c{seed % 3}s1_{seed:06d}_00.jpg", color=COLORS[1 + seed % 4]
+        )
     process = subprocess.Popen(
         command(settings, "ingest", crops), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )

@@ -15,7 +15,7 @@ def labels(identity: list[int], camera: list[int]) -> Labels:
 
 def ranks_of(distances: list[float], probe: Labels, gallery: Labels) -> list[int]:
     (ranks,) = metrics.positive_ranks(np.array([distances]), probe, gallery)
-    return ranks.tolist()
+    return [int(rank) for rank in ranks]
 
 
 def test_hits_at_ranks_1_3_and_5_give_the_values_worked_out_by_hand() -> None:

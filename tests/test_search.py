@@ -37,9 +37,7 @@ def test_hits_are_the_brute_force_ranking_with_their_catalog_entries(
 def test_excluding_the_probes_camera_leaves_none_of_its_images(
     probe: Path, filled: Gallery, encoder: Encoder
 ) -> None:
-    answer = search.answer(
-        probe, gallery=filled, encoder=encoder, exclude_camera=True, top_k=50
-    )
+    answer = search.answer(probe, gallery=filled, encoder=encoder, exclude_camera=True, top_k=50)
     assert {h.camera for h in answer.hits} == {2, 3}
     assert len(answer.hits) == 27 - 8
 

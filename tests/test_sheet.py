@@ -48,9 +48,7 @@ def test_a_png_frames_each_hit_in_its_verdicts_color(tmp_path: Path, answer: Ans
     assert count(pixels, sheet.UNSURE) == pytest.approx(2 * frame, rel=0.02)
 
 
-def test_an_html_sheet_holds_its_pictures_and_escapes_names(
-    tmp_path: Path, answer: Answer
-) -> None:
+def test_an_html_sheet_holds_its_pictures_and_escapes_names(tmp_path: Path, answer: Answer) -> None:
     sheet.save([answer], tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 5

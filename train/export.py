@@ -1,6 +1,5 @@
 """Write a trained network as the one ONNX file that reidsearch runs, and check that file."""
 
-import io
 import json
 from pathlib import Path
 
@@ -38,9 +37,7 @@ def export(network: Siamese, path: Path, *, recipe: Recipe, trained_on: str) -> 
         verbose=False,
     )
     assert program is not None  # it is None only where torch writes the file itself
-    buffer = io.BytesIO()
-    program.save(buffer)
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model: onnx.ModelProto = program.model_proto
     preprocessing = Preprocessing(height=recipe.height, width=recipe.width, mean=MEAN, std=STD)
     metadata = {
         "name": f"osnet-{recipe.name}",

@@ -173,7 +173,10 @@ def _run(recipe: Recipe, network: Siamese, identities: list[int], device: torch.
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1 and p.requires_grad]
     optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain}],
+        [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=True,

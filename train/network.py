@@ -144,7 +144,8 @@ class Siamese(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """B 3 H W -> B C, averaged over the image."""
-        return self.trunk(images).float().mean((2, 3))
+        maps: Tensor = self.trunk(images)
+        return maps.float().mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings: B 3 H W, normalised -> B C, not yet of unit length."""

@@ -62,6 +62,6 @@ def from_dict(values: dict[str, Any]) -> Recipe:
         raise UsageError(f"recipe {values.get('name')}: {problem}")
     for key, value in values.items():
         kinds = (int, float) if wanted[key] is float else (wanted[key],)
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        if type(value) not in kinds:
             raise UsageError(f"recipe {values['name']}: {key} = {value!r} is of the wrong type")
     return Recipe(**values)

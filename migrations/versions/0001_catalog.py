@@ -34,7 +34,9 @@ def upgrade() -> None:
     op.create_table(
         "image",
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("dataset_id", sa.Integer, sa.ForeignKey("dataset.id"), nullable=False, index=True),
+        sa.Column(
+            "dataset_id", sa.Integer, sa.ForeignKey("dataset.id"), nullable=False, index=True
+        ),
         sa.Column("split", sa.String, nullable=False),
         sa.Column("path", sa.String, nullable=False),
         sa.Column("camera_id", sa.Integer, sa.ForeignKey("camera.id")),

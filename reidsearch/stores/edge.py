@@ -51,7 +51,7 @@ class EdgeStore:
                 params=qdrant.SearchParams(exact=True),
             )
             found = self._call(lambda shard: shard.search(request))
-            return [Match(int(point.id), float(point.score)) for point in found]  # type: ignore[arg-type]
+            return [Match(int(point.id), float(point.score)) for point in found]
 
         return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
 
@@ -61,7 +61,7 @@ class EdgeStore:
             yield ids, np.array([record.vector for record in records], dtype=np.float32)
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}  # type: ignore[arg-type]
+        return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}
 
     def close(self) -> None:
         if self._shard is not None:

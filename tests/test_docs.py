@@ -1,0 +1,79 @@
+"""The README speaks of what is there."""
+
+import csv
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from reidsearch import datasets
+from reidsearch.cli import app
+from reidsearch.config import KEYS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def command_lines() -> list[list[str]]:
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    parts = [part for line in lines for part in line.split("&&")]
+    words = [shlex.split(part, comments=True) for part in parts]
+    return [w for w in words if w and w[0] == "reidsearch"]
+
+
+def test_every_command_is_in_the_readme_and_has_help() -> None:
+    for name, command in COMMANDS.items():
+        assert re.search(rf"reidsearch\b.*\b{name}\b", README), name
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize("words", command_lines(), ids=" ".join)
+def test_every_command_line_in_the_readme_uses_options_that_exist(words: list[str]) -> None:
+    (name, *_) = [w for w in words[1:] if w in COMMANDS]
+    known = CliRunner().invoke(app, [name, "--help"]).output
+    known += CliRunner().invoke(app, ["--help"]).output
+    for option in (w.split("=")[0] for w in words if w.startswith("--")):
+        assert option in known
+
+
+def test_the_readme_states_the_two_set_up_commands() -> None:
+    assert "pip install . && reidsearch demo" in README
+    assert 'pip install -e ".[dev]" && pytest' in README
+    assert 'pip install -e ".[dev]" && pytest' in (ROOT / ".ci/run").read_text()
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!http|#)([^)]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_the_readmes_manifest_is_readable(tmp_path: Path) -> None:
+    (block,) = blocks("csv")
+    (tmp_path / "crops.csv").write_text(block)
+    found = datasets.read(tmp_path / "crops.csv")
+    assert not found.rejected
+    assert len(found.sightings) == len(list(csv.reader(block.splitlines()))) - 1
+
+
+def test_the_readmes_settings_are_known() -> None:
+    (block,) = blocks("toml")
+    assert set(tomllib.loads(block)) <= set(KEYS)
+
+
+def test_the_readmes_python_compiles() -> None:
+    for block in blocks("python"):
+        compile(block, "README.md", "exec")
+    assert blocks("python")
