@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Modules that take time to import are imported in the
 commands that need them, so that ``--help`` and errors come at once."""
 
+import os
 import traceback
 from dataclasses import asdict
 from pathlib import Path
@@ -272,9 +273,13 @@ def _show_answer(answer: Answer) -> None:
 
     styles = {True: "green", False: "red", None: ""}
     columns = [column for column in HIT_COLUMNS if column not in ("id", "split")]
+    here = f"{Path.cwd()}{os.sep}"
     where = "" if answer.camera is None else f", camera {answer.camera}"
     output.print_table(
-        [[getattr(hit, column) for column in columns] for hit in answer.hits],
+        [
+            [getattr(hit, column) for column in columns[:-1]] + [hit.path.removeprefix(here)]
+            for hit in answer.hits
+        ],
         columns=columns,
         title=f"{output.one_line(answer.query)}{where}",
         styles=[styles[sheet.verdict(answer, hit)] for hit in answer.hits],

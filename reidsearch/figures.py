@@ -18,8 +18,8 @@ FINE = 4  # figures are drawn this much larger, then scaled down
 
 # A body is 100 units high. Its proportions are a little stylised: at this size a head of true
 # size (1/8 of the body) is too small to recognise hair and face by.
-UNIT = 1.14  # pixels
-SHOULDER, ELBOW, WRIST = 20.5, 15.0, 13.0  # down from the crown; then lengths
+UNIT = 1.17  # pixels
+SHOULDER, ELBOW, WRIST = 21.2, 14.6, 13.0  # down from the crown; then lengths
 HIP, KNEE, ANKLE = 49.0, 24.0, 21.5
 SOLE = 99.0
 HEAD = 7.4  # its centre
@@ -214,15 +214,16 @@ class _Figure:
         *,
         level: float = 1.0,
         shaded: float = SHADED,
+        cut: bool = False,
     ) -> None:
-        """A rounded, tapered chain through the joints."""
+        """A tapered chain through the joints, rounded at its end unless it is cut."""
         points = [self._at(joint) for joint in joints]
         sizes = [radius * self.unit * self.girth for radius in radii]
-        _chain(self.paint, points, sizes, color)
-        _chain(self.lamp, points, sizes, round(NEUTRAL * level * shaded))
+        _chain(self.paint, points, sizes, color, cut)
+        _chain(self.lamp, points, sizes, round(NEUTRAL * level * shaded), cut)
         shift = self.pose.sun * 0.35
         lit = [(x + shift * size, y) for (x, y), size in zip(points, sizes, strict=True)]
-        _chain(self.lamp, lit, [size * 0.7 for size in sizes], round(NEUTRAL * level))
+        _chain(self.lamp, lit, [size * 0.7 for size in sizes], round(NEUTRAL * level), cut)
 
     def _disc(
         self, joint: Joint, half: Point, color: Color, *, shaded: float = SHADED, lit: bool = True
@@ -277,13 +278,11 @@ class _Figure:
     def _leg(self, side: int, level: float) -> None:
         person = self.person
         hip, knee, ankle, heel, toe = self.legs[side]
-        self._limb((ankle, heel, toe), (1.9, 1.9, 1.5), person.shoes, level=level)
+        self._limb((ankle, heel, toe), (2.1, 2.2, 1.8), person.shoes, level=level)
         self._stroke((_lower(heel, 1.5), _lower(toe, 1.2)), SOLE_COLOR, 0.9)
         bare = person.top is Top.DRESS or person.bottom is not Bottom.TROUSERS
         if not bare:
-            self._limb(
-                (hip, knee, ankle), (5.0, 3.9, 3.0), person.bottom_color, level=level
-            )
+            self._limb((hip, knee, ankle), (5.0, 3.9, 3.0), person.bottom_color, level=level)
             self._fold(_lower(knee, -1.5), _lower(knee, 1), width=1.2)
             return
         self._limb((hip, knee), (4.6, 3.2), person.skin, level=level, shaded=SKIN_SHADED)
@@ -292,9 +291,8 @@ class _Figure:
             (knee, calf, ankle), (3.0, 2.9, 1.8), person.skin, level=level, shaded=SKIN_SHADED
         )
         if person.bottom is Bottom.SHORTS and person.top is not Top.DRESS:
-            self._limb(
-                (hip, _between(hip, knee, 0.85)), (5.2, 4.9), person.bottom_color, level=level
-            )
+            short = (hip, _between(hip, knee, 0.86))
+            self._limb(short, (5.1, 4.5), person.bottom_color, level=level, cut=True)
 
     def _arm(self, side: int, level: float) -> None:
         person = self.person
@@ -305,7 +303,7 @@ class _Figure:
         thick = 0.5 if person.top in (Top.COAT, Top.JACKET, Top.HOODIE) else 0.0
         color = person.top_color
         if person.top in LONG_SLEEVES:
-            radii = (3.5 + thick, 2.7 + thick, 2.0 + thick)
+            radii = (3.1 + thick, 2.7 + thick, 2.0 + thick)
             self._limb((shoulder, elbow, wrist), radii, color, level=level)
             self._fold(_lower(elbow, -1), _lower(elbow, 1), width=1.0)
         else:
@@ -314,19 +312,21 @@ class _Figure:
                 (shoulder, elbow, wrist), radii, person.skin, level=level, shaded=SKIN_SHADED
             )
             sleeve = (shoulder, _between(shoulder, elbow, 0.62))
-            self._limb(sleeve, (3.5, 3.4), color, level=level)
+            self._limb(sleeve, (3.2, 3.2), color, level=level, cut=True)
         if person.pattern is Pattern.STRIPES:
             self._sleeve_stripes(shoulder, elbow, wrist)
 
     def _sleeve_stripes(self, shoulder: Joint, elbow: Joint, wrist: Joint) -> None:
-        full = self.person.top in LONG_SLEEVES
-        places = [_between(shoulder, elbow, t) for t in ((0.2, 0.56, 0.92) if full else (0.2, 0.5))]
-        if full:
-            places += [_between(elbow, wrist, t) for t in (0.32, 0.72)]
-        for place in places:
-            x, y = self._at(place)
-            half, tall = 2.9 * self.unit * self.girth, 0.5 * STRIPE * self.unit
-            self.paint.ellipse((x - half, y - tall, x + half, y + tall), self.person.accent)
+        bands = [(shoulder, elbow, t) for t in (0.12, 0.46)]
+        if self.person.top in LONG_SLEEVES:
+            bands += [(shoulder, elbow, 0.8), (elbow, wrist, 0.2), (elbow, wrist, 0.6)]
+        for start, end, t in bands:
+            (ax, ay), (bx, by) = self._at(start), self._at(end)
+            x, y = ax + t * (bx - ax), ay + t * (by - ay)
+            across = 2.9 * self.unit * self.girth / (hypot(bx - ax, by - ay) or 1.0)
+            dx, dy = across * (by - ay), across * (ax - bx)
+            line = (x - dx, y - dy, x + dx, y + dy)
+            self.paint.line(line, self.person.accent, round(STRIPE * self.unit))
 
     def _neck(self) -> None:
         neck = ((0.0, 12.0, 0.0), (0.0, 17.0, -0.6))
@@ -338,7 +338,7 @@ class _Figure:
         hem = rows[-1][0]
         self._body(rows, color)
         if person.pattern is Pattern.STRIPES:
-            for top in STRIPES[STRIPES + STRIPE < hem].tolist():
+            for top in STRIPES[hem > STRIPES + STRIPE].tolist():
                 self._band(rows, top, top + STRIPE, person.accent)
         elif person.pattern is Pattern.BLOCK:
             self._band(rows, 31.0, min(hem, 44.0), person.accent)
@@ -352,15 +352,12 @@ class _Figure:
             self._band(rows, 37.5, 39.5, shade(color, 0.7))
         if person.top is Top.HOODIE:
             self._disc((0, 17.6, -1.6), (self._half(6.6, 5.4), 3.4), shade(color, 0.85))
-            self._neck_opening()
+            if self.cos > 0:
+                self._disc((0, 16.2, 1.5), (2.7, 2.6), shade(person.skin, 0.86), lit=False)
         if self.cos > 0.25:
             self._front(hem)
         elif person.pattern is Pattern.LOGO and self.cos < -0.25:
-            self._print((0, 28, -5.5), 4.4 * -self.cos, 3.4)
-
-    def _neck_opening(self) -> None:
-        if self.cos > 0:
-            self._disc((0, 16.2, 1.5), (2.7, 2.6), shade(self.person.skin, 0.86), lit=False)
+            self._print(-5.5)
 
     def _front(self, hem: float) -> None:
         """What shows where a garment opens or carries a print."""
@@ -393,11 +390,13 @@ class _Figure:
         else:
             self._disc((0, 16.2, 2.0), (3.2, 2.5), shade(person.skin, 0.9), lit=False)
         if person.pattern is Pattern.LOGO:
-            self._print((0, 28.5, 6.2), 4.0 * self.cos, 3.2)
+            self._print(6.2)
 
-    def _print(self, centre: Joint, rx: float, ry: float) -> None:
-        self._disc(centre, (rx, ry), self.person.accent, lit=False)
-        self._disc(_lower(centre, 0.8), (rx * 0.5, ry * 0.5), self.person.top_color, lit=False)
+    def _print(self, forward: float) -> None:
+        """Two lines of lettering, the second shorter."""
+        for down, half, width in ((26.5, 4.2, 2.2), (30.2, 2.8, 1.6)):
+            line = ((-half, down, forward), (half, down, forward))
+            self._stroke(line, self.person.accent, width)
 
     def _head(self) -> None:
         person = self.person
@@ -463,7 +462,7 @@ class _Figure:
             self._disc((0, HEAD - 2.2, 5.6), brim, shade(person.hat_color, 0.75), lit=False)
 
     def _bun(self) -> None:
-        self._disc((0, 0.8, -4.4), (2.8, 2.6), self.person.hair_color)
+        self._disc((0, 0.4 - 1.4 * abs(self.cos), -4.4), (2.9, 2.6), self.person.hair_color)
 
     def _hair_behind(self) -> None:
         if self.person.hair is Hair.LONG:
@@ -496,10 +495,11 @@ class _Figure:
 
     def _backpack_straps(self) -> None:
         if self.person.bag is Bag.BACKPACK:
-            for side in (1, -1):
+            # From the side, the far strap is hidden by the chest.
+            for side in (1, -1) if self.cos > 0.5 else (1 if self.sin < 0 else -1,):
                 wide = side * 6.2 * self.person.shoulders
                 strap = ((wide, 17.0, -0.5), (wide, 24.0, 5.6), (side * 7.4, 36.0, 3.2))
-                self._stroke(strap, shade(self.person.bag_color, 0.9), 2.0)
+                self._stroke(strap, shade(self.person.bag_color, 0.9), 1.8)
 
     def _shoulder_bag(self) -> None:
         person = self.person
@@ -512,8 +512,7 @@ class _Figure:
         hangs = (side * 9.6, 50.0, -1.0)
         if self._toward(hangs) < -4:
             return
-        half = self._half(3.6, 5.6)
-        self._pouch(hangs, half, 9.5)
+        self._pouch(hangs, self._half(3.6, 5.6), 9.5)
 
     def _handbag(self, hand: Joint) -> None:
         x, y = self._at(hand)
@@ -535,20 +534,19 @@ class _Figure:
 
     def _finish(self) -> Image.Image:
         size = (WIDTH, HEIGHT)
-        colors = np.asarray(self.colors.resize(size, Image.Resampling.LANCZOS), np.float32)
+        colors = np.array(self.colors.resize(size, Image.Resampling.LANCZOS), np.float32)
         light = self.light.resize(size, Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(0.6))
         level = np.asarray(light, np.float32)[..., None] / NEUTRAL
-        out = colors.copy()
-        # Shade is bluer than light: it is lit by the sky alone.
-        out[..., :3] *= level ** np.array([1.08, 1.0, 0.9], np.float32)
-        return Image.fromarray(out.clip(0, 255).astype(np.uint8), "RGBA")
+        # Shade is bluer than light, as the sky alone lights it; the last channel is opacity.
+        colors *= level ** np.array([1.08, 1.0, 0.9, 0.0], np.float32)
+        return Image.fromarray(colors.clip(0, 255).astype(np.uint8))
 
 
 def _leg(side: int, phase: float) -> tuple[Joint, Joint, Joint, Joint, Joint]:
     """Hip, knee, ankle, heel and toe of one leg."""
     turn = tau * phase + (0 if side > 0 else pi)
-    thigh = radians(24) * sin(turn) + radians(3)
-    shin = thigh - radians(6) - radians(42) * max(0.0, cos(turn)) ** 1.5
+    thigh = radians(20) * sin(turn) + radians(3)
+    shin = thigh - radians(6) - radians(36) * max(0.0, cos(turn)) ** 1.5
     if sin(turn) < 0:  # the trailing leg bends before it lifts
         shin -= radians(10) * -sin(turn)
     hip = (side * 4.2, HIP, 0.0)
@@ -573,10 +571,10 @@ def _arm(side: int, phase: float, shoulders: float) -> tuple[Joint, Joint, Joint
     turn = tau * phase + (pi if side > 0 else 0)
     upper = radians(20) * sin(turn) - radians(4)
     lower = upper + radians(16) + radians(14) * max(0.0, sin(turn))
-    lat = 9.6 * shoulders
+    lat = 8.7 * shoulders
     shoulder = (side * lat, SHOULDER, -0.3)
-    elbow = (side * (lat + 1.9), SHOULDER + ELBOW * cos(upper), ELBOW * sin(upper))
-    wrist = (side * (lat + 2.1), elbow[1] + WRIST * cos(lower), elbow[2] + WRIST * sin(lower))
+    elbow = (side * (lat + 2.4), SHOULDER + ELBOW * cos(upper), ELBOW * sin(upper))
+    wrist = (side * (lat + 2.7), elbow[1] + WRIST * cos(lower), elbow[2] + WRIST * sin(lower))
     hand = _between(elbow, wrist, 1.2)
     return shoulder, elbow, wrist, hand
 
@@ -595,8 +593,9 @@ def _chain(
     points: Sequence[Point],
     radii: Sequence[float],
     fill: Color | int,
+    cut: bool,
 ) -> None:
-    for (x, y), r in zip(points, radii, strict=True):
+    for (x, y), r in list(zip(points, radii, strict=True))[: -1 if cut else None]:
         draw.ellipse((x - r, y - r, x + r, y + r), fill)
     for i in range(len(points) - 1):
         (ax, ay), (bx, by) = points[i], points[i + 1]

@@ -78,6 +78,7 @@ def ingest(
     gallery.catalog.reject(dataset_id, gallery.encoder_id, dataset.name, dataset.rejected)
     report.failures.extend(dataset.rejected)
     _forget_missing(gallery)
+    on_progress(report)
 
     batch: list[_Decoded] = []
     points: list[tuple[_Decoded, NDArray[np.float32]]] = []

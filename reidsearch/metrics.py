@@ -43,6 +43,8 @@ def positive_ranks(distances: Distances, probes: Labels, gallery: Labels) -> Ite
     """
     if distances.shape != (len(probes), len(gallery)):
         raise ValueError(f"distances are {distances.shape}, not {len(probes)} x {len(gallery)}")
+    if np.isnan(distances).any():
+        raise ValueError("distances hold NaN")
     not_junk = gallery.identity != JUNK
     for row, identity, camera in zip(distances, probes.identity, probes.camera, strict=True):
         same = gallery.identity == identity
@@ -51,8 +53,6 @@ def positive_ranks(distances: Distances, probes: Labels, gallery: Labels) -> Ite
             yield np.empty(0, dtype=np.int64)
             continue
         last = row[positive].max()
-        if np.isnan(last):
-            raise ValueError("distances hold NaN")
         near = np.flatnonzero((row <= last) & not_junk & (positive | ~same))
         order = near[np.argsort(row[near], kind="stable")]
         yield np.flatnonzero(positive[order])
