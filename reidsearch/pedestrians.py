@@ -297,10 +297,10 @@ def _pattern(rng: random.Random, top: Top) -> Pattern:
 
 # sun, shadow, cast, contrast, brightness, blur, noise
 LOOKS = (
-    (-1, 0.42, (1.02, 1.0, 0.96), 1.0, 4, 0.0, 1.5),  # a sunny morning
-    (1, 0.15, (0.95, 1.0, 1.06), 0.9, 6, 0.4, 1.5),  # overcast
-    (1, 0.38, (1.07, 1.0, 0.89), 1.02, 0, 0.25, 2.0),  # a low sun
-    (-1, 0.22, (0.96, 1.01, 0.97), 1.06, -6, 0.2, 3.0),  # an old camera, greenish
+    (-1, 0.42, (1.01, 1.0, 0.98), 1.0, 2, 0.0, 1.5),  # a sunny morning
+    (1, 0.15, (0.975, 1.0, 1.03), 0.95, 3, 0.4, 1.5),  # overcast
+    (1, 0.38, (1.035, 1.0, 0.945), 1.01, 0, 0.25, 2.0),  # a low sun
+    (-1, 0.22, (0.98, 1.005, 0.985), 1.03, -3, 0.2, 3.0),  # an old camera, greenish
 )
 
 
@@ -310,7 +310,7 @@ def _camera(number: int, rng: random.Random, noise: np.random.Generator) -> Came
     ]
     scene = Image.new("RGB", SCENE)
     SCENES[number % len(SCENES)](ImageDraw.Draw(scene), rng)
-    scene = _weather(scene.filter(ImageFilter.GaussianBlur(0.9)), noise)
+    scene = _recede(_weather(scene.filter(ImageFilter.GaussianBlur(0.9)), noise))
     return Camera(scene, sun, shadow, cast, contrast, brightness, blur, grain)
 
 
@@ -323,6 +323,20 @@ def _weather(scene: Image.Image, noise: np.random.Generator) -> Image.Image:
         level += strength * np.asarray(clouds.resize(SCENE, Image.Resampling.BICUBIC))
     pixels = np.asarray(scene, np.float32) * level[..., None]
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _recede(scene: Image.Image) -> Image.Image:
+    """Let surroundings step back behind people: paler, softer, and equally bright everywhere.
+
+    Encoders learn from cameras that share one place, whose surroundings tell little. Ones that
+    differ as much as these would drown the people.
+    """
+    pixels = np.asarray(scene, np.float32)
+    grey = pixels.mean(2, keepdims=True)
+    pale = grey + 0.5 * (pixels - grey)
+    even = 150 + 0.6 * (pale - pale.mean())
+    soft = Image.fromarray(even.clip(0, 255).astype(np.uint8))
+    return soft.filter(ImageFilter.GaussianBlur(1))
 
 
 Scene = Callable[[ImageDraw.ImageDraw, random.Random], None]
