@@ -50,28 +50,24 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             output.say("Interrupted. What was stored stays; run the same command again to go on.")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
-        except ReidsearchError as error:
-            failure = error
-        except OSError as error:
-            what = f"{error.filename}: " if error.filename else ""
-            failure = ReidsearchError(f"{what}{error.strerror or error}")
-        except RuntimeError as error:
-            if type(error).__module__.startswith("typer"):  # its Exit and Abort
-                raise
-            failure = _unexpected(error)
         except Exception as error:
-            if hasattr(error, "exit_code"):  # a usage error, which Typer shows itself
+            if hasattr(error, "show"):  # a usage error, which Typer shows itself
                 raise
-            failure = _unexpected(error)
-        output.complain(failure)
-        if ctx.params.get("debug"):
-            traceback.print_exc()
-        raise typer.Exit(failure.exit_code)
+            failure = _explained(error)
+            output.complain(failure)
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise typer.Exit(failure.exit_code) from None
 
 
-def _unexpected(error: Exception) -> ReidsearchError:
+def _explained(error: Exception) -> ReidsearchError:
+    if isinstance(error, ReidsearchError):
+        return error
+    if isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        return ReidsearchError(f"{what}{error.strerror or error}")
     return ReidsearchError(
         f"unexpected {type(error).__name__}: {error}",
         hint="This is a defect in reidsearch; --debug shows where. Nothing stored is lost.",

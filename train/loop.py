@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -103,68 +103,69 @@ def train(run: Run, crops: Crops, *, out: Path) -> Iterator[dict[str, Any]]:
     device = next(run.network.parameters()).device
     images = crops.images.to(device)
     classes = torch.from_numpy(np.searchsorted(run.identities, crops.labels.identity)).to(device)
-    batches = _batches(run, crops)
-    total = next(batches)
+    batches = _batches(recipe, crops)
+    total = len(batches)
 
     forward = run.network.training_outputs
     if device.type == "cuda":  # on CPUs compiling takes two minutes and gains nothing
         forward = torch.compile(forward)
     run.network.train()
-    log = _open_log(out / "log.jsonl", run.step)
     saved = logged = time.monotonic()
-    sums = torch.zeros(3)
-    for rows in batches:
-        for group in run.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, run.step / total)
-        picked = torch.tensor(rows, device=device)
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
-        batch = augment(images[picked], pad=recipe.pad, erase=recipe.erase, generator=generator)
-        targets = classes[picked]
+    sums, steps = torch.zeros(3), 0  # since the last record
+    with _open_log(out / "log.jsonl", run.step) as log:
+        for rows in batches[run.step :]:
+            for group in run.optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, run.step / total)
+            picked = torch.tensor(rows, device=device)
+            generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
+            batch = augment(images[picked], pad=recipe.pad, erase=recipe.erase, generator=generator)
+            targets = classes[picked]
 
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            outputs = forward(batch)
-        id_loss = identity_loss(outputs.logits, targets, smoothing=recipe.label_smoothing)
-        triplet = batch_hard_triplet(outputs.features, targets, margin=recipe.triplet_margin)
-        loss: Tensor = id_loss + recipe.triplet_weight * triplet
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimizer.step()
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                outputs = forward(batch)
+            id_loss = identity_loss(outputs.logits, targets, smoothing=recipe.label_smoothing)
+            triplet = batch_hard_triplet(outputs.features, targets, margin=recipe.triplet_margin)
+            loss: Tensor = id_loss + recipe.triplet_weight * triplet
+            run.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            run.optimizer.step()
 
-        run.step += 1
-        correct = (outputs.logits.argmax(1) == targets).float().mean()
-        sums += torch.stack([id_loss, triplet, correct]).detach().cpu()
-        if run.step % LOG_EVERY_STEPS == 0 or run.step == total:
-            now, steps = time.monotonic(), (run.step - 1) % LOG_EVERY_STEPS + 1
-            identity, metric, accuracy = (sums / steps).tolist()
-            record = {
-                "step": run.step,
-                "of": total,
-                "identity_loss": round(identity, 4),
-                "triplet_loss": round(metric, 4),
-                "accuracy": round(accuracy, 4),
-                "learning_rate": round(run.optimizer.param_groups[0]["lr"], 5),
-                "images_per_second": round(steps * recipe.p * recipe.k / (now - logged), 1),
-            }
-            logged, sums = now, torch.zeros(3)
-            log.write(json.dumps(record) + "\n")
-            log.flush()
-            yield record
-        if time.monotonic() - saved > SAVE_EVERY_SECONDS:
-            save(run, out / CHECKPOINT)
-            saved = time.monotonic()
+            run.step += 1
+            correct = (outputs.logits.argmax(1) == targets).float().mean()
+            sums += torch.stack([id_loss, triplet, correct]).detach().cpu()
+            steps += 1
+            if run.step % LOG_EVERY_STEPS == 0 or run.step == total:
+                now = time.monotonic()
+                identity, metric, accuracy = (sums / steps).tolist()
+                record = {
+                    "step": run.step,
+                    "of": total,
+                    "identity_loss": round(identity, 4),
+                    "triplet_loss": round(metric, 4),
+                    "accuracy": round(accuracy, 4),
+                    "learning_rate": round(run.optimizer.param_groups[0]["lr"], 5),
+                    "images_per_second": round(steps * recipe.p * recipe.k / (now - logged), 1),
+                }
+                logged, sums, steps = now, torch.zeros(3), 0
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+                yield record
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                save(run, out / CHECKPOINT)
+                saved = time.monotonic()
     save(run, out / CHECKPOINT)
 
 
-def _batches(run: Run, crops: Crops) -> Iterator[Any]:
-    """First the number of steps in the whole run, then the batches from the run's step on."""
-    recipe, identities = run.recipe, crops.labels.identity.tolist()
-    epochs = [
-        epoch_batches(identities, p=recipe.p, k=recipe.k, seed=recipe.seed, epoch=epoch)
+def _batches(recipe: Recipe, crops: Crops) -> list[list[int]]:
+    """The positions of the images of every batch of the whole run."""
+    identities = crops.labels.identity.tolist()
+    return [
+        batch
         for epoch in range(recipe.epochs)
+        for batch in epoch_batches(
+            identities, p=recipe.p, k=recipe.k, seed=recipe.seed, epoch=epoch
+        )
     ]
-    every = [batch for epoch in epochs for batch in epoch]
-    yield len(every)
-    yield from every[run.step :]
 
 
 def _run(recipe: Recipe, network: Siamese, identities: list[int], device: torch.device) -> Run:
@@ -184,7 +185,7 @@ def _run(recipe: Recipe, network: Siamese, identities: list[int], device: torch.
     return Run(recipe, network, optimizer, identities)
 
 
-def _open_log(path: Path, step: int) -> Any:
+def _open_log(path: Path, step: int) -> TextIO:
     """Open for appending, without the records of steps that will be trained again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = []

@@ -46,6 +46,7 @@ def quantise(encoder: Encoder, out: Path, *, crops: Crops, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"  # shapes inferred, batch norms folded
         quant_pre_process(encoder.path, prepared)
+        nodes = onnx.load(str(prepared)).graph.node
         quantize_static(
             prepared,
             out,
@@ -55,6 +56,8 @@ def quantise(encoder: Encoder, out: Path, *, crops: Crops, seed: int) -> None:
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
+            # The BNNeck scales single features: nothing to gain there, and precision to lose.
+            nodes_to_exclude=[n.name for n in nodes if n.op_type == "BatchNormalization"],
         )
     model = onnx.load(str(out))
     original = onnx.load(str(encoder.path))

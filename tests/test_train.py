@@ -1,0 +1,421 @@
+"""The training package: its parts against closed forms and slow references, the whole for real."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reidsearch.encoder import Encoder
+from reidsearch.errors import EncoderError, UsageError
+from reidsearch.types import Labels
+from tests.conftest import COLORS, write_crop
+from train import augment, data, export, loop, losses, quantise, recipe, sampler
+from train.network import OSNet, Siamese
+
+ROOT = Path(__file__).parent.parent
+TINY = recipe.Recipe(
+    name="tiny",
+    height=64,
+    width=32,
+    network_width=0.25,
+    epochs=2,
+    p=2,
+    k=2,
+    learning_rate=0.02,
+    warmup=0.25,
+    momentum=0.9,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    triplet_margin=0.3,
+    triplet_weight=1.0,
+    pad=3,
+    erase=0.5,
+    seed=1,
+)
+# torch.export warns about its own use of jit and of trees, which callers cannot change.
+exports = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+# ---- losses -----------------------------------------------------------------------------------
+
+
+def test_the_triplet_loss_is_the_one_worked_out_by_hand() -> None:
+    # Two people on a line: a at 0 and 1, b at 3 and 7.
+    features = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+    identities = torch.tensor([0, 0, 1, 1])
+    # farthest positive less nearest negative: 1-3, 1-2, 4-2, 4-6; with margin 1.5:
+    by_hand = (max(0, -0.5) + 0.5 + 3.5 + max(0, -0.5)) / 4
+    loss = losses.batch_hard_triplet(features, identities, margin=1.5)
+    assert loss.item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_the_triplet_loss_equals_loops_over_every_pair() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(24, 8, generator=generator)
+    identities = torch.arange(24) // 4
+    total = 0.0
+    for a in range(24):
+        positive = max(
+            math.dist(features[a].tolist(), features[p].tolist())
+            for p in range(24)
+            if identities[p] == identities[a]
+        )
+        negative = min(
+            math.dist(features[a].tolist(), features[n].tolist())
+            for n in range(24)
+            if identities[n] != identities[a]
+        )
+        total += max(0.0, 0.3 + positive - negative)
+    loss = losses.batch_hard_triplet(features, identities, margin=0.3)
+    assert loss.item() == pytest.approx(total / 24, rel=1e-4)
+
+
+def test_gradients_stay_finite_where_features_coincide() -> None:
+    features = torch.ones(4, 3, requires_grad=True)
+    losses.batch_hard_triplet(features, torch.tensor([0, 0, 1, 1]), margin=0.3).backward()
+    assert features.grad is not None
+    assert torch.isfinite(features.grad).all()
+
+
+def test_label_smoothing_spreads_its_share_over_all_classes() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0]])
+    log_total = math.log(math.exp(2) + 1 + math.exp(-1))
+    logs = [2 - log_total, -log_total, -1 - log_total]
+    by_hand = -(0.9 * logs[0] + 0.1 * sum(logs) / 3)
+    loss = losses.identity_loss(logits, torch.tensor([0]), smoothing=0.1)
+    assert loss.item() == pytest.approx(by_hand, abs=1e-6)
+
+
+# ---- sampling ---------------------------------------------------------------------------------
+
+
+def test_every_batch_holds_k_images_of_each_of_p_people_and_no_image_comes_twice() -> None:
+    identities = [i for i in range(30) for _ in range(4 + i % 7)]
+    batches = sampler.epoch_batches(identities, p=5, k=3, seed=1, epoch=0)
+    assert len(batches) >= 8
+    for batch in batches:
+        people = [identities[position] for position in batch]
+        assert sorted(people.count(person) for person in set(people)) == [3] * 5
+    used = [position for batch in batches for position in batch]
+    assert len(used) == len(set(used))
+
+
+def test_people_with_fewer_than_k_images_repeat_some() -> None:
+    (batch,) = sampler.epoch_batches([0, 0, 0, 0, 1], p=2, k=4, seed=1, epoch=0)
+    assert batch.count(4) == 4
+    assert sorted(p for p in batch if p != 4) == [0, 1, 2, 3]
+
+
+def test_batches_depend_on_seed_and_epoch_alone() -> None:
+    identities = list(range(20)) * 4
+
+    def batches(seed: int, epoch: int) -> list[list[int]]:
+        return sampler.epoch_batches(identities, p=4, k=2, seed=seed, epoch=epoch)
+
+    assert batches(1, 0) == batches(1, 0)
+    assert batches(1, 0) != batches(1, 1)
+    assert batches(1, 0) != batches(2, 0)
+
+
+def test_too_few_people_for_a_batch_are_an_error() -> None:
+    with pytest.raises(ValueError, match="2 identities"):
+        sampler.epoch_batches([0, 1, 0, 1], p=3, k=2, seed=1, epoch=0)
+
+
+# ---- augmentation -----------------------------------------------------------------------------
+
+
+def pictures(count: int, height: int = 24, width: int = 12) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(1, 256, (count, height, width, 3), generator=generator).to(torch.uint8)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def test_without_shift_and_erasing_a_picture_is_itself_or_its_mirror_image() -> None:
+    images = pictures(40)
+    out = augment.augment(images, pad=0, erase=0.0, generator=seeded())
+    plain, mirrored = augment.normalise(images), augment.normalise(images).flip(3)
+    same = (out == plain).flatten(1).all(1)
+    flipped = (out == mirrored).flatten(1).all(1)
+    assert (same | flipped).all()
+    assert 8 < int(flipped.sum()) < 32
+
+
+def test_a_shift_moves_the_picture_and_fills_with_black() -> None:
+    images = torch.full((30, 24, 12, 3), 255, dtype=torch.uint8)
+    out = augment.augment(images, pad=4, erase=0.0, generator=seeded())
+    black, white = augment.normalise(torch.tensor([0, 255]).to(torch.uint8).view(2, 1, 1, 1))[
+        :, 0, 0, 0
+    ].tolist()
+    filled = []
+    for picture in out[:, 0]:
+        is_black = (picture - black).abs() < 1e-5
+        assert (is_black | ((picture - white).abs() < 1e-5)).all()
+        rows, columns = is_black.all(1).sum().item(), is_black.all(0).sum().item()
+        assert rows <= 4
+        assert columns <= 4
+        filled.append((rows, columns))
+    assert len(set(filled)) > 5
+
+
+def test_erasing_blanks_one_rectangle_of_2_to_40_percent() -> None:
+    out = augment.augment(pictures(60, 64, 32), pad=0, erase=1.0, generator=seeded())
+    for picture in out:
+        blank = (picture == 0).all(0)
+        rows, columns = blank.any(1).nonzero().flatten(), blank.any(0).nonzero().flatten()
+        assert blank[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+        assert 0.01 < blank.float().mean().item() < 0.43  # rounding to pixels moves the bounds
+
+
+# ---- network ----------------------------------------------------------------------------------
+
+
+def test_osnet_has_the_papers_size() -> None:
+    # Table 2 of the paper: 2.2 million parameters with the 512-d linear layer (0.26 million) and
+    # its batch norm, which the BNNeck replaces here.
+    count = sum(p.numel() for p in OSNet().parameters())
+    assert count == pytest.approx(2.2e6 - 512 * 512, rel=0.02)
+
+
+def test_an_embedding_does_not_depend_on_its_companions() -> None:
+    torch.manual_seed(0)
+    network = Siamese(identities=5, width=0.25).eval()
+    images = torch.randn(4, 3, 64, 32)
+    together = network(images)
+    assert together.shape == (4, 128)
+    alone = torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    outputs = network.training_outputs(images)
+    assert outputs.logits.shape == (4, 5)
+    torch.testing.assert_close(outputs.embeddings, together)
+
+
+# ---- recipes and data -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(recipe.RECIPES.glob("*.toml")), ids=lambda p: p.stem)
+def test_every_shipped_recipe_loads(path: Path) -> None:
+    loaded = recipe.load(path.stem, epochs=3)
+    assert (loaded.name, loaded.epochs) == (path.stem, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"epoch": 3}, "epoch"), ({"epochs": "many"}, "epochs"), ({"epochs": True}, "epochs")],
+)
+def test_a_recipe_with_a_mistake_is_an_error_that_names_it(
+    changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        recipe.from_dict({**TINY.as_dict(), **changes})
+    with pytest.raises(UsageError, match="no p"):
+        recipe.from_dict({k: v for k, v in TINY.as_dict().items() if k != "p"})
+    with pytest.raises(UsageError) as error:
+        recipe.load("nonesuch")
+    assert "cpu" in error.value.hint
+
+
+def crops(people: int = 6, per_person: int = 4) -> data.Crops:
+    count = people * per_person
+    generator = torch.Generator().manual_seed(2)
+    colors = torch.randint(0, 200, (people, 1, 1, 1, 3), generator=generator)
+    noise = torch.randint(0, 50, (people, per_person, 64, 32, 3), generator=generator)
+    images = (colors + noise).view(count, 64, 32, 3).to(torch.uint8)
+    labels = Labels(np.repeat(np.arange(1, people + 1), per_person), np.arange(count) % 3)
+    return data.Crops(images, labels, [f"{i}.jpg" for i in range(count)], Path())
+
+
+def test_held_out_people_are_not_trained_on_and_their_probes_are_the_first_of_each_camera() -> None:
+    rest, probes, gallery = data.hold_out(crops(people=10, per_person=9), 4, seed=1)
+    held = set(probes.labels.identity.tolist())
+    assert len(held) == 4
+    assert held == set(gallery.labels.identity.tolist())
+    assert not held & set(rest.labels.identity.tolist())
+    assert len(rest) + len(probes) + len(gallery) == 90
+    assert len(probes) == 4 * 3
+
+
+def test_loading_decodes_a_split_and_people_drops_junk_and_distractors(market: Path) -> None:
+    loaded = data.load(market, data.Split.GALLERY, height=16, width=8)
+    assert loaded.images.shape == (27, 16, 8, 3)
+    known = data.people(loaded)
+    assert len(known) == 25
+    assert set(known.labels.identity.tolist()) == set(COLORS)
+
+
+# ---- the loop ---------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
+    plan = replace(TINY, learning_rate=0.1, warmup=0.25)
+    assert loop.learning_rate(plan, 0.0) == pytest.approx(0.1 / 25)
+    assert loop.learning_rate(plan, 0.125) == pytest.approx((0.1 / 25 + 0.1) / 2)
+    assert loop.learning_rate(plan, 0.25) == pytest.approx(0.1)
+    assert loop.learning_rate(plan, 0.625) == pytest.approx(0.05)
+    assert loop.learning_rate(plan, 1.0) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_run_that_was_cut_gives_the_weights_of_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
+    cpu, some = torch.device("cpu"), crops()
+    whole = loop.start(TINY, some, device=cpu)
+    records = list(loop.train(whole, some, out=tmp_path / "whole"))
+    assert records[-1]["step"] == records[-1]["of"] == whole.step > 8
+
+    cut = loop.start(TINY, some, device=cpu)
+    training = loop.train(cut, some, out=tmp_path / "cut")
+    while next(training)["step"] < 4:
+        pass
+    training.close()
+    path = tmp_path / "cut" / loop.CHECKPOINT
+    resumed = loop.resume(path, some, recipe=TINY, device=cpu)
+    assert 0 < resumed.step < whole.step
+    list(loop.train(resumed, some, out=tmp_path / "cut"))
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    lines = (tmp_path / "cut/log.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == whole.step
+
+
+def test_training_separates_people(tmp_path: Path) -> None:
+    some = crops()
+    plan = replace(TINY, epochs=60, p=6, k=4, learning_rate=0.05, erase=0.0)
+    run = loop.start(plan, some, device=torch.device("cpu"))
+    records = list(loop.train(run, some, out=tmp_path))
+    assert records[-1]["identity_loss"] < 0.8 * math.log(6)  # a guess scores log 6
+
+
+def test_a_checkpoint_is_refused_for_another_recipe_or_other_people(tmp_path: Path) -> None:
+    cpu, path = torch.device("cpu"), tmp_path / "c.pt"
+    loop.save(loop.start(TINY, crops(), device=cpu), path)
+    assert torch.load(path, weights_only=True)["recipe"]["name"] == "tiny"
+    with pytest.raises(UsageError, match="another recipe"):
+        loop.resume(path, crops(), recipe=replace(TINY, epochs=9), device=cpu)
+    with pytest.raises(UsageError, match="other identities"):
+        loop.resume(path, crops(people=7), recipe=TINY, device=cpu)
+
+
+# ---- export -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Siamese, Path]:
+    torch.manual_seed(4)
+    network = Siamese(identities=6, width=0.25)
+    network.train()
+    with torch.no_grad():
+        network(augment.normalise(crops().images))  # gives batch norm statistics of its own
+    path = tmp_path_factory.mktemp("export") / "encoder.onnx"
+    export.export(network, path, recipe=TINY, trained_on="drawn crops")
+    return network, path
+
+
+def saved_crops(folder: Path) -> data.Crops:
+    some = crops()
+    paths = []
+    for row, name in enumerate(some.paths):
+        write_crop(folder / name, color=COLORS[1 + row % 4], seed=row)
+        paths.append(name)
+    return replace(some, paths=paths, root=folder)
+
+
+@exports
+def test_an_exported_encoder_agrees_with_its_network_and_another_does_not(
+    exported: tuple[Siamese, Path], tmp_path: Path
+) -> None:
+    network, path = exported
+    encoder = Encoder(path)
+    assert encoder.name == "osnet-tiny"
+    assert encoder.size == (64, 32)
+    assert encoder.dimension == 128
+    some = saved_crops(tmp_path)
+    assert export.check_parity(network, encoder, some) > export.PARITY
+    torch.manual_seed(99)
+    with pytest.raises(EncoderError, match="differs"):
+        export.check_parity(Siamese(identities=6, width=0.25), encoder, some)
+
+
+@exports
+def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
+    exported: tuple[Siamese, Path], tmp_path: Path
+) -> None:
+    _, path = exported
+    encoder, some = Encoder(path), crops()
+    quantise.quantise(encoder, tmp_path / "int8.onnx", crops=some, seed=1)
+    small = Encoder(tmp_path / "int8.onnx")
+    assert small.name == "osnet-tiny-int8"
+    assert small.preprocessing == encoder.preprocessing
+    pixels = some.images.numpy()
+    cosines = (encoder.encode(pixels) * small.encode(pixels)).sum(1)
+    assert cosines.min() > 0.95
+    from reidsearch.metrics import score
+
+    scores = dict.fromkeys((encoder, small), score([np.array([0, 3])]))
+    export.write_card(
+        tmp_path / "card.md",
+        scores=scores,
+        recipe=TINY,
+        trained_on="drawn crops",
+        measured_on="nothing",
+        command="python -m train",
+        parity=1.0,
+    )
+    card = (tmp_path / "card.md").read_text()
+    assert encoder.fingerprint in card
+    assert small.fingerprint in card
+    assert "75.00%" in card  # AP of hits at ranks 1 and 4: (1/1 + 2/4) / 2
+    assert "research only" in card
+
+
+def train(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "train", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
+    market: Path, tmp_path: Path
+) -> None:
+    for identity, color in COLORS.items():
+        for frame in range(4):
+            name = f"{identity:04d}_c{1 + frame % 2}s1_{frame:06d}_00.jpg"
+            write_crop(market / "bounding_box_train" / name, color=color, seed=frame)
+    plan = tmp_path / "tiny.toml"
+    values = {k: v for k, v in TINY.as_dict().items() if k != "name"}
+    plan.write_text("".join(f"{key} = {value}\n" for key, value in values.items()))
+    words = ("--data", market, "--recipe", plan, "--out", tmp_path / "out", "--device", "cpu")
+
+    first = train(*words)
+    assert first.returncode == 0, first.stderr
+    written = {p.name for p in (tmp_path / "out").iterdir()}
+    assert written == {
+        "checkpoint.pt", "log.jsonl", "encoder.onnx", "encoder-int8.onnx", "encoder.md",
+    }  # fmt: skip
+    assert "4 probes" in first.stderr
+    again = train(*words)
+    assert again.returncode == 0, again.stderr
+    assert "going on at step" in again.stderr
+    before, after = (
+        [line for line in run.stderr.splitlines() if "on the test split" in line]
+        for run in (first, again)
+    )
+    assert before == after
+    assert len(before) == 2
+
+    wrong = train("--data", market, "--recipe", "nonesuch", "--out", tmp_path)
+    assert wrong.returncode == 2
+    assert "no recipe 'nonesuch'" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
