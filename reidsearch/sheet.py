@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from reidsearch import images
 from reidsearch.errors import ImageError, UsageError
-from reidsearch.types import DISTRACTOR, Answer, Hit
+from reidsearch.types import DISTRACTOR, JUNK, Answer, Hit
 
 RIGHT, WRONG, UNSURE = "#1a7f37", "#cf222e", "#8c959f"
 INK, QUIET, PAPER = "#1f2328", "#59636e", "#ffffff"
@@ -41,8 +41,11 @@ def save(answers: Sequence[Answer], path: Path) -> None:
 
 
 def verdict(answer: Answer, hit: Hit) -> bool | None:
-    """Whether the hit shows the probe's identity; None where that is not known."""
-    if answer.identity is None or answer.identity <= DISTRACTOR or hit.identity is None:
+    """Whether the hit shows the probe's identity; None where that is not known.
+
+    Of junk it is not: a bad crop may well show a part of the same person.
+    """
+    if answer.identity is None or answer.identity <= DISTRACTOR or hit.identity in (None, JUNK):
         return None
     return hit.identity == answer.identity
 

@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 # Each module may import from the lines above its own.
 LAYERS = [
-    {"errors"},
+    {"errors", "figures"},
     {"types"},
-    {"images", "metrics", "config", "stores.base", "pedestrians", "figures"},
+    {"images", "metrics", "config", "stores.base", "pedestrians"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},

@@ -21,7 +21,8 @@ def answer(tmp_path: Path) -> Answer:
         hit(1, crops[0], identity=7),
         hit(2, crops[1], identity=8),
         hit(3, crops[2], identity=None),
-        hit(4, tmp_path / "gone <b>.jpg", identity=-1),
+        hit(4, tmp_path / "gone <b>.jpg", identity=0),
+        hit(5, crops[2], identity=-1),
     )
     return Answer(str(crops[0]), 1, 7, hits)
 
@@ -32,7 +33,7 @@ def count(pixels: np.ndarray, color: str) -> int:
 
 def test_the_verdict_is_known_only_where_both_identities_are(answer: Answer) -> None:
     verdicts = [sheet.verdict(answer, h) for h in answer.hits]
-    assert verdicts == [True, False, None, False]
+    assert verdicts == [True, False, None, False, None]
     nobody = Answer(answer.query, 1, None, answer.hits)
     assert {sheet.verdict(nobody, h) for h in nobody.hits} == {None}
 
@@ -45,13 +46,13 @@ def test_a_png_frames_each_hit_in_its_verdicts_color(tmp_path: Path, answer: Ans
     frame = (height + 2 * sheet.FRAME) * (width + 2 * sheet.FRAME) - height * width
     assert count(pixels, sheet.RIGHT) == pytest.approx(2 * frame, rel=0.02)
     assert count(pixels, sheet.WRONG) == pytest.approx(2 * 2 * frame, rel=0.02)
-    assert count(pixels, sheet.UNSURE) == pytest.approx(2 * frame, rel=0.02)
+    assert count(pixels, sheet.UNSURE) == pytest.approx(2 * 2 * frame, rel=0.02)
 
 
 def test_an_html_sheet_holds_its_pictures_and_escapes_names(tmp_path: Path, answer: Answer) -> None:
     sheet.save([answer], tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") == 5
+    assert page.count("data:image/jpeg;base64,") == 6
     assert "gone &lt;b&gt;.jpg" in page
     assert "<b>.jpg" not in page
     assert page.index("probe") < page.index("0.900") < page.index("0.800")

@@ -13,7 +13,7 @@ import torch
 
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EncoderError, UsageError
-from reidsearch.types import Labels
+from reidsearch.types import Labels, Split
 from tests.conftest import COLORS, write_crop
 from train import augment, data, export, loop, losses, quantise, recipe, sampler
 from train.network import OSNet, Siamese
@@ -245,7 +245,7 @@ def test_held_out_people_are_not_trained_on_and_their_probes_are_the_first_of_ea
 
 
 def test_loading_decodes_a_split_and_people_drops_junk_and_distractors(market: Path) -> None:
-    loaded = data.load(market, data.Split.GALLERY, height=16, width=8)
+    loaded = data.load(market, Split.GALLERY, height=16, width=8)
     assert loaded.images.shape == (27, 16, 8, 3)
     known = data.people(loaded)
     assert len(known) == 25

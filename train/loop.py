@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -93,7 +93,7 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
     return recipe.learning_rate * (1 + math.cos(math.pi * fall)) / 2
 
 
-def train(run: Run, crops: Crops, *, out: Path) -> Iterator[dict[str, Any]]:
+def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], None, None]:
     """Train to the recipe's end; yields a log record every LOG_EVERY_STEPS steps.
 
     The records also go to ``out``/log.jsonl, a checkpoint to ``out``/checkpoint.pt every two
