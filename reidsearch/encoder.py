@@ -146,7 +146,7 @@ class Encoder:
         """N x H x W x 3 RGB uint8, of the encoder's size -> N x D float32 of unit length.
 
         A vector that is zero or not finite comes back as NaN; the caller decides what to do.
-        Raises EncoderError where the network fails.
+        N must be positive. Raises EncoderError where the network fails.
         """
         parts = [
             images[start : start + self._per_thread]

@@ -66,9 +66,9 @@ def ingest(
 ) -> Report:
     """Store the vector of every crop that is new or has changed; leave the others alone.
 
-    ``on_progress`` is called after each batch. Files that cannot be read are listed in the
-    report's ``failures`` and recorded in the catalog with their reason. Raises StoreError,
-    CatalogError or EncoderError where it cannot go on; what was confirmed stays.
+    ``on_progress`` is called at the start and after each STORE images. Files that cannot be read
+    are listed in the report's ``failures`` and recorded in the catalog with their reason. Raises
+    StoreError, CatalogError or EncoderError where it cannot go on; what was confirmed stays.
     """
     started = time.monotonic()
     splits = Counter(str(s.split) for s in dataset.sightings)

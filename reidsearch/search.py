@@ -8,7 +8,7 @@ import numpy as np
 from reidsearch import images
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EncoderError, ImageError, UnknownCamera
+from reidsearch.errors import EmptyGallery, EncoderError, ImageError, UnknownCamera
 from reidsearch.gallery import Gallery
 from reidsearch.types import Answer, Filter, Hit, Split, Vectors
 
@@ -56,7 +56,8 @@ def answer(
 def find(vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int) -> list[Hit]:
     """The ``top_k`` best hits for one vector (1 x D), by (-score, id).
 
-    Stored vectors that the catalog does not call indexed are passed over.
+    Stored vectors that the catalog does not call indexed are passed over. Raises EmptyGallery
+    where the store holds none at all.
     """
     limit = top_k
     while True:
@@ -66,6 +67,12 @@ def find(vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int) -> lis
         if len(known) >= top_k or len(matches) < limit:
             break
         limit *= 2
+    if not matches and not gallery.store.ids():
+        raise EmptyGallery(
+            "the vector store is empty, though the catalog lists images",
+            hint="Ingest again, with the same --qdrant-url if there is one: what is missing is "
+            "encoded anew.",
+        )
     return [
         Hit(
             rank=rank,

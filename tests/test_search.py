@@ -5,7 +5,7 @@ import pytest
 
 from reidsearch import search
 from reidsearch.encoder import Encoder
-from reidsearch.errors import ImageError, UnknownCamera, UsageError
+from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.types import Filter, Split
 from tests.conftest import COLORS, write_crop
@@ -105,6 +105,14 @@ def test_vectors_that_are_not_confirmed_are_passed_over_and_replaced_by_the_next
 def test_no_hits_is_an_empty_answer(probe: Path, filled: Gallery, encoder: Encoder) -> None:
     vector = encoder.encode(np.full((1, *encoder.size, 3), 99, dtype=np.uint8))
     assert search.find(vector, gallery=filled, where=Filter(cameras=(8,)), top_k=3) == []
+
+
+def test_a_store_without_any_vector_is_an_error_not_an_empty_answer(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    filled.store.delete(sorted(filled.store.ids()))
+    with pytest.raises(EmptyGallery, match="store is empty"):
+        search.answer(probe, gallery=filled, encoder=encoder)
 
 
 def test_a_probe_that_is_no_picture_is_an_error_that_names_it(

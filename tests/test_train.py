@@ -320,7 +320,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Siamese, Path]:
     with torch.no_grad():
         network(augment.normalise(crops().images))  # gives batch norm statistics of its own
     path = tmp_path_factory.mktemp("export") / "encoder.onnx"
-    export.export(network, path, recipe=TINY, trained_on="drawn crops")
+    export.export(network, path, name="osnet-tiny", recipe=TINY, trained_on="drawn crops")
     return network, path
 
 

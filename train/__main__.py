@@ -31,6 +31,7 @@ def main(
     hold_out: Annotated[
         int, typer.Option(help="Validate on this many training identities, not on the test set.")
     ] = 0,
+    name: Annotated[str, typer.Option(help="The encoder's name; osnet-RECIPE by default.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda; by default cuda where present.")] = "",
 ) -> None:
     """Train an encoder, export it to OUT/encoder.onnx and encoder-int8.onnx, and measure both.
@@ -61,7 +62,8 @@ def main(
 
     trained_on = f"{len(crops)} images of {len(run.identities)} people from {crops.root.name}"
     measured_on = f"{hold_out} held-out training identities" if hold_out else "the test split"
-    export.export(run.network, out / ENCODER, recipe=plan, trained_on=trained_on)
+    name = name or f"osnet-{plan.name}"
+    export.export(run.network, out / ENCODER, name=name, recipe=plan, trained_on=trained_on)
     encoder = Encoder(out / ENCODER)
     some = probes.subset(np.arange(len(probes)) < PARITY_CROPS)
     parity = export.check_parity(run.network, encoder, some)
@@ -79,7 +81,7 @@ def main(
         recipe=plan,
         trained_on=trained_on,
         measured_on=measured_on,
-        command=f"python -m train --data DIR --recipe {recipe_name} --out OUT",
+        command=f"python -m train --data DIR --recipe {recipe_name} --out OUT --name {name}",
         parity=parity,
     )
 

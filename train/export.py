@@ -22,7 +22,7 @@ PARITY = 0.9999  # the smallest cosine allowed between ONNX Runtime's vectors an
 LICENCE = "research only: trained on Market-1501, whose terms forbid commercial use"
 
 
-def export(network: Siamese, path: Path, *, recipe: Recipe, trained_on: str) -> None:
+def export(network: Siamese, path: Path, *, name: str, recipe: Recipe, trained_on: str) -> None:
     """Write ``network`` to ``path`` with its preprocessing and provenance as metadata."""
     network = network.cpu().eval()
     example = torch.zeros(2, 3, recipe.height, recipe.width)
@@ -40,7 +40,7 @@ def export(network: Siamese, path: Path, *, recipe: Recipe, trained_on: str) -> 
     model: onnx.ModelProto = program.model_proto
     preprocessing = Preprocessing(height=recipe.height, width=recipe.width, mean=MEAN, std=STD)
     metadata = {
-        "name": f"osnet-{recipe.name}",
+        "name": name,
         **preprocessing.to_metadata(),
         "distance": "cosine",
         "trained_on": trained_on,
