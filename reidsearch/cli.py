@@ -26,7 +26,8 @@ GLOBAL_OPTIONS = ("--data-dir", "--qdrant-url", "--encoder", "--device")
 
 
 class Commands(TyperGroup):
-    """Global options may stand after the command too, and every error ends in one clear line."""
+    """Global options may stand after the command too, a file may begin with a dash, and every
+    error ends in one clear line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first, rest, left = [], [], list(args)
@@ -40,6 +41,8 @@ class Commands(TyperGroup):
                 del left[:1]
             elif word in GLOBAL_FLAGS or word.split("=")[0] in GLOBAL_OPTIONS:
                 first.append(word)
+            elif word.startswith("-") and Path(word).is_file():  # Market-1501's junk: -1_c1s1...
+                rest.append(f".{os.sep}{word}")
             else:
                 rest.append(word)
         return super().parse_args(ctx, first + rest)

@@ -251,7 +251,7 @@ def _dataset(
     ordered = sorted(sightings, key=lambda s: s.path)
     if not ordered and not rejected:
         raise DatasetError(
-            f"{root} holds no picture of the wanted splits",
+            f"{root} holds no picture to take in",
             hint=f"Pictures end in {', '.join(sorted(SUFFIXES))}.",
         )
     return Dataset(name, root.resolve(), ordered, sorted(rejected, key=lambda r: r.path))

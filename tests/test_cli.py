@@ -153,6 +153,13 @@ def test_odd_names_are_ingested_queried_and_printed(tmp_path: Path, run: Run, na
     run("query", "--", crop)
 
 
+def test_a_probe_in_the_current_folder_may_begin_with_a_dash(ingested: Path, run: Run) -> None:
+    crop = write_crop(Path("-1_c2s1_000001_00.jpg"), color=COLORS[1])
+    answer = json.loads(run("query", crop, "--exclude-camera", "--json").stdout)
+    assert (answer["camera"], answer["identity"]) == (2, -1)
+    assert "-x" in run("query", "-x.jpg", exit_code=2).stderr
+
+
 def hostile(folder: Path) -> set[str]:
     """Write pictures of every odd kind to ``folder``; returns the names of the unreadable."""
     good = write_crop(folder / "good.jpg", color=COLORS[1]).read_bytes()
