@@ -180,7 +180,8 @@ def _show_report(report: "Report") -> None:
     rows += [("ingested", report.ingested), ("unchanged", report.unchanged)]
     rows += [("failed", len(report.failures))]
     output.print_table(rows, columns=("", "images"))
-    output.say(f"{report.seconds:.1f} s, {report.images_per_second:.0f} images/s")
+    rate = f", {report.images_per_second:.0f} images/s" if report.ingested else ""
+    output.say(f"{report.seconds:.1f} s{rate}")
     for failure in report.failures[:SHOWN_FAILURES]:
         output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
     if len(report.failures) > SHOWN_FAILURES:
