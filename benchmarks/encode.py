@@ -55,14 +55,14 @@ def ours(dataset: Dataset) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="crops; drawn ones by default")
-    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as drawn:
         folder = arguments.folder
         if folder is None:
             folder = Path(drawn)
-            pedestrians.draw_dataset(folder, identities=100)
+            pedestrians.draw_dataset(folder, identities=200)
         found = datasets.read(folder)
         dataset = Dataset(found.name, found.root, found.sightings[: arguments.images])
         paths = [dataset.root / s.path for s in dataset.sightings]

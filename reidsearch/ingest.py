@@ -57,6 +57,9 @@ class _Decoded:
     sha256: str
 
 
+_Point = tuple[_Decoded, NDArray[np.float32]]  # with its vector, D
+
+
 def ingest(
     dataset: Dataset,
     *,
@@ -81,24 +84,29 @@ def ingest(
     on_progress(report)
 
     batch: list[_Decoded] = []
-    points: list[tuple[_Decoded, NDArray[np.float32]]] = []
+    points: list[_Point] = []
+    failures: dict[int, str] = {}
 
     def encode() -> None:
         vectors = encoder.encode(np.stack([item.pixels for item in batch]))
         points.extend(zip(batch, vectors, strict=True))
         batch.clear()
 
-    def store() -> None:
-        _store(gallery, points, report)
-        points.clear()
-        report.seconds = time.monotonic() - started
-        on_progress(report)
+    # Decoding runs ahead of the encoder, storing behind it, each in threads of its own.
+    with ThreadPoolExecutor(DECODERS) as decoders, ThreadPoolExecutor(1) as writer:
+        stored: Future[None] = writer.submit(lambda: None)
 
-    failures: dict[int, str] = {}
-    with ThreadPoolExecutor(DECODERS) as pool:
+        def store() -> None:
+            nonlocal stored, points
+            stored.result()  # raises what went wrong, and keeps at most one STORE waiting
+            stored = writer.submit(_store, gallery, points, report)
+            points = []
+            report.seconds = time.monotonic() - started
+            on_progress(report)
+
         stale = _stale(dataset, dataset_id, gallery, report)
         try:
-            for candidate, outcome in _decode_ahead(pool, stale, dataset.root, encoder):
+            for candidate, outcome in _decode_ahead(decoders, stale, dataset.root, encoder):
                 if isinstance(outcome, ImageError):
                     failures[candidate.id] = outcome.message
                     seen = candidate.sighting
@@ -110,14 +118,17 @@ def ingest(
                 if len(points) >= STORE:
                     store()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            decoders.shutdown(wait=False, cancel_futures=True)
             raise
-    if batch:
-        encode()
+        if batch:
+            encode()
+        store()
+        stored.result()
     if failures:  # an earlier state of these files may have a vector
         gallery.store.delete(list(failures))
         gallery.catalog.finish(gallery.encoder_id, failed=failures)
-    store()
+    report.seconds = time.monotonic() - started
+    on_progress(report)
     gallery.catalog.finish_run(
         run,
         ingested=report.ingested,
@@ -176,9 +187,7 @@ def _decode(candidate: Candidate, root: Path, size: tuple[int, int]) -> _Decoded
     return _Decoded(candidate, pixels, hashlib.sha256(data).hexdigest())
 
 
-def _store(
-    gallery: Gallery, points: list[tuple[_Decoded, NDArray[np.float32]]], report: Report
-) -> None:
+def _store(gallery: Gallery, points: list[_Point], report: Report) -> None:
     usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
     if usable:
         gallery.store.upsert(
