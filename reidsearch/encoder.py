@@ -120,9 +120,7 @@ class Encoder:
         self._session = _session(path, data, device)
         on_cpu = device == "cpu"
         self._threads = _cores() if on_cpu else 1
-        self._per_thread = PER_THREAD if on_cpu else PER_ACCELERATOR
         self._pool = ThreadPoolExecutor(self._threads)
-        self.batch = self._threads * self._per_thread
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.name = metadata.get("name", path.stem)
         try:
@@ -140,6 +138,10 @@ class Encoder:
                 hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
             )
         self._input = inputs[0].name
+        fixed = inputs[0].shape[0]  # a name or None where the file leaves it open
+        self._fixed_batch = fixed if isinstance(fixed, int) else None
+        self._per_thread = self._fixed_batch or (PER_THREAD if on_cpu else PER_ACCELERATOR)
+        self.batch = self._threads * self._per_thread
         self.dimension = self._measure_dimension(path, outputs[0].shape)
 
     def encode(self, images: Images) -> Vectors:
@@ -166,11 +168,14 @@ class Encoder:
         return _unit(vectors)
 
     def _run(self, images: Images) -> Vectors:
+        count = len(images)
+        if self._fixed_batch is not None:  # fill up with copies of the last picture
+            images = np.concatenate([images, images[-1:].repeat(self._fixed_batch - count, axis=0)])
         try:
             (vectors,) = self._session.run(None, {self._input: self.preprocessing(images)})
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise EncoderError(f"{self.path} failed on its input: {_first_line(error)}") from None
-        return np.asarray(vectors, dtype=np.float32).reshape(len(images), -1)
+        return np.asarray(vectors, dtype=np.float32).reshape(len(images), -1)[:count]
 
     def _measure_dimension(self, path: Path, shape: Sequence[object]) -> int:
         if isinstance(shape[-1], int) and len(shape) == 2:

@@ -31,7 +31,9 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(home)
 
 
-def write_encoder(path: Path, *, metadata: dict[str, str] | None = None, cell: int = 4) -> Path:
+def write_encoder(
+    path: Path, *, metadata: dict[str, str] | None = None, cell: int = 4, batch: int | str = "n"
+) -> Path:
     """A real ONNX encoder: the mean colour of each ``cell`` x ``cell`` square, as one vector."""
     dimension = 3 * (HEIGHT // cell) * (WIDTH // cell)
     graph = helper.make_graph(
@@ -42,8 +44,8 @@ def write_encoder(path: Path, *, metadata: dict[str, str] | None = None, cell: i
             helper.make_node("Flatten", ["pooled"], ["vectors"]),
         ],
         "colours",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, HEIGHT, WIDTH])],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", dimension])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, HEIGHT, WIDTH])],
+        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, [batch, dimension])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     if metadata is None:

@@ -38,6 +38,15 @@ def test_vectors_are_the_mean_colours_scaled_to_unit_length(tmp_path: Path) -> N
     np.testing.assert_allclose(encoder.encode(pictures), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_an_encoder_with_a_fixed_batch_size_gives_the_same_vectors(
+    tmp_path: Path, batch: int
+) -> None:
+    free = Encoder(write_encoder(tmp_path / "free.onnx", metadata=PLAIN))
+    fixed = Encoder(write_encoder(tmp_path / "fixed.onnx", metadata=PLAIN, batch=batch))
+    np.testing.assert_allclose(fixed.encode(noise(7)), free.encode(noise(7)), atol=1e-6)
+
+
 def test_bgr_encoders_get_their_channels_swapped(tmp_path: Path) -> None:
     rgb = Encoder(write_encoder(tmp_path / "rgb.onnx", metadata=PLAIN))
     bgr = Encoder(write_encoder(tmp_path / "bgr.onnx", metadata={**PLAIN, "color_order": "BGR"}))
