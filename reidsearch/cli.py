@@ -289,13 +289,19 @@ def _show_answer(answer: Answer) -> None:
 
 
 @app.command()
-def evaluate(ctx: typer.Context, json: Json = False) -> None:
+def evaluate(
+    ctx: typer.Context,
+    camera_pairs: Annotated[
+        bool, typer.Option("--camera-pairs", help="Also tell mAP from each camera to each other.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
     from reidsearch import gallery
     from reidsearch.evaluate import evaluate as run
 
     with gallery.open_existing(ctx.obj) as opened:
-        evaluation = run(opened)
+        evaluation = run(opened, camera_pairs=camera_pairs)
     if json:
         output.print_json(evaluation_document(evaluation))
     else:
@@ -304,6 +310,9 @@ def evaluate(ctx: typer.Context, json: Json = False) -> None:
 
 def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
     """An evaluation as its JSON document; scores are fractions."""
+    pairs: dict[str, dict[str, float]] = {}
+    for (probe, other), value in evaluation.camera_pairs.items():
+        pairs.setdefault(str(probe), {})[str(other)] = value
     return {
         "queries": evaluation.queries,
         "gallery": evaluation.gallery,
@@ -313,6 +322,7 @@ def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
         "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
         "encoder": evaluation.encoder,
         "queries_without_positive": evaluation.queries_without_positive,
+        **({"camera_pairs": pairs} if pairs else {}),
         "seconds": {step: round(value, 3) for step, value in evaluation.seconds.items()},
     }
 
@@ -327,12 +337,27 @@ def _show_evaluation(evaluation: "Evaluation") -> None:
     ]
     title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
     output.print_table(rows, columns=("single query", evaluation.encoder), title=title)
+    if evaluation.camera_pairs:
+        _show_camera_pairs(evaluation.camera_pairs)
     if evaluation.queries_without_positive:
         output.say(
             f"{evaluation.queries_without_positive} queries have no image from another camera "
             "and are left out."
         )
     output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
+
+
+def _show_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
+    cameras = sorted({camera for pair in pairs for camera in pair})
+    rows = [
+        (f"camera {a}", *(f"{pairs[a, b]:.1%}" if (a, b) in pairs else "" for b in cameras))
+        for a in cameras
+    ]
+    output.print_table(
+        rows,
+        columns=("probe", *map(str, cameras)),
+        title="mAP where the gallery is one camera alone",
+    )
 
 
 @app.command()

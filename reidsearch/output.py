@@ -42,7 +42,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -53,6 +53,8 @@ def print_table(
     if not console.is_terminal:  # a pipe has no width to fit into; wrapping would only hurt
         console.width = max(console.width, 400)
         table.expand = False
+    if title:  # Rich would wrap it at the table's width
+        console.print(Text(title, style="italic"))
     console.print(table)
 
 

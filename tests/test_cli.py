@@ -112,6 +112,10 @@ def test_evaluate_prints_the_contracts_document_and_a_table(ingested: Path, run:
     assert document["cmc"].keys() == {"1", "5", "10", "20"}
     assert (document["queries"], document["gallery"]) == (4, 26)
     assert 0 < document["mAP"] <= 1
+    assert "camera_pairs" not in document
+    pairs = json.loads(run("evaluate", "--camera-pairs", "--json").stdout)["camera_pairs"]
+    assert all(a != b and 0 < value <= 1 for a in pairs for b, value in pairs[a].items())
+    assert "one camera alone" in run("evaluate", "--camera-pairs").stdout
     table = run("evaluate").stdout
     assert f"{document['mAP']:.2%}" in table
     assert "Rank-1" in table

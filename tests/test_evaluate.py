@@ -47,6 +47,32 @@ def test_blocks_do_not_change_the_numbers(filled: Gallery, monkeypatch: pytest.M
     assert evaluate(filled).scores == whole
 
 
+def test_a_camera_pair_is_the_protocol_with_one_cameras_probes_and_one_cameras_gallery(
+    filled: Gallery,
+) -> None:
+    stored, vectors = filled.load()
+    expected: dict[tuple[int, int], list[float]] = {}
+    for probe in np.flatnonzero(stored.split == "query"):
+        for camera in set(stored.camera.tolist()) - {int(stored.camera[probe])}:
+            ranking = sorted(
+                np.flatnonzero(
+                    (stored.split == "gallery")
+                    & (stored.camera == camera)
+                    & (stored.identity != -1)
+                ),
+                key=lambda g: (-float(vectors[probe] @ vectors[g]), g),
+            )
+            same = [stored.identity[g] == stored.identity[probe] for g in ranking]
+            positions = [i + 1 for i, hit in enumerate(same) if hit]
+            if positions:
+                ap = np.mean([(n + 1) / p for n, p in enumerate(positions)])
+                expected.setdefault((int(stored.camera[probe]), camera), []).append(float(ap))
+    pairs = evaluate(filled, camera_pairs=True).camera_pairs
+    assert pairs == pytest.approx({pair: np.mean(aps) for pair, aps in expected.items()})
+    assert len(pairs) > 1
+    assert evaluate(filled).camera_pairs == {}
+
+
 def test_probes_without_an_image_from_another_camera_are_counted_apart(
     market: Path, filled: Gallery, encoder: Encoder
 ) -> None:

@@ -13,10 +13,11 @@ import torch
 
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EncoderError, UsageError
-from reidsearch.types import Labels, Split
+from reidsearch.types import UNKNOWN, Labels, Split
 from tests.conftest import COLORS, write_crop
 from train import augment, data, export, loop, losses, quantise, recipe, sampler
 from train.network import OSNet, Siamese
+from train.run import MARKET_TERMS, OWN_TERMS, Run, resume, save, save_weights, start
 
 ROOT = Path(__file__).parent.parent
 TINY = recipe.Recipe(
@@ -24,6 +25,8 @@ TINY = recipe.Recipe(
     height=64,
     width=32,
     network_width=0.25,
+    side=16,
+    side_weight=0.5,
     epochs=2,
     p=2,
     k=2,
@@ -36,6 +39,7 @@ TINY = recipe.Recipe(
     triplet_weight=1.0,
     pad=3,
     erase=0.5,
+    average=0.9,
     seed=1,
 )
 # torch.export warns about its own use of jit and of trees, which callers cannot change.
@@ -194,9 +198,30 @@ def test_an_embedding_does_not_depend_on_its_companions() -> None:
     assert together.shape == (4, 128)
     alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_each_stage_gives_its_part_of_the_embedding_at_unit_length() -> None:
+    torch.manual_seed(0)
+    network = Siamese(identities=5, width=0.25, side=24).eval()
+    images = torch.randn(4, 3, 64, 32)
+    embeddings = network(images)
+    assert embeddings.shape == (4, network.dimension) == (4, 128 + 3 * 24)
+    for part in embeddings.split([128, 24, 24, 24], dim=1):
+        torch.testing.assert_close(part.norm(dim=1), torch.ones(4))
     outputs = network.training_outputs(images)
-    assert outputs.logits.shape == (4, 5)
-    torch.testing.assert_close(outputs.embeddings, together)
+    assert [o.features.shape[1] for o in outputs] == [128, 24, 24, 24]
+    assert all(o.logits.shape == (4, 5) for o in outputs)
+    # The embedding is what lies between features and classifier, the BNNeck at rest.
+    scale = network.main.neck.weight / (1 + network.main.neck.eps) ** 0.5
+    by_hand = torch.nn.functional.normalize(outputs[0].features * scale)
+    torch.testing.assert_close(embeddings[:, :128], by_hand)
+
+
+def test_the_trunks_maps_halve_from_stage_to_stage() -> None:
+    maps = OSNet()(torch.zeros(1, 3, 128, 64))
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (256, 32, 16), (384, 16, 8), (512, 8, 4), (512, 8, 4),
+    ]  # fmt: skip
 
 
 # ---- recipes and data -------------------------------------------------------------------------
@@ -252,6 +277,43 @@ def test_loading_decodes_a_split_and_people_drops_junk_and_distractors(market: P
     assert set(known.labels.identity.tolist()) == set(COLORS)
 
 
+def test_a_folder_or_a_csv_without_splits_is_all_for_training(tmp_path: Path) -> None:
+    for name in ("0001_c1.jpg", "0001_c2.jpg", "0002_c1.jpg", "nobody.jpg"):
+        write_crop(tmp_path / "mine" / name, color=COLORS[1])
+    assert data.splits(tmp_path / "mine") == data.Splits(Split.GALLERY, test=False, market=False)
+    known = data.people(data.load(tmp_path / "mine", Split.GALLERY, height=16, width=8))
+    assert known.labels.identity.tolist() == [1, 1, 2]
+
+    manifest = tmp_path / "mine/crops.csv"
+    manifest.write_text("path,identity,camera\n0001_c1.jpg,7,1\n0002_c1.jpg,8,1\n")
+    assert data.splits(manifest) == data.Splits(Split.GALLERY, test=False, market=False)
+    manifest.write_text("path,identity,split\na.jpg,7,train\nb.jpg,8,query\nc.jpg,8,gallery\n")
+    assert data.splits(manifest) == data.Splits(Split.TRAIN, test=True, market=False)
+
+
+def test_a_test_split_is_never_trained_on(tmp_path: Path) -> None:
+    write_crop(tmp_path / "bounding_box_test/0001_c1s1_000001_00.jpg", color=COLORS[1])
+    with pytest.raises(UsageError, match="nothing to train on") as error:
+        data.splits(tmp_path)
+    assert "bounding_box_train" in error.value.hint
+
+
+def test_crops_of_nobody_known_are_an_error_that_says_how_to_name_them(tmp_path: Path) -> None:
+    write_crop(tmp_path / "somebody.jpg", color=COLORS[1])
+    with pytest.raises(UsageError, match="none of the 1 crops") as error:
+        data.people(data.load(tmp_path, Split.GALLERY, height=16, width=8))
+    assert "0002_c1.jpg" in error.value.hint
+
+
+def test_nobody_is_held_out_by_default_where_cameras_are_unknown() -> None:
+    some = crops(people=40)
+    assert data.tenth(some) == 4
+    unknown = replace(some, labels=Labels(some.labels.identity, np.full(len(some), UNKNOWN)))
+    assert data.tenth(unknown) == 0
+    with pytest.raises(UsageError, match="another camera"):
+        data.hold_out(unknown, 4, seed=1)
+
+
 # ---- the loop ---------------------------------------------------------------------------------
 
 
@@ -270,21 +332,24 @@ def test_a_run_that_was_cut_gives_the_weights_of_one_that_was_not(
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(loop, "LOG_EVERY_STEPS", 2)
     cpu, some = torch.device("cpu"), crops()
-    whole = loop.start(TINY, some, device=cpu)
+    whole = start(TINY, some, device=cpu)
     records = list(loop.train(whole, some, out=tmp_path / "whole"))
     assert records[-1]["step"] == records[-1]["of"] == whole.step > 8
 
-    cut = loop.start(TINY, some, device=cpu)
+    cut = start(TINY, some, device=cpu)
     training = loop.train(cut, some, out=tmp_path / "cut")
     while next(training)["step"] < 4:
         pass
     training.close()
     path = tmp_path / "cut" / loop.CHECKPOINT
-    resumed = loop.resume(path, some, recipe=TINY, device=cpu)
+    resumed = resume(path, some, recipe=TINY, device=cpu)
     assert 0 < resumed.step < whole.step
     list(loop.train(resumed, some, out=tmp_path / "cut"))
-    for name, tensor in whole.network.state_dict().items():
-        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    for mine, theirs in ((whole.network, resumed.network), (whole.average, resumed.average)):
+        assert mine is not None
+        assert theirs is not None
+        for name, tensor in mine.state_dict().items():
+            assert torch.equal(tensor, theirs.state_dict()[name]), name
     lines = (tmp_path / "cut/log.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in lines]
     assert steps == sorted(set(steps))
@@ -294,34 +359,117 @@ def test_a_run_that_was_cut_gives_the_weights_of_one_that_was_not(
 def test_training_separates_people(tmp_path: Path) -> None:
     some = crops()
     plan = replace(TINY, epochs=60, p=6, k=4, learning_rate=0.05, erase=0.0)
-    run = loop.start(plan, some, device=torch.device("cpu"))
-    records = list(loop.train(run, some, out=tmp_path))
+    training = start(plan, some, device=torch.device("cpu"))
+    records = list(loop.train(training, some, out=tmp_path))
     assert records[-1]["identity_loss"] < 0.8 * math.log(6)  # a guess scores log 6
 
 
+def test_the_average_follows_the_weights_as_its_formula_says() -> None:
+    training = start(replace(TINY, average=0.9), crops(), device=torch.device("cpu"))
+    assert training.average is training.result is not None
+    first = training.network.main.neck.weight.clone()
+    # After step 1 the decay is (1 + 1) / (10 + 1), after step 200 the recipe's.
+    for step, decay in ((1, 2 / 11), (200, 0.9)):
+        training.step = step
+        before = training.average.main.neck.weight.clone()
+        with torch.no_grad():
+            training.network.main.neck.weight.copy_(first + step)
+        training.follow()
+        by_hand = decay * before + (1 - decay) * (first + step)
+        torch.testing.assert_close(training.average.main.neck.weight, by_hand)
+
+
 def test_a_checkpoint_is_refused_for_another_recipe_or_other_people(tmp_path: Path) -> None:
-    cpu, path = torch.device("cpu"), tmp_path / "c.pt"
-    loop.save(loop.start(TINY, crops(), device=cpu), path)
-    assert torch.load(path, weights_only=True)["recipe"]["name"] == "tiny"
+    cpu, path = torch.device("cpu"), tmp_path / "c.safetensors"
+    save(start(TINY, crops(), device=cpu), path)
     with pytest.raises(UsageError, match="another recipe"):
-        loop.resume(path, crops(), recipe=replace(TINY, epochs=9), device=cpu)
+        resume(path, crops(), recipe=replace(TINY, epochs=9), device=cpu)
     with pytest.raises(UsageError, match="other identities"):
-        loop.resume(path, crops(people=7), recipe=TINY, device=cpu)
+        resume(path, crops(people=7), recipe=TINY, device=cpu)
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(UsageError, match="no weights of a training run"):
+        resume(path, crops(), recipe=TINY, device=cpu)
+
+
+def test_more_people_than_there_are_cannot_fill_a_batch() -> None:
+    with pytest.raises(UsageError, match="7 people, but there are 6"):
+        start(replace(TINY, p=7), crops(), device=torch.device("cpu"))
+
+
+# ---- starting from weights --------------------------------------------------------------------
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Run, Path]:
+    training = start(TINY, crops(), device=torch.device("cpu"), terms=MARKET_TERMS)
+    list(loop.train(training, crops(), out=tmp_path / "first"))
+    save_weights(training, tmp_path / "w.safetensors")
+    return training, tmp_path / "w.safetensors"
+
+
+def same(mine: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor], part: str) -> bool:
+    """Whether the tensors of one part agree to half precision."""
+    names = [name for name in mine if part in name]
+    assert names
+    return all(torch.allclose(mine[n], theirs[n], rtol=2e-3, atol=1e-4) for n in names)
+
+
+def test_weights_start_another_run_whose_classifiers_begin_anew_for_other_people(
+    trained: tuple[Run, Path],
+) -> None:
+    training, path = trained
+    cpu, old = torch.device("cpu"), training.result.state_dict()
+    alike = start(TINY, crops(), device=cpu, weights=path).network.state_dict()
+    assert all(same(alike, old, part) for part in ("trunk.", "neck.", "classifier."))
+    other = start(TINY, crops(people=7), device=cpu, weights=path).network.state_dict()
+    assert same(other, old, "trunk.")
+    assert other["main.classifier.weight"].shape == (7, 128)
+
+
+def test_a_run_from_weights_says_so_and_keeps_their_terms(trained: tuple[Run, Path]) -> None:
+    _, path = trained
+    tuned = start(TINY, crops(), device=torch.device("cpu"), weights=path)
+    assert "recipe tiny, step 11" in tuned.initial
+    assert tuned.terms == MARKET_TERMS
+    fresh = start(TINY, crops(), device=torch.device("cpu"))
+    assert (fresh.initial, fresh.terms) == ("random initialisation", OWN_TERMS)
+
+
+def test_weights_without_side_heads_start_a_network_with_them_and_the_other_way_round(
+    trained: tuple[Run, Path], tmp_path: Path
+) -> None:
+    _, with_sides = trained
+    cpu, plain = torch.device("cpu"), replace(TINY, side=0)
+    narrow = start(plain, crops(), device=cpu, weights=with_sides)
+    save_weights(narrow, tmp_path / "plain.safetensors")
+    wide = start(TINY, crops(), device=cpu, weights=tmp_path / "plain.safetensors")
+    assert same(wide.network.state_dict(), narrow.result.state_dict(), "trunk.")
+    assert wide.network.dimension == narrow.network.dimension + 3 * 16
+
+
+def test_weights_of_another_network_are_refused(trained: tuple[Run, Path]) -> None:
+    with pytest.raises(UsageError, match="another network") as error:
+        start(
+            replace(TINY, network_width=0.5), crops(), device=torch.device("cpu"),
+            weights=trained[1],
+        )  # fmt: skip
+    assert "network_width = 0.25" in error.value.hint
 
 
 # ---- export -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Siamese, Path]:
-    torch.manual_seed(4)
-    network = Siamese(identities=6, width=0.25)
-    network.train()
-    with torch.no_grad():
-        network(augment.normalise(crops().images))  # gives batch norm statistics of its own
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    training = start(
+        replace(TINY, average=0.0), crops(), device=torch.device("cpu"), terms=MARKET_TERMS
+    )
+    training.network.train()
+    with torch.no_grad():  # gives batch norm statistics of its own
+        training.network(augment.normalise(crops().images))
     path = tmp_path_factory.mktemp("export") / "encoder.onnx"
-    export.export(network, path, name="osnet-tiny", recipe=TINY, trained_on="drawn crops")
-    return network, path
+    export.export(training, path, name="osnet-tiny", trained_on="drawn crops")
+    return training, path
 
 
 def saved_crops(folder: Path) -> data.Crops:
@@ -335,25 +483,25 @@ def saved_crops(folder: Path) -> data.Crops:
 
 @exports
 def test_an_exported_encoder_agrees_with_its_network_and_another_does_not(
-    exported: tuple[Siamese, Path], tmp_path: Path
+    exported: tuple[Run, Path], tmp_path: Path
 ) -> None:
-    network, path = exported
+    training, path = exported
     encoder = Encoder(path)
     assert encoder.name == "osnet-tiny"
     assert encoder.size == (64, 32)
-    assert encoder.dimension == 128
+    assert encoder.dimension == 128 + 3 * 16
     some = saved_crops(tmp_path)
-    assert export.check_parity(network, encoder, some) > export.PARITY
+    assert export.check_parity(training.network, encoder, some) > export.PARITY
     torch.manual_seed(99)
     with pytest.raises(EncoderError, match="differs"):
-        export.check_parity(Siamese(identities=6, width=0.25), encoder, some)
+        export.check_parity(Siamese(identities=6, width=0.25, side=16), encoder, some)
 
 
 @exports
 def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
-    exported: tuple[Siamese, Path], tmp_path: Path
+    exported: tuple[Run, Path], tmp_path: Path
 ) -> None:
-    _, path = exported
+    training, path = exported
     encoder, some = Encoder(path), crops()
     quantise.quantise(encoder, tmp_path / "int8.onnx", crops=some, seed=1)
     small = Encoder(tmp_path / "int8.onnx")
@@ -367,8 +515,9 @@ def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
     scores = dict.fromkeys((encoder, small), score([np.array([0, 3])]))
     export.write_card(
         tmp_path / "card.md",
+        encoders=(encoder, small),
         scores=scores,
-        recipe=TINY,
+        run=training,
         trained_on="drawn crops",
         measured_on="nothing",
         command="python -m train",
@@ -402,18 +551,35 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
     assert first.returncode == 0, first.stderr
     written = {p.name for p in (tmp_path / "out").iterdir()}
     assert written == {
-        "checkpoint.pt", "log.jsonl", "encoder.onnx", "encoder-int8.onnx", "encoder.md",
+        "checkpoint.safetensors", "weights.safetensors", "log.jsonl",
+        "encoder.onnx", "encoder-int8.onnx", "encoder.md",
     }  # fmt: skip
-    assert "4 probes" in first.stderr
+    assert "over 4 probes" in first.stderr
     again = train(*words)
     assert again.returncode == 0, again.stderr
     assert "going on at step" in again.stderr
     before, after = (
-        [line for line in run.stderr.splitlines() if "on the test split" in line]
-        for run in (first, again)
+        [line for line in done.stderr.splitlines() if "on the test split" in line]
+        for done in (first, again)
     )
     assert before == after
     assert len(before) == 2
+
+    # Then one's own cameras, as a plain folder: nothing to measure on but people held out.
+    mine = tmp_path / "mine"
+    for person in range(30, 50):
+        for frame in range(4):
+            name = f"{person:04d}_c{1 + frame % 2}_{frame}.jpg"
+            write_crop(mine / name, color=COLORS[1 + person % 4], seed=person * 4 + frame)
+    tuned = train(
+        "--data", mine, "--recipe", plan, "--out", tmp_path / "tuned", "--device", "cpu",
+        "--init", tmp_path / "out/weights.safetensors", "--epochs", 1,
+    )  # fmt: skip
+    assert tuned.returncode == 0, tuned.stderr
+    assert "on 2 held-out training identities" in tuned.stderr
+    card = (tmp_path / "tuned/encoder.md").read_text()
+    assert "18 people from mine, starting from the weights of recipe tiny" in card
+    assert "may not be used commercially" in card
 
     wrong = train("--data", market, "--recipe", "nonesuch", "--out", tmp_path)
     assert wrong.returncode == 2

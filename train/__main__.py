@@ -11,9 +11,11 @@ from reidsearch.encoder import Encoder
 from reidsearch.errors import ReidsearchError
 from reidsearch.metrics import Scores
 from reidsearch.types import Split
-from train import data, evaluation, export, loop, quantise, recipe
+from train import data, evaluation, export, loop, quantise, recipe, run
 
-ENCODER, INT8, CARD = "encoder.onnx", "encoder-int8.onnx", "encoder.md"
+ENCODER, INT8, CARD, WEIGHTS = (
+    "encoder.onnx", "encoder-int8.onnx", "encoder.md", "weights.safetensors",
+)  # fmt: skip
 PARITY_CROPS = 64
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -21,16 +23,25 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    data_dir: Annotated[Path, typer.Option("--data", help="A Market-1501 root.")],
+    data_dir: Annotated[
+        Path, typer.Option("--data", help="A Market-1501 root, a folder of crops or a CSV.")
+    ],
     out: Annotated[Path, typer.Option(help="Where checkpoint, log and encoder go.")],
     recipe_name: Annotated[
         str, typer.Option("--recipe", help="A name in train/recipes, or a .toml file.")
     ] = "cpu",
+    init: Annotated[
+        str, typer.Option(help="Start from this run's weights; 'default': the shipped encoder's.")
+    ] = "",
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
     hold_out: Annotated[
-        int, typer.Option(help="Validate on this many training identities, not on the test set.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            help="Measure on this many training identities, kept out of training. By default "
+            "none where there is a test split, otherwise a tenth."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="The encoder's name; osnet-RECIPE by default.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda; by default cuda where present.")] = "",
 ) -> None:
@@ -43,45 +54,62 @@ def main(
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     size = {"height": plan.height, "width": plan.width}
 
-    crops = data.people(data.load(data_dir, Split.TRAIN, **size))
+    splits = data.splits(data_dir)
+    crops = data.people(data.load(data_dir, splits.training, **size))
+    probes: data.Crops | None = None
+    gallery: data.Crops | None = None
+    if hold_out is None:
+        hold_out = 0 if splits.test else data.tenth(crops)
     if hold_out:
         crops, probes, gallery = data.hold_out(crops, hold_out, seed=plan.seed)
-    else:
+    elif splits.test:
         probes = data.load(data_dir, Split.QUERY, **size)
         gallery = data.load(data_dir, Split.GALLERY, **size)
-    _say(f"recipe {plan.name}: {len(crops)} images to train on, {len(probes)} probes, {target}")
+    _say(f"recipe {plan.name}: {len(crops)} images to train on, on {target}")
 
     checkpoint = out / loop.CHECKPOINT
     if checkpoint.exists():
-        run = loop.resume(checkpoint, crops, recipe=plan, device=target)
-        _say(f"going on at step {run.step}")
+        training = run.resume(checkpoint, crops, recipe=plan, device=target)
+        _say(f"going on at step {training.step}")
     else:
-        run = loop.start(plan, crops, device=target)
-    for record in loop.train(run, crops, out=out):
+        weights = run.DEFAULT_WEIGHTS if init == "default" else Path(init) if init else None
+        terms = run.MARKET_TERMS if splits.market else run.OWN_TERMS
+        training = run.start(plan, crops, device=target, weights=weights, terms=terms)
+    for record in loop.train(training, crops, out=out):
         _say("  ".join(f"{key} {value}" for key, value in record.items()))
 
-    trained_on = f"{len(crops)} images of {len(run.identities)} people from {crops.root.name}"
-    measured_on = f"{hold_out} held-out training identities" if hold_out else "the test split"
+    run.save_weights(training, out / WEIGHTS)
+    trained_on = (
+        f"{len(crops)} images of {len(training.identities)} people from {crops.root.name}, "
+        f"starting from {training.initial}"
+    )
     name = name or f"osnet-{plan.name}"
-    export.export(run.network, out / ENCODER, name=name, recipe=plan, trained_on=trained_on)
+    export.export(training, out / ENCODER, name=name, trained_on=trained_on)
     encoder = Encoder(out / ENCODER)
-    some = probes.subset(np.arange(len(probes)) < PARITY_CROPS)
-    parity = export.check_parity(run.network, encoder, some)
+    some = crops.subset(np.arange(len(crops)) < PARITY_CROPS)
+    parity = export.check_parity(training.result, encoder, some)
     _say(f"{encoder.path}: smallest cosine to PyTorch {parity:.6f}")
     quantise.quantise(encoder, out / INT8, crops=crops, seed=plan.seed)
 
-    scores = {}
-    for exported in (encoder, Encoder(out / INT8)):
-        result = evaluation.evaluate(evaluation.by_encoder(exported), probes, gallery)
-        _say(f"{exported.path} on {measured_on}: {describe(result)}")
-        scores[exported] = result
+    encoders = (encoder, Encoder(out / INT8))
+    scores: dict[Encoder, Scores] = {}
+    measured_on = f"{hold_out} held-out training identities" if hold_out else "the test split"
+    if probes is None or gallery is None:
+        measured_on = "nothing"
+        _say("no test split and nobody held out: the encoders were not measured")
+    else:
+        for each in encoders:
+            scores[each] = evaluation.evaluate(evaluation.by_encoder(each), probes, gallery)
+            _say(f"{each.path} on {measured_on}: {describe(scores[each])}")
+    command = f"python -m train --data DIR --recipe {recipe_name} --out OUT --name {name}"
     export.write_card(
         out / CARD,
+        encoders=encoders,
         scores=scores,
-        recipe=plan,
+        run=training,
         trained_on=trained_on,
         measured_on=measured_on,
-        command=f"python -m train --data DIR --recipe {recipe_name} --out OUT --name {name}",
+        command=command + (f" --init {init}" if init else ""),
         parity=parity,
     )
 

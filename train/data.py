@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reidsearch import datasets, images
 from reidsearch.errors import UsageError
-from reidsearch.types import Labels, Sighting, Split, optional
+from reidsearch.types import UNKNOWN, Labels, Sighting, Split, optional
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,37 @@ class Crops:
         """The crops where the boolean mask ``rows`` is true."""
         return Crops(
             self.images[torch.from_numpy(rows)],
-            Labels(self.labels.identity[rows], self.labels.camera[rows]),
+            self.labels[rows],
             [p for p, keep in zip(self.paths, rows, strict=True) if keep],
             self.root,
         )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which crops of a data set are for training, whether it has a test split, and whether it is
+    in Market-1501's layout."""
+
+    training: Split
+    test: bool
+    market: bool
+
+
+def splits(path: Path) -> Splits:
+    """How the crops at ``path`` divide. A folder or CSV without splits is all for training.
+
+    Raises UsageError where there are splits, but none for training.
+    """
+    present = {s.split for s in datasets.read(path, splits=Split).sightings}
+    market = path.is_dir() and datasets.find_market_root(path) is not None
+    if Split.TRAIN in present:
+        return Splits(Split.TRAIN, test={Split.QUERY, Split.GALLERY} <= present, market=market)
+    if present == {Split.GALLERY} and not market:
+        return Splits(Split.GALLERY, test=False, market=False)
+    raise UsageError(
+        f"{path} has a test split, but nothing to train on",
+        hint="Add bounding_box_train, or rows of split train to the CSV.",
+    )
 
 
 def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
@@ -56,15 +83,34 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
 
 
 def people(crops: Crops) -> Crops:
-    """The crops of known people: no junk, no distractors, nobody unlabelled."""
-    return crops.subset(crops.labels.identity > 0)
+    """The crops of known people: no junk, no distractors, nobody unlabelled.
+
+    Raises UsageError where there are none.
+    """
+    known = crops.subset(crops.labels.identity > 0)
+    if not len(known):
+        raise UsageError(
+            f"none of the {len(crops)} crops below {crops.root} has an identity",
+            hint="Name them like 0002_c1.jpg (identity 2, camera 1), or list them in a CSV with "
+            "the columns path, identity and camera.",
+        )
+    return known
+
+
+def tenth(crops: Crops) -> int:
+    """How many identities to hold out by default: a tenth, or none where cameras are unknown,
+    because then no pair of images is known to come from two of them."""
+    if (crops.labels.camera == UNKNOWN).any():
+        return 0
+    return len(np.unique(crops.labels.identity)) // 10
 
 
 def hold_out(crops: Crops, identities: int, *, seed: int) -> tuple[Crops, Crops, Crops]:
     """Split off validation identities: the rest to train on, validation probes and gallery.
 
     Of each held-out identity, the first image from each camera becomes a probe, the others
-    gallery. Raises UsageError where fewer than two identities would be left.
+    gallery. Raises UsageError where fewer than two identities would be left, or where nobody
+    held out was seen by two cameras.
     """
     everyone = np.unique(crops.labels.identity)
     if identities > len(everyone) - 2:
@@ -76,4 +122,13 @@ def hold_out(crops: Crops, identities: int, *, seed: int) -> tuple[Crops, Crops,
     )
     is_probe = np.zeros(len(crops), dtype=bool)
     is_probe[first] = True
-    return crops.subset(~held), crops.subset(held & is_probe), crops.subset(held & ~is_probe)
+    probes, gallery = crops.subset(held & is_probe), crops.subset(held & ~is_probe)
+    cross_camera = (gallery.labels.identity == probes.labels.identity[:, None]) & (
+        gallery.labels.camera != probes.labels.camera[:, None]
+    )
+    if not cross_camera.any():
+        raise UsageError(
+            f"none of the {identities} held-out people can be found by another camera",
+            hint="Hold out more, or measure nothing with --hold-out 0.",
+        )
+    return crops.subset(~held), probes, gallery

@@ -1,6 +1,7 @@
 """Write a trained network as the one ONNX file that reidsearch runs, and check that file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,20 @@ from train.augment import MEAN, STD
 from train.data import Crops
 from train.network import Siamese
 from train.quantise import CALIBRATION_CROPS
-from train.recipe import Recipe
+from train.run import MARKET_TERMS, Run
 
 OPSET = 18
 PARITY = 0.9999  # the smallest cosine allowed between ONNX Runtime's vectors and PyTorch's
-LICENCE = "research only: trained on Market-1501, whose terms forbid commercial use"
+
+MARKET = """\
+For research only. Market-1501 (Zheng et al., "Scalable Person Re-identification: A Benchmark",
+ICCV 2015) may not be used commercially, and what is trained on it shares that limit. It shows
+people on one campus in one summer: expect less elsewhere, and measure before you rely on it."""
 
 
-def export(network: Siamese, path: Path, *, name: str, recipe: Recipe, trained_on: str) -> None:
-    """Write ``network`` to ``path`` with its preprocessing and provenance as metadata."""
-    network = network.cpu().eval()
+def export(run: Run, path: Path, *, name: str, trained_on: str) -> None:
+    """Write the run's network to ``path`` with its preprocessing and provenance as metadata."""
+    network, recipe = run.result.cpu().eval(), run.recipe
     example = torch.zeros(2, 3, recipe.height, recipe.width)
     program = torch.onnx.export(
         network,
@@ -44,7 +49,7 @@ def export(network: Siamese, path: Path, *, name: str, recipe: Recipe, trained_o
         **preprocessing.to_metadata(),
         "distance": "cosine",
         "trained_on": trained_on,
-        "licence": LICENCE,
+        "licence": run.terms,
         "recipe": json.dumps(recipe.as_dict()),
         "torch": str(torch.__version__),
     }
@@ -89,40 +94,47 @@ def check_parity(network: Siamese, encoder: Encoder, crops: Crops) -> float:
 def write_card(
     path: Path,
     *,
+    encoders: Sequence[Encoder],
     scores: dict[Encoder, Scores],
-    recipe: Recipe,
+    run: Run,
     trained_on: str,
     measured_on: str,
     command: str,
     parity: float,
 ) -> None:
-    """Write the encoders' card: what they are, how they were made, their numbers, their terms."""
+    """Write the encoders' card: what they are, how they were made, their numbers, their terms.
+
+    ``scores`` may be empty: then the card says that nothing was measured.
+    """
+    recipe = run.recipe
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.as_dict().items())
     results = "\n".join(
         f"| {e.name} | {e.path.stat().st_size / 1e6:.1f} MB | {s.cmc[1]:.2%} | {s.cmc[5]:.2%} "
         f"| {s.cmc[10]:.2%} | {s.mAP:.2%} | {s.mAP_trapezoid:.2%} | {s.mINP:.2%} |"
         for e, s in scores.items()
     )
-    fingerprints = "\n".join(f"| {e.name} | {e.fingerprint} |" for e in scores)
-    encoder = next(iter(scores))
+    if scores:
+        results = f"""Measured on {measured_on}, single query, no re-ranking, the last step:
+
+| encoder | size | Rank-1 | Rank-5 | Rank-10 | mAP | mAP (trapezoid) | mINP |
+|---|---|---|---|---|---|---|---|
+{results}"""
+    fingerprints = "\n".join(f"| {e.name} | {e.fingerprint} |" for e in encoders)
+    encoder = encoders[0]
     path.write_text(
         f"""# {encoder.name}
 
 A person encoder: {recipe.width} x {recipe.height} pixel crops to {encoder.dimension}-d vectors,
 compared by cosine.
 
-- trained on: {trained_on}, from random initialisation; nothing else was used
+- trained on: {trained_on}
 - command: `{command}`
 - ONNX against PyTorch: smallest cosine {parity:.6f} (fp32)
 - int8: post-training quantisation, calibrated on {CALIBRATION_CROPS} training images
 
 ## Results
 
-Measured on {measured_on}, single query, no re-ranking, the last step's weights:
-
-| encoder | size | Rank-1 | Rank-5 | Rank-10 | mAP | mAP (trapezoid) | mINP |
-|---|---|---|---|---|---|---|---|
-{results}
+{results or "Not measured."}
 
 | encoder | fingerprint (SHA-256 of the file) |
 |---|---|
@@ -136,9 +148,7 @@ Measured on {measured_on}, single query, no re-ranking, the last step's weights:
 
 ## Terms
 
-For research only. Market-1501 (Zheng et al., "Scalable Person Re-identification: A Benchmark",
-ICCV 2015) may not be used commercially, and what is trained on it shares that limit. It shows
-people on one campus in one summer: expect less elsewhere, and measure before you rely on it.
+{MARKET if run.terms == MARKET_TERMS else run.terms.capitalize() + "."}
 The code around the weights is under Apache-2.0.
 """,
         encoding="utf-8",

@@ -1,10 +1,10 @@
 """The training loop: reads top to bottom, and can be stopped and resumed at any step."""
 
+import ctypes
 import json
 import math
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,75 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidsearch.errors import UsageError
 from train.augment import augment
 from train.data import Crops
 from train.losses import batch_hard_triplet, identity_loss
-from train.network import Siamese
-from train.recipe import Recipe, from_dict
+from train.network import Outputs
+from train.recipe import Recipe
+from train.run import Run, save
 from train.sampler import epoch_batches
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = "checkpoint.safetensors"
+Forward = Callable[[Tensor], list[Outputs]]  # B 3 H W -> what each head gives
+
 SAVE_EVERY_SECONDS = 120.0
 LOG_EVERY_STEPS = 20
-
-
-@dataclass
-class Run:
-    """A training run at some step. Its randomness is a function of the recipe's seed and the step,
-    so the step is all the random state there is to save."""
-
-    recipe: Recipe
-    network: Siamese
-    optimizer: torch.optim.Optimizer
-    identities: list[int]  # class -> identity in the data set
-    step: int = 0
-
-
-def start(recipe: Recipe, crops: Crops, *, device: torch.device) -> Run:
-    """A run from random initialisation on these crops."""
-    torch.manual_seed(recipe.seed)
-    identities = np.unique(crops.labels.identity).tolist()
-    network = Siamese(identities=len(identities), width=recipe.network_width)
-    return _run(recipe, network, identities, device)
-
-
-def resume(path: Path, crops: Crops, *, recipe: Recipe, device: torch.device) -> Run:
-    """The run in the checkpoint at ``path``, at the step where it was saved.
-
-    Raises UsageError where the checkpoint belongs to other identities or another recipe.
-    """
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    identities = np.unique(crops.labels.identity).tolist()
-    if saved["identities"] != identities:
-        raise UsageError(f"{path} was trained on other identities", hint="Choose another --out.")
-    if from_dict(saved["recipe"]) != recipe:
-        raise UsageError(f"{path} belongs to another recipe", hint="Choose another --out.")
-    network = Siamese(identities=len(identities), width=recipe.network_width)
-    network.load_state_dict(saved["network"])
-    run = _run(recipe, network, identities, device)
-    run.optimizer.load_state_dict(saved["optimizer"])
-    run.step = saved["step"]
-    return run
-
-
-def save(run: Run, path: Path) -> None:
-    """Write a checkpoint that describes itself; an interrupted write leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "format": 1,
-            "recipe": run.recipe.as_dict(),
-            "identities": run.identities,
-            "step": run.step,
-            "network": run.network.state_dict(),
-            "optimizer": run.optimizer.state_dict(),
-            "torch": str(torch.__version__),
-        },
-        partial,
-    )
-    partial.replace(path)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -96,9 +40,10 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], None, None]:
     """Train to the recipe's end; yields a log record every LOG_EVERY_STEPS steps.
 
-    The records also go to ``out``/log.jsonl, a checkpoint to ``out``/checkpoint.pt every two
-    minutes and at the end.
+    The records also go to ``out``/log.jsonl, a checkpoint to ``out``/CHECKPOINT every two minutes
+    and at the end.
     """
+    keep_freed_memory()
     recipe = run.recipe
     device = next(run.network.parameters()).device
     images = crops.images.to(device)
@@ -106,9 +51,7 @@ def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], Non
     batches = _batches(recipe, crops)
     total = len(batches)
 
-    forward = run.network.training_outputs
-    if device.type == "cuda":  # on CPUs compiling takes two minutes and gains nothing
-        forward = torch.compile(forward)
+    forward = compiled(run, device)
     run.network.train()
     saved = logged = time.monotonic()
     sums, steps = torch.zeros(3), 0  # since the last record
@@ -120,19 +63,7 @@ def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], Non
             generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
             batch = augment(images[picked], pad=recipe.pad, erase=recipe.erase, generator=generator)
             targets = classes[picked]
-
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                outputs = forward(batch)
-            id_loss = identity_loss(outputs.logits, targets, smoothing=recipe.label_smoothing)
-            triplet = batch_hard_triplet(outputs.features, targets, margin=recipe.triplet_margin)
-            loss: Tensor = id_loss + recipe.triplet_weight * triplet
-            run.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            run.optimizer.step()
-
-            run.step += 1
-            correct = (outputs.logits.argmax(1) == targets).float().mean()
-            sums += torch.stack([id_loss, triplet, correct]).detach().cpu()
+            sums += take_step(run, forward, batch, targets).cpu()
             steps += 1
             if run.step % LOG_EVERY_STEPS == 0 or run.step == total:
                 now = time.monotonic()
@@ -156,6 +87,58 @@ def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], Non
     save(run, out / CHECKPOINT)
 
 
+def take_step(run: Run, forward: Forward, batch: Tensor, targets: Tensor) -> Tensor:
+    """One step on an augmented batch, B 3 H W, of classes ``targets``, B.
+
+    Returns the main head's identity loss, triplet loss and accuracy.
+    """
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16):
+        outputs = forward(batch)
+    loss, parts = _loss(outputs, targets, run.recipe)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    run.optimizer.step()
+    run.step += 1
+    run.follow()
+    return parts
+
+
+def compiled(run: Run, device: torch.device) -> Forward:
+    """The network's forward pass, the way it is fastest on ``device``."""
+    if device.type == "cuda":  # on CPUs compiling takes two minutes and gains nothing
+        compiled: Forward = torch.compile(run.network.training_outputs)
+        return compiled
+    return run.network.training_outputs
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next step.
+
+    By default glibc hands every large block back to the kernel, which then clears it page by page
+    at its next use, at every layer of every step.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        m_trim_threshold, m_mmap_max = -1, -4
+        libc.mallopt(m_trim_threshold, -1)
+        libc.mallopt(m_mmap_max, 0)
+
+
+def _loss(outputs: list[Outputs], targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """The loss of all heads, and what ``take_step`` returns."""
+    total = torch.zeros((), device=targets.device)
+    parts: list[Tensor] = []
+    for head in outputs:
+        identity = identity_loss(head.logits, targets, smoothing=recipe.label_smoothing)
+        triplet = batch_hard_triplet(head.features, targets, margin=recipe.triplet_margin)
+        weight = recipe.side_weight if parts else 1.0
+        total = total + weight * (identity + recipe.triplet_weight * triplet)
+        if not parts:
+            correct = (head.logits.argmax(1) == targets).float().mean()
+            parts = [identity, triplet, correct]
+    return total, torch.stack(parts).detach()
+
+
 def _batches(recipe: Recipe, crops: Crops) -> list[list[int]]:
     """The positions of the images of every batch of the whole run."""
     identities = crops.labels.identity.tolist()
@@ -166,23 +149,6 @@ def _batches(recipe: Recipe, crops: Crops) -> list[list[int]]:
             identities, p=recipe.p, k=recipe.k, seed=recipe.seed, epoch=epoch
         )
     ]
-
-
-def _run(recipe: Recipe, network: Siamese, identities: list[int], device: torch.device) -> Run:
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Weight decay pulls on weights; on the scales and shifts of batch norm it only adds noise.
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1 and p.requires_grad]
-    optimizer = torch.optim.SGD(
-        [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-    )
-    return Run(recipe, network, optimizer, identities)
 
 
 def _open_log(path: Path, step: int) -> TextIO:

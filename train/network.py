@@ -3,6 +3,7 @@
 OSNet: Zhou et al., "Omni-Scale Feature Learning for Person Re-Identification", ICCV 2019.
 BNNeck: Luo et al., "Bag of Tricks and A Strong Baseline for Deep Person Re-Identification",
 CVPRW 2019.
+Heads at every stage, after PFH-OSNet: label-smoothed cross-entropy and triplets on each.
 """
 
 from typing import NamedTuple
@@ -84,27 +85,26 @@ class OSBlock(nn.Module):
 class OSNet(nn.Module):
     """OSNet's convolutional trunk; ``width`` scales every channel count.
 
-    B 3 H W -> B C H/16 W/16, with C = 512 x width.
+    Yields the maps of its four last stages, of ``channels`` channels, for B 3 H W images:
+    256 at H/4 W/4, 384 at H/8 W/8, 512 and 512 at H/16 W/16 (times ``width``).
     """
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         c0, c1, c2, c3 = (int(c * width) for c in (64, 256, 384, 512))
-        self.channels = c3
-        self.layers = nn.Sequential(
-            ConvBNReLU(3, c0, kernel=7, stride=2),
-            nn.MaxPool2d(3, stride=2, padding=1),
-            OSBlock(c0, c1),
-            OSBlock(c1, c1),
-            ConvBNReLU(c1, c1),
-            nn.AvgPool2d(2),
-            OSBlock(c1, c2),
-            OSBlock(c2, c2),
-            ConvBNReLU(c2, c2),
-            nn.AvgPool2d(2),
-            OSBlock(c2, c3),
-            OSBlock(c3, c3),
-            ConvBNReLU(c3, c3),
+        self.channels = (c1, c2, c3, c3)
+        self.stem = nn.Sequential(
+            ConvBNReLU(3, c0, kernel=7, stride=2), nn.MaxPool2d(3, stride=2, padding=1)
+        )
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(OSBlock(c0, c1), OSBlock(c1, c1), ConvBNReLU(c1, c1)),
+                nn.Sequential(
+                    nn.AvgPool2d(2), OSBlock(c1, c2), OSBlock(c2, c2), ConvBNReLU(c2, c2)
+                ),
+                nn.Sequential(nn.AvgPool2d(2), OSBlock(c2, c3), OSBlock(c3, c3)),
+                ConvBNReLU(c3, c3),
+            ]
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -112,48 +112,78 @@ class OSNet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.layers(images)
-        return features
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = self.stem(images)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
 
 
 class Outputs(NamedTuple):
-    """What a training step needs of a batch of B images."""
+    """What a training step needs of one head, for a batch of B images."""
 
     features: Tensor  # B C, before the BNNeck: the metric loss compares these
-    embeddings: Tensor  # B C, after it: what is searched with, by cosine
-    logits: Tensor  # B identities
+    logits: Tensor  # B identities, after it
+
+
+class Head(nn.Module):
+    """One part of the embedding: maps averaged over the image, a BNNeck, a classifier.
+
+    The BNNeck keeps the space of the metric loss (before it) apart from that of the classifier
+    (after it). Where the maps have other than C channels, a 1 x 1 convolution comes first.
+    """
+
+    def __init__(self, channels: int, c: int, *, identities: int) -> None:
+        super().__init__()
+        self.project = nn.Identity() if c == channels else ConvBNReLU(channels, c)
+        self.neck = nn.BatchNorm1d(c)
+        self.neck.bias.requires_grad_(False)  # keeps embeddings centred, as cosine wants them
+        self.classifier = nn.Linear(c, identities, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def features(self, maps: Tensor) -> Tensor:  # B channels H W -> B C
+        projected: Tensor = self.project(maps)
+        return projected.float().mean((2, 3))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The head's part of the embedding: B channels H W -> B C of unit length."""
+        return F.normalize(self.neck(self.features(maps)))
+
+    def training_outputs(self, maps: Tensor) -> Outputs:
+        """B channels H W -> features and logits."""
+        features = self.features(maps)
+        return Outputs(features, self.classifier(self.neck(features)))
 
 
 class Siamese(nn.Module):
-    """Twin branches with shared weights, and an identity classifier beside them.
+    """Twin branches with shared weights, and identity classifiers beside them.
 
     Every image of a P x K batch passes through the one ``trunk``: the branches of each pair and
-    triplet that the metric loss forms in the batch are the same weights. The BNNeck keeps the
-    space of the metric loss (before it) apart from that of the classifier (after it).
+    triplet that the metric loss forms in the batch are the same weights. The main head reads the
+    last stage; with ``side`` > 0 each earlier stage has a head of ``side`` features, too, and the
+    embedding is the concatenation (PFH: the main head's 512 features come first).
     """
 
-    def __init__(self, *, identities: int, width: float = 1.0) -> None:
+    def __init__(self, *, identities: int, width: float = 1.0, side: int = 0) -> None:
         super().__init__()
         self.trunk = OSNet(width)
-        self.dimension = self.trunk.channels
-        self.neck = nn.BatchNorm1d(self.dimension)
-        self.neck.bias.requires_grad_(False)  # keeps embeddings centred, as cosine wants them
-        self.classifier = nn.Linear(self.dimension, identities, bias=False)
-        nn.init.normal_(self.classifier.weight, std=0.001)
-
-    def features(self, images: Tensor) -> Tensor:
-        """B 3 H W -> B C, averaged over the image."""
-        maps: Tensor = self.trunk(images)
-        return maps.float().mean((2, 3))
+        *earlier, last = self.trunk.channels
+        self.main = Head(last, last, identities=identities)
+        self.sides = nn.ModuleList(
+            Head(channels, side, identities=identities) for channels in earlier if side
+        )
+        self.dimension = last + side * len(self.sides)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embeddings: B 3 H W, normalised -> B C, not yet of unit length."""
-        embeddings: Tensor = self.neck(self.features(images))
-        return embeddings
+        """Embeddings: B 3 H W, normalised -> B D, each head's part of unit length."""
+        *earlier, last = self.trunk(images)
+        sides = [head(maps) for head, maps in zip(self.sides, earlier, strict=False)]
+        return torch.cat([self.main(last), *sides], dim=1)
 
-    def training_outputs(self, images: Tensor) -> Outputs:
-        """B 3 H W -> features, embeddings and logits."""
-        features = self.features(images)
-        embeddings = self.neck(features)
-        return Outputs(features, embeddings, self.classifier(embeddings))
+    def training_outputs(self, images: Tensor) -> list[Outputs]:
+        """B 3 H W -> the outputs of each head, the main one first."""
+        *earlier, last = self.trunk(images)
+        heads = zip((self.main, *self.sides), (last, *earlier), strict=False)
+        return [head.training_outputs(maps) for head, maps in heads]

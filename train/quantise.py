@@ -18,6 +18,8 @@ from train.data import Crops
 
 CALIBRATION_CROPS = 256
 CALIBRATION_BATCH = 16
+# What follows the pooling, few and single features: nothing to gain there, and precision to lose.
+NOT_QUANTISED = {"BatchNormalization", "Clip", "Div", "Concat"}
 
 
 class _Crops(CalibrationDataReader):  # type: ignore[misc]
@@ -45,7 +47,8 @@ def quantise(encoder: Encoder, out: Path, *, crops: Crops, seed: int) -> None:
     chosen[np.random.default_rng(seed).choice(len(crops), count, replace=False)] = True
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"  # shapes inferred, batch norms folded
-        quant_pre_process(encoder.path, prepared)
+        # ONNX's own shape inference does: only the number of images is unknown.
+        quant_pre_process(encoder.path, prepared, skip_symbolic_shape=True)
         nodes = onnx.load(str(prepared)).graph.node
         quantize_static(
             prepared,
@@ -56,8 +59,7 @@ def quantise(encoder: Encoder, out: Path, *, crops: Crops, seed: int) -> None:
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            # The BNNeck scales single features: nothing to gain there, and precision to lose.
-            nodes_to_exclude=[n.name for n in nodes if n.op_type == "BatchNormalization"],
+            nodes_to_exclude=[n.name for n in nodes if n.op_type in NOT_QUANTISED],
         )
     model = onnx.load(str(out))
     original = onnx.load(str(encoder.path))

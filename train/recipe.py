@@ -18,6 +18,8 @@ class Recipe:
     height: int
     width: int
     network_width: float  # OSNet's channel multiplier
+    side: int  # features of each head at an earlier stage; 0 for the main head alone
+    side_weight: float  # of the losses at those heads; the main head's weigh 1
     epochs: int
     p: int  # identities per batch
     k: int  # images per identity
@@ -30,6 +32,7 @@ class Recipe:
     triplet_weight: float
     pad: int
     erase: float
+    average: float  # decay per step of the moving average of the weights; 0 for none
     seed: int
 
     def as_dict(self) -> dict[str, Any]:

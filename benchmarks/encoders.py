@@ -1,0 +1,95 @@
+"""Exported encoders side by side: accuracy, with flip averaging, by embedding part; and speed.
+
+    python -m benchmarks.encoders --data MARKET_ROOT [--hold-out N] ENCODER.onnx...
+
+Prints a Markdown table. Accuracy is that of the test split, or of N identities of the training
+split: then give encoders that were trained with the same --hold-out and seed. Parts are told for
+encoders of this repository whose recipe has side heads: the main head's features, then one stage's
+each. Images a second are those of the encoder alone, crops in memory, the best of ROUNDS.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from reidsearch import metrics
+from reidsearch.encoder import Encoder
+from reidsearch.types import Split, Vectors
+from train import data
+
+TIMED_CROPS = 1024
+ROUNDS = 3
+
+
+def parts(encoder: Encoder) -> dict[str, slice]:
+    """The parts of the embedding by name; none where it has but one."""
+    about = {entry.key: entry.value for entry in onnx.load(str(encoder.path)).metadata_props}
+    side = json.loads(about.get("recipe", "{}")).get("side", 0)
+    if not side:
+        return {}
+    starts = range(encoder.dimension - 3 * side, encoder.dimension, side)
+    sides = {f"stage {n}, {side}-d": slice(s, s + side) for n, s in enumerate(starts, start=2)}
+    return {f"main head, {starts[0]}-d": slice(0, starts[0]), **sides}
+
+
+def score(probes: data.Crops, p: Vectors, gallery: data.Crops, g: Vectors) -> metrics.Scores:
+    distances = 1 - _unit(p) @ _unit(g).T
+    return metrics.score(metrics.positive_ranks(distances, probes.labels, gallery.labels))
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def speed(encoder: Encoder, crops: data.Crops) -> float:
+    """Images a second."""
+    images = crops.images[:TIMED_CROPS].numpy()
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        encoder.encode(images)
+        times.append(time.perf_counter() - started)
+    return len(images) / min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoders", nargs="+", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--hold-out", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    print("| encoder | R1 | mAP | mINP | images/s | MB |")
+    print("|---|---|---|---|---|---|")
+    for path in arguments.encoders:
+        encoder = Encoder(path)
+        height, width = encoder.size
+        if arguments.hold_out:
+            known = data.people(data.load(arguments.data, Split.TRAIN, height=height, width=width))
+            _, probes, gallery = data.hold_out(known, arguments.hold_out, seed=arguments.seed)
+        else:
+            probes = data.load(arguments.data, Split.QUERY, height=height, width=width)
+            gallery = data.load(arguments.data, Split.GALLERY, height=height, width=width)
+        pixels = [crops.images.numpy() for crops in (probes, gallery)]
+        p, g = (encoder.encode(images) for images in pixels)
+        flipped = [encoder.encode(np.ascontiguousarray(i[:, :, ::-1])) for i in pixels]
+        rows = {encoder.name: (p, g), "- flip average": (p + flipped[0], g + flipped[1])}
+        for name, part in parts(encoder).items():
+            rows[f"- {name}"] = (p[:, part], g[:, part])
+        for name, (mine, theirs) in rows.items():
+            s = score(probes, mine, gallery, theirs)
+            cells = f"| {name} | {s.cmc[1]:.2%} | {s.mAP:.2%} | {s.mINP:.2%}"
+            if name == encoder.name:
+                cells += f" | {speed(encoder, gallery):.0f} | {path.stat().st_size / 1e6:.1f}"
+            else:
+                cells += " | |"
+            print(cells + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

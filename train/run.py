@@ -1,0 +1,229 @@
+"""A training run: its network, optimizer and step; where it starts, is saved and goes on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reidsearch.errors import UsageError
+from train.data import Crops
+from train.network import Siamese
+from train.recipe import Recipe, from_dict
+
+FORMAT = 2
+OWN_TERMS = "that of the crops it was trained on"
+MARKET_TERMS = "research only: trained on Market-1501, whose terms forbid commercial use"
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "osnet-market1501.safetensors"
+
+
+@dataclass
+class Run:
+    """A training run at some step. Its randomness is a function of the recipe's seed and the step,
+    so the step is all the random state there is to save."""
+
+    recipe: Recipe
+    network: Siamese
+    average: Siamese | None  # the moving average of the network's weights, where the recipe has one
+    optimizer: torch.optim.Optimizer
+    identities: list[int]  # class -> identity in the data set
+    initial: str  # what the weights started from
+    terms: str  # the limits on their use
+    step: int = 0
+
+    @property
+    def result(self) -> Siamese:
+        """The network to measure and to export."""
+        return self.average or self.network
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the average towards the network, once a step.
+
+        Early on by more than the recipe's decay says: an average of few steps would otherwise be
+        mostly the first one's weights.
+        """
+        if self.average is None:
+            return
+        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        states = self.average.state_dict().values(), self.network.state_dict().values()
+        for average, current in zip(*states, strict=True):
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)  # batch norm's count of batches
+
+
+def start(
+    recipe: Recipe,
+    crops: Crops,
+    *,
+    device: torch.device,
+    weights: Path | None = None,
+    terms: str = OWN_TERMS,
+) -> Run:
+    """A run on these crops, from random initialisation or from ``weights``.
+
+    Of a weights file all is taken that the recipe's network has: the classifiers only where it was
+    trained on the same identities. Its terms pass on to the run; ``terms`` are those of the crops.
+
+    Raises UsageError where the recipe cannot be trained on these crops or its network is not the
+    file's.
+    """
+    identities = np.unique(crops.labels.identity).tolist()
+    if len(identities) < recipe.p:
+        raise UsageError(
+            f"recipe {recipe.name} fills its batches with {recipe.p} people, but there are "
+            f"{len(identities)}",
+            hint="Give more people, or a .toml recipe with a smaller p.",
+        )
+    torch.manual_seed(recipe.seed)
+    network = _network(recipe, identities)
+    initial = "random initialisation"
+    if weights is not None:
+        about = _take(network, weights, identities)
+        initial = f"the weights of recipe {about['recipe']['name']}, step {about['step']}"
+        terms = terms if about["terms"] == OWN_TERMS else about["terms"]
+    return _run(recipe, network, identities, device, initial=initial, terms=terms)
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a checkpoint that describes itself; an interrupted write leaves the old one whole."""
+    tensors = _prefixed("network", run.network.state_dict())
+    if run.average is not None:
+        tensors |= _prefixed("average", run.average.state_dict())
+    for name, parameter in run.network.named_parameters():
+        if parameter in run.optimizer.state:
+            tensors[f"momentum.{name}"] = run.optimizer.state[parameter]["momentum_buffer"]
+    _write(path, tensors, run)
+
+
+def save_weights(run: Run, path: Path) -> None:
+    """Write the trained weights alone, in half precision, to start other runs from."""
+    halved = {
+        k: v.half() if v.is_floating_point() else v for k, v in run.result.state_dict().items()
+    }
+    _write(path, _prefixed("network", halved), run)
+
+
+def resume(path: Path, crops: Crops, *, recipe: Recipe, device: torch.device) -> Run:
+    """The run in the checkpoint at ``path``, at the step where it was saved.
+
+    Raises UsageError where the checkpoint belongs to other identities or another recipe.
+    """
+    tensors, about = _read(path)
+    identities = np.unique(crops.labels.identity).tolist()
+    if about["identities"] != identities:
+        raise UsageError(f"{path} was trained on other identities", hint="Choose another --out.")
+    if from_dict(about["recipe"]) != recipe:
+        raise UsageError(f"{path} belongs to another recipe", hint="Choose another --out.")
+    network = _network(recipe, identities)
+    run = _run(recipe, network, identities, device, initial=about["initial"], terms=about["terms"])
+    run.network.load_state_dict(_without(tensors, "network"))
+    if run.average is not None:
+        run.average.load_state_dict(_without(tensors, "average"))
+    momenta = _without(tensors, "momentum")
+    for name, parameter in run.network.named_parameters():
+        if name in momenta:
+            buffer = torch.empty_like(parameter).copy_(momenta[name])
+            run.optimizer.state[parameter]["momentum_buffer"] = buffer
+    run.step = about["step"]
+    return run
+
+
+def _network(recipe: Recipe, identities: list[int]) -> Siamese:
+    return Siamese(identities=len(identities), width=recipe.network_width, side=recipe.side)
+
+
+def _run(
+    recipe: Recipe,
+    network: Siamese,
+    identities: list[int],
+    device: torch.device,
+    *,
+    initial: str,
+    terms: str,
+) -> Run:
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = None
+    if recipe.average:
+        average = _network(recipe, identities).to(device).requires_grad_(False)
+        average.load_state_dict(network.state_dict())
+    # Weight decay pulls on weights; on the scales and shifts of batch norm it only adds noise.
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1 and p.requires_grad]
+    optimizer = torch.optim.SGD(
+        [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+    )
+    return Run(recipe, network, average, optimizer, identities, initial, terms)
+
+
+def _take(network: Siamese, path: Path, identities: list[int]) -> dict[str, Any]:
+    """Load what the file at ``path`` has of ``network``; returns what it says about itself."""
+    tensors, about = _read(path)
+    # A checkpoint's average, where it has one, is what its run would have exported.
+    given = _without(tensors, "average") or _without(tensors, "network")
+    own = network.state_dict()
+    if about["identities"] != identities:
+        given = {name: t for name, t in given.items() if ".classifier." not in name}
+    if not any(name.startswith("sides.") for name in own):
+        given = {name: t for name, t in given.items() if not name.startswith("sides.")}
+    for name, tensor in given.items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise UsageError(
+                f"{path} holds another network than the recipe's: its {name} does not fit",
+                hint=f"It was trained with network_width = {about['recipe']['network_width']} and "
+                f"side = {about['recipe']['side']}; take a recipe with the same.",
+            )
+    network.load_state_dict(own | given)
+    return about
+
+
+def _write(path: Path, tensors: dict[str, Tensor], run: Run) -> None:
+    about = {
+        "format": FORMAT,
+        "recipe": run.recipe.as_dict(),
+        "identities": run.identities,
+        "initial": run.initial,
+        "terms": run.terms,
+        "step": run.step,
+        "torch": str(torch.__version__),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, partial, {key: json.dumps(value) for key, value in about.items()})
+    partial.replace(path)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a checkpoint or weights file, and what it says about itself."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UsageError(f"{path} holds no weights of a training run: {error}") from None
+    if about.get("format") != FORMAT:
+        raise UsageError(f"{path} is not of checkpoint format {FORMAT}")
+    return tensors, about
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _without(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = prefix + "."
+    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
