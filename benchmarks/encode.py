@@ -24,11 +24,12 @@ from train.augment import MEAN, STD
 from train.network import Siamese
 
 EAGER_BATCH = 32
+SIDE = 96  # as the shipped encoder's recipe
 
 
 def eager(paths: list[Path], size: tuple[int, int]) -> float:
     """Images a second of the eager extractor."""
-    network = Siamese(identities=751).eval()
+    network = Siamese(identities=751, side=SIDE).eval()
     usual = transforms.Compose(
         [transforms.Resize(size), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     )

@@ -1,20 +1,17 @@
-"""Exported encoders side by side: accuracy, with flip averaging, by embedding part; and speed.
+"""Exported encoders side by side: accuracy, with and without flip averaging, and speed.
 
     python -m benchmarks.encoders --data MARKET_ROOT [--hold-out N] ENCODER.onnx...
 
 Prints a Markdown table. Accuracy is that of the test split, or of N identities of the training
-split: then give encoders that were trained with the same --hold-out and seed. Parts are told for
-encoders of this repository whose recipe has side heads: the main head's features, then one stage's
-each. Images a second are those of the encoder alone, crops in memory, the best of ROUNDS.
+split: then give encoders that were trained with the same --hold-out and seed. Images a second are
+those of the encoder alone, crops in memory, the best of ROUNDS.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from reidsearch import metrics
 from reidsearch.encoder import Encoder
@@ -25,15 +22,19 @@ TIMED_CROPS = 1024
 ROUNDS = 3
 
 
-def parts(encoder: Encoder) -> dict[str, slice]:
-    """The parts of the embedding by name; none where it has but one."""
-    about = {entry.key: entry.value for entry in onnx.load(str(encoder.path)).metadata_props}
-    side = json.loads(about.get("recipe", "{}")).get("side", 0)
-    if not side:
-        return {}
-    starts = range(encoder.dimension - 3 * side, encoder.dimension, side)
-    sides = {f"stage {n}, {side}-d": slice(s, s + side) for n, s in enumerate(starts, start=2)}
-    return {f"main head, {starts[0]}-d": slice(0, starts[0]), **sides}
+def split(
+    path: Path, size: tuple[int, int], *, hold_out: int, seed: int
+) -> tuple[data.Crops, data.Crops]:
+    """Probes and gallery: the test split, or that many identities of the training split."""
+    height, width = size
+    if hold_out:
+        known = data.people(data.load(path, Split.TRAIN, height=height, width=width))
+        _, probes, gallery = data.hold_out(known, hold_out, seed=seed)
+        return probes, gallery
+    return (
+        data.load(path, Split.QUERY, height=height, width=width),
+        data.load(path, Split.GALLERY, height=height, width=width),
+    )
 
 
 def score(probes: data.Crops, p: Vectors, gallery: data.Crops, g: Vectors) -> metrics.Scores:
@@ -68,19 +69,13 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for path in arguments.encoders:
         encoder = Encoder(path)
-        height, width = encoder.size
-        if arguments.hold_out:
-            known = data.people(data.load(arguments.data, Split.TRAIN, height=height, width=width))
-            _, probes, gallery = data.hold_out(known, arguments.hold_out, seed=arguments.seed)
-        else:
-            probes = data.load(arguments.data, Split.QUERY, height=height, width=width)
-            gallery = data.load(arguments.data, Split.GALLERY, height=height, width=width)
+        probes, gallery = split(
+            arguments.data, encoder.size, hold_out=arguments.hold_out, seed=arguments.seed
+        )
         pixels = [crops.images.numpy() for crops in (probes, gallery)]
         p, g = (encoder.encode(images) for images in pixels)
         flipped = [encoder.encode(np.ascontiguousarray(i[:, :, ::-1])) for i in pixels]
         rows = {encoder.name: (p, g), "- flip average": (p + flipped[0], g + flipped[1])}
-        for name, part in parts(encoder).items():
-            rows[f"- {name}"] = (p[:, part], g[:, part])
         for name, (mine, theirs) in rows.items():
             s = score(probes, mine, gallery, theirs)
             cells = f"| {name} | {s.cmc[1]:.2%} | {s.mAP:.2%} | {s.mINP:.2%}"

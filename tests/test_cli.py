@@ -312,7 +312,7 @@ def test_an_output_that_cannot_be_written_is_one_clear_line(
 def test_an_unexpected_error_is_one_line_and_a_traceback_with_debug(
     ingested: Path, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by chance")
 
     monkeypatch.setattr("reidsearch.evaluate.evaluate", broken)

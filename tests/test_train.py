@@ -205,9 +205,11 @@ def test_each_stage_gives_its_part_of_the_embedding_at_unit_length() -> None:
     network = Siamese(identities=5, width=0.25, side=24).eval()
     images = torch.randn(4, 3, 64, 32)
     embeddings = network(images)
-    assert embeddings.shape == (4, network.dimension) == (4, 128 + 3 * 24)
-    for part in embeddings.split([128, 24, 24, 24], dim=1):
+    assert embeddings.shape == (4, network.dimension) == (4, 128 + 2 * 24)
+    for part in embeddings.split([128, 24, 24], dim=1):
         torch.testing.assert_close(part.norm(dim=1), torch.ones(4))
+    main, _, *later = network.parts(images)
+    torch.testing.assert_close(embeddings, torch.cat([main, *later], dim=1))
     outputs = network.training_outputs(images)
     assert [o.features.shape[1] for o in outputs] == [128, 24, 24, 24]
     assert all(o.logits.shape == (4, 5) for o in outputs)
@@ -444,7 +446,7 @@ def test_weights_without_side_heads_start_a_network_with_them_and_the_other_way_
     save_weights(narrow, tmp_path / "plain.safetensors")
     wide = start(TINY, crops(), device=cpu, weights=tmp_path / "plain.safetensors")
     assert same(wide.network.state_dict(), narrow.result.state_dict(), "trunk.")
-    assert wide.network.dimension == narrow.network.dimension + 3 * 16
+    assert wide.network.dimension == narrow.network.dimension + 2 * 16
 
 
 def test_weights_of_another_network_are_refused(trained: tuple[Run, Path]) -> None:
@@ -489,7 +491,7 @@ def test_an_exported_encoder_agrees_with_its_network_and_another_does_not(
     encoder = Encoder(path)
     assert encoder.name == "osnet-tiny"
     assert encoder.size == (64, 32)
-    assert encoder.dimension == 128 + 3 * 16
+    assert encoder.dimension == 128 + 2 * 16
     some = saved_crops(tmp_path)
     assert export.check_parity(training.network, encoder, some) > export.PARITY
     torch.manual_seed(99)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 SCALES = 4  # streams per block; stream t sees a (2t+1) x (2t+1) field
 GATE_REDUCTION = 16
+EMBEDDED = slice(1, None)  # of the heads at earlier stages
 
 
 class ConvBNReLU(nn.Sequential):
@@ -162,8 +163,9 @@ class Siamese(nn.Module):
 
     Every image of a P x K batch passes through the one ``trunk``: the branches of each pair and
     triplet that the metric loss forms in the batch are the same weights. The main head reads the
-    last stage; with ``side`` > 0 each earlier stage has a head of ``side`` features, too, and the
-    embedding is the concatenation (PFH: the main head's 512 features come first).
+    last stage; with ``side`` > 0 each earlier stage has a head of ``side`` features, too, which
+    trains the layers below it directly. The embedding is the main head's part, followed by those
+    of the stages in EMBEDDED: the first stage's features help training, not search.
     """
 
     def __init__(self, *, identities: int, width: float = 1.0, side: int = 0) -> None:
@@ -174,13 +176,19 @@ class Siamese(nn.Module):
         self.sides = nn.ModuleList(
             Head(channels, side, identities=identities) for channels in earlier if side
         )
-        self.dimension = last + side * len(self.sides)
+        self.dimension = last + side * len(self.sides[EMBEDDED])
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings: B 3 H W, normalised -> B D, each head's part of unit length."""
         *earlier, last = self.trunk(images)
-        sides = [head(maps) for head, maps in zip(self.sides, earlier, strict=False)]
-        return torch.cat([self.main(last), *sides], dim=1)
+        sides = zip(self.sides[EMBEDDED], earlier[EMBEDDED], strict=False)
+        return torch.cat([self.main(last), *(head(maps) for head, maps in sides)], dim=1)
+
+    def parts(self, images: Tensor) -> list[Tensor]:
+        """Each head's part, B 3 H W -> B C of unit length: the main head's, then the stages'."""
+        *earlier, last = self.trunk(images)
+        sides = zip(self.sides, earlier, strict=False)
+        return [self.main(last), *(head(maps) for head, maps in sides)]
 
     def training_outputs(self, images: Tensor) -> list[Outputs]:
         """B 3 H W -> the outputs of each head, the main one first."""

@@ -136,6 +136,18 @@ def resume(path: Path, crops: Crops, *, recipe: Recipe, device: torch.device) ->
     return run
 
 
+def trained(path: Path) -> tuple[Siamese, Recipe]:
+    """The network in a checkpoint or weights file, ready to embed, and its recipe.
+
+    Of a checkpoint with a moving average, that average.
+    """
+    tensors, about = _read(path)
+    recipe = from_dict(about["recipe"])
+    network = _network(recipe, about["identities"])
+    network.load_state_dict(_result(tensors))
+    return network.eval(), recipe
+
+
 def _network(recipe: Recipe, identities: list[int]) -> Siamese:
     return Siamese(identities=len(identities), width=recipe.network_width, side=recipe.side)
 
@@ -172,8 +184,7 @@ def _run(
 def _take(network: Siamese, path: Path, identities: list[int]) -> dict[str, Any]:
     """Load what the file at ``path`` has of ``network``; returns what it says about itself."""
     tensors, about = _read(path)
-    # A checkpoint's average, where it has one, is what its run would have exported.
-    given = _without(tensors, "average") or _without(tensors, "network")
+    given = _result(tensors)
     own = network.state_dict()
     if about["identities"] != identities:
         given = {name: t for name, t in given.items() if ".classifier." not in name}
@@ -188,6 +199,11 @@ def _take(network: Siamese, path: Path, identities: list[int]) -> dict[str, Any]
             )
     network.load_state_dict(own | given)
     return about
+
+
+def _result(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the run exports: the average, where it has one."""
+    return _without(tensors, "average") or _without(tensors, "network")
 
 
 def _write(path: Path, tensors: dict[str, Tensor], run: Run) -> None:
