@@ -21,6 +21,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Integer,
+    LargeBinary,
     MetaData,
     Row,
     String,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     bindparam,
+    delete,
     func,
     select,
     update,
@@ -115,6 +117,17 @@ ingest_run = Table(
     Column("failed", Integer),
 )
 
+transit = Table(
+    "transit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("learned", Float, nullable=False),  # seconds since 1970 UTC
+    Column("source", String, nullable=False),
+    Column("encoder_id", ForeignKey("encoder.id"), nullable=False),
+    Column("images", Integer, nullable=False),
+    Column("model", LargeBinary, nullable=False),
+)
+
 
 class State(StrEnum):
     """Where an image's embedding stands."""
@@ -139,7 +152,8 @@ class Stored:
     """What the catalog knows of N indexed images, in id order.
 
     ``labels`` numbers people and cameras uniquely across data sets and is what metrics compare;
-    ``identity`` and ``camera`` are the data sets' own numbers. Unknown values read UNKNOWN.
+    ``identity`` and ``camera`` are the data sets' own numbers. Unknown values read UNKNOWN, an
+    unknown ``timestamp`` (seconds since 1970 UTC) NaN.
     """
 
     ids: Ids
@@ -148,6 +162,7 @@ class Stored:
     camera: Ids
     sequence: Ids
     frame: Ids
+    timestamp: NDArray[np.float64]
     split: NDArray[np.str_]
     path: NDArray[np.str_]
 
@@ -334,6 +349,7 @@ class Catalog:
                 image.c.split,
                 image.c.sequence,
                 image.c.frame,
+                image.c.timestamp,
                 image.c.camera_id,
                 camera.c.number.label("camera"),
                 image.c.identity_id,
@@ -359,6 +375,7 @@ class Catalog:
             camera=integers("camera"),
             sequence=integers("sequence"),
             frame=integers("frame"),
+            timestamp=np.array(columns.get("timestamp", ()), dtype=np.float64),
             split=np.array(columns.get("split", ()), dtype=np.str_),
             path=np.array(columns.get("path", ()), dtype=np.str_),
         )
@@ -425,6 +442,21 @@ class Catalog:
         """The latest ingest: started, finished (None where it was cut short) and its counts."""
         with self.engine.connect() as db:
             return db.execute(select(ingest_run).order_by(ingest_run.c.id.desc())).first()
+
+    def save_transit(self, encoder_id: int, *, source: str, images: int, model: bytes) -> float:
+        """Replace the transit times learned with this encoder; returns the time of doing so."""
+        learned = time.time()
+        values = {"learned": learned, "source": source, "images": images, "model": model}
+        with self.engine.begin() as db:
+            db.execute(delete(transit).where(transit.c.encoder_id == encoder_id))
+            db.execute(insert(transit).values(encoder_id=encoder_id, **values))
+        return learned
+
+    def transit(self, encoder_id: int) -> Row[Any] | None:
+        """Learned, source, images and model of the transit times learned with this encoder."""
+        with self.engine.connect() as db:
+            query = select(transit).where(transit.c.encoder_id == encoder_id)
+            return db.execute(query).first()
 
 
 def _of_image(encoder_id: int) -> Any:

@@ -294,6 +294,12 @@ def evaluate(
     camera_pairs: Annotated[
         bool, typer.Option("--camera-pairs", help="Also tell mAP from each camera to each other.")
     ] = False,
+    spatio_temporal: Annotated[
+        bool,
+        typer.Option(
+            "--spatio-temporal", help="Add what `calibrate` learned of the times between cameras."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
@@ -301,7 +307,7 @@ def evaluate(
     from reidsearch.evaluate import evaluate as run
 
     with gallery.open_existing(ctx.obj) as opened:
-        evaluation = run(opened, camera_pairs=camera_pairs)
+        evaluation = run(opened, camera_pairs=camera_pairs, spatio_temporal=spatio_temporal)
     if json:
         output.print_json(evaluation_document(evaluation))
     else:
@@ -310,6 +316,7 @@ def evaluate(
 
 def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
     """An evaluation as its JSON document; scores are fractions."""
+    used = evaluation.calibration
     pairs: dict[str, dict[str, float]] = {}
     for (probe, other), value in evaluation.camera_pairs.items():
         pairs.setdefault(str(probe), {})[str(other)] = value
@@ -323,6 +330,9 @@ def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
         "encoder": evaluation.encoder,
         "queries_without_positive": evaluation.queries_without_positive,
         **({"camera_pairs": pairs} if pairs else {}),
+        **(
+            {"spatio_temporal": {"source": str(used.source), "images": used.images}} if used else {}
+        ),
         "seconds": {step: round(value, 3) for step, value in evaluation.seconds.items()},
     }
 
@@ -336,7 +346,11 @@ def _show_evaluation(evaluation: "Evaluation") -> None:
         ("mINP", f"{scores.mINP:.2%}"),
     ]
     title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
-    output.print_table(rows, columns=("single query", evaluation.encoder), title=title)
+    used = evaluation.calibration
+    variant = f"single query, transit times from {used.source}" if used else "single query"
+    output.print_table(rows, columns=(variant, evaluation.encoder), title=title)
+    if used and used.source == "gallery":
+        output.say("The transit times were learned from the identities that are measured here.")
     if evaluation.camera_pairs:
         _show_camera_pairs(evaluation.camera_pairs)
     if evaluation.queries_without_positive:
@@ -358,6 +372,40 @@ def _show_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
         columns=("probe", *map(str, cameras)),
         title="mAP where the gallery is one camera alone",
     )
+
+
+@app.command()
+def calibrate(
+    ctx: typer.Context,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="train or gallery: from that split's identities; matches: without identities, "
+            "from the gallery's own matches across cameras. By default train where it is stored.",
+        ),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Learn the times that people take from camera to camera."""
+    from reidsearch import gallery
+    from reidsearch.calibrate import Source
+    from reidsearch.calibrate import calibrate as run
+
+    if source and source not in list(Source):
+        raise UsageError(f"--source {source} is none of {', '.join(Source)}")
+    with gallery.open_existing(ctx.obj) as opened:
+        learned = run(opened, source=Source(source) if source else None)
+    document = {
+        "source": str(learned.source),
+        "images": learned.images,
+        "pairs": learned.transit.pairs,
+        "camera_pairs": len(learned.transit.tables),
+        "unit": learned.transit.clock.unit,
+    }
+    if json:
+        output.print_json(document)
+    else:
+        output.print_table(list(document.items()), columns=("", "transit times"))
 
 
 @app.command()

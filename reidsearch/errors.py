@@ -10,6 +10,7 @@ ReidsearchError                 1   something failed
 ├── CatalogError                1   the SQLite catalog cannot be used
 │   └── NewerSchema             1   it was written by a newer reidsearch
 ├── EmptyGallery                1   nothing is stored to search or evaluate
+├── NotCalibrated               1   transit times are needed and not learned
 └── StoreError                  4   the vector store failed
     ├── StoreLocked             4   another process holds it
     └── StoreUnreachable        4   the server does not answer
@@ -65,6 +66,10 @@ class NewerSchema(CatalogError):
 
 class EmptyGallery(ReidsearchError):
     """Nothing is stored that could be searched or evaluated."""
+
+
+class NotCalibrated(ReidsearchError):
+    """Transit times are needed and have not been learned."""
 
 
 class StoreError(ReidsearchError):

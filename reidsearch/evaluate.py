@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import metrics
+from reidsearch import calibrate, metrics, transit
+from reidsearch.calibrate import Calibration
 from reidsearch.catalog import Stored
 from reidsearch.errors import EmptyGallery
 from reidsearch.gallery import Gallery
@@ -22,25 +23,31 @@ BLOCK = 256  # probes whose distances are held at once: 16 MB against Market-150
 @dataclass(frozen=True)
 class Evaluation:
     """``queries`` are the probes that count: those with a positive. ``gallery`` leaves out junk.
-    ``camera_pairs`` is mAP by (probe camera, gallery camera), where it was asked for. ``seconds``
-    has the time spent on each step."""
+    ``camera_pairs`` is mAP by (probe camera, gallery camera), where it was asked for;
+    ``calibration`` has the transit times used, where they were. ``seconds`` has the time spent on
+    each step."""
 
     scores: metrics.Scores
     queries: int
     queries_without_positive: int
     gallery: int
     camera_pairs: dict[tuple[int, int], float]
+    calibration: Calibration | None
     encoder: str
     seconds: dict[str, float]
 
 
-def evaluate(gallery: Gallery, *, camera_pairs: bool = False) -> Evaluation:
+def evaluate(
+    gallery: Gallery, *, camera_pairs: bool = False, spatio_temporal: bool = False
+) -> Evaluation:
     """Rank the stored gallery for every stored probe: single query, cosine distance.
 
     ``camera_pairs`` also ranks each camera's gallery images alone for each camera's probes.
+    ``spatio_temporal`` adds transit.WEIGHT times the log-likelihood ratio of the time between two
+    sightings to their cosine; images of the probe's camera keep their cosine.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
-    positive.
+    positive; NotCalibrated where transit times are asked for and not learned.
     """
     started = time.perf_counter()
     stored, vectors = gallery.load()
@@ -52,7 +59,9 @@ def evaluate(gallery: Gallery, *, camera_pairs: bool = False) -> Evaluation:
 
     labels = stored.labels
     probes, others = labels[is_probe], labels[is_gallery]
-    ranks = _ranks(vectors[is_probe], probes, vectors[is_gallery], others)
+    calibration = calibrate.load(gallery) if spatio_temporal else None
+    sides = _Sides(stored, vectors, calibration)
+    ranks = sides.ranks(is_probe, is_gallery)
     try:
         scores = metrics.score(ranks)
     except ValueError as error:
@@ -64,7 +73,7 @@ def evaluate(gallery: Gallery, *, camera_pairs: bool = False) -> Evaluation:
     seconds = {"load": loaded - started, "rank": ranked - loaded}
     pairs = {}
     if camera_pairs:
-        pairs = dict(_camera_pairs(stored, vectors, is_probe, is_gallery))
+        pairs = dict(_camera_pairs(sides, is_probe, is_gallery))
         seconds["camera pairs"] = time.perf_counter() - ranked
     return Evaluation(
         scores=scores,
@@ -72,30 +81,51 @@ def evaluate(gallery: Gallery, *, camera_pairs: bool = False) -> Evaluation:
         queries_without_positive=len(probes) - scores.queries,
         gallery=int((others.identity != JUNK).sum()),
         camera_pairs=pairs,
+        calibration=calibration,
         encoder=gallery.encoder_name,
         seconds=seconds,
     )
 
 
-def _ranks(
-    probe_vectors: Vectors, probes: Labels, vectors: Vectors, gallery: Labels
-) -> Iterator[metrics.Ranks]:
-    for start in range(0, len(probes), BLOCK):
-        rows = slice(start, start + BLOCK)
-        distances = 1 - probe_vectors[rows] @ vectors.T
-        yield from metrics.positive_ranks(distances, probes[rows], gallery)
+@dataclass(frozen=True)
+class _Sides:
+    """What is stored, from which probes and galleries are taken by boolean masks."""
+
+    stored: Stored
+    vectors: Vectors
+    calibration: Calibration | None
+
+    def ranks(self, is_probe: Mask, is_gallery: Mask) -> Iterator[metrics.Ranks]:
+        """The ranks of each probe's positives, a block of probes at a time."""
+        labels = self.stored.labels
+        gallery, vectors = labels[is_gallery], self.vectors[is_gallery]
+        times = self._times()
+        rows = np.flatnonzero(is_probe)
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            probes = Labels(labels.identity[block], labels.camera[block])
+            distances = 1 - self.vectors[block] @ vectors.T
+            if self.calibration is not None:
+                distances -= transit.WEIGHT * self.calibration.transit.ratios(
+                    probes.camera, times[block], gallery.camera, times[is_gallery]
+                )
+            yield from metrics.positive_ranks(distances, probes, gallery)
+
+    def _times(self) -> transit.Times:
+        if self.calibration is None:
+            return np.full(len(self.stored), np.nan)
+        of = self.stored
+        clock = self.calibration.transit.clock
+        return clock.times(of.labels.camera, of.sequence, of.frame, of.timestamp)
 
 
 def _camera_pairs(
-    stored: Stored, vectors: Vectors, is_probe: Mask, is_gallery: Mask
+    sides: _Sides, is_probe: Mask, is_gallery: Mask
 ) -> Iterator[tuple[tuple[int, int], float]]:
     """mAP of one camera's probes in the gallery of one other camera, where there is a positive."""
-    cameras = np.unique(stored.camera[is_probe | is_gallery]).tolist()
-    for a, b in itertools.permutations(cameras, 2):
-        rows, columns = is_probe & (stored.camera == a), is_gallery & (stored.camera == b)
-        ranks = list(
-            _ranks(vectors[rows], stored.labels[rows], vectors[columns], stored.labels[columns])
-        )
+    camera = sides.stored.camera
+    for a, b in itertools.permutations(np.unique(camera[is_probe | is_gallery]).tolist(), 2):
+        ranks = list(sides.ranks(is_probe & (camera == a), is_gallery & (camera == b)))
         if any(len(r) for r in ranks):
             yield (a, b), metrics.score(ranks).mAP
 

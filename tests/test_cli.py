@@ -309,6 +309,21 @@ def test_an_output_that_cannot_be_written_is_one_clear_line(
     assert "No such file" in result.stderr
 
 
+def test_calibrate_learns_and_evaluate_uses_it(ingested: Path, run: Run) -> None:
+    result = run("evaluate", "--spatio-temporal", exit_code=1)
+    assert "reidsearch calibrate" in result.stderr
+    document = json.loads(run("calibrate", "--json").stdout)
+    assert document["source"] == "matches"
+    assert document["pairs"] > 0
+    assert document["unit"] == "frames"
+    scores = json.loads(run("evaluate", "--spatio-temporal", "--json").stdout)
+    assert scores["spatio_temporal"] == {"source": "matches", "images": 27}
+    assert "identities that are measured" not in run("evaluate", "--spatio-temporal").stderr
+    run("calibrate", "--source", "gallery")
+    assert "identities that are measured" in run("evaluate", "--spatio-temporal").stderr
+    assert "none of train" in run("calibrate", "--source", "guess", exit_code=2).stderr
+
+
 def test_an_unexpected_error_is_one_line_and_a_traceback_with_debug(
     ingested: Path, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

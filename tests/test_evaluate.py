@@ -1,12 +1,13 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reidsearch import datasets, gallery, ingest
+from reidsearch import calibrate, datasets, gallery, ingest, transit
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EmptyGallery
+from reidsearch.errors import EmptyGallery, NotCalibrated
 from reidsearch.evaluate import evaluate
 from reidsearch.export import export
 from reidsearch.gallery import Gallery
@@ -71,6 +72,64 @@ def test_a_camera_pair_is_the_protocol_with_one_cameras_probes_and_one_cameras_g
     assert pairs == pytest.approx({pair: np.mean(aps) for pair, aps in expected.items()})
     assert len(pairs) > 1
     assert evaluate(filled).camera_pairs == {}
+
+
+def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
+    with pytest.raises(NotCalibrated) as error:
+        evaluate(filled, spatio_temporal=True)
+    assert "reidsearch calibrate" in error.value.hint
+
+    learned = calibrate.calibrate(filled)
+    assert learned.source == "matches"
+    stored, vectors = filled.load()
+    times = learned.transit.clock.times(
+        stored.labels.camera, stored.sequence, stored.frame, stored.timestamp
+    )
+    expected = []
+    gallery = [int(g) for g in np.flatnonzero(stored.split == "gallery")]
+    for probe in np.flatnonzero(stored.split == "query"):
+        scores = {}
+        for g in gallery:
+            one, other = slice(probe, probe + 1), slice(g, g + 1)
+            ratio = learned.transit.ratios(
+                stored.labels.camera[one], times[one], stored.labels.camera[other], times[other]
+            )
+            scores[g] = float(vectors[probe] @ vectors[g]) + transit.WEIGHT * float(ratio[0, 0])
+        ranking = [
+            stored.identity[g] == stored.identity[probe]
+            for g in sorted(gallery, key=lambda g: (-scores[g], g))
+            if stored.identity[g] != -1
+            and (stored.identity[g], stored.camera[g])
+            != (stored.identity[probe], stored.camera[probe])
+        ]
+        hits = np.flatnonzero(ranking)
+        expected.append(np.mean([(n + 1) / (hit + 1) for n, hit in enumerate(hits)]))
+    evaluation = evaluate(filled, spatio_temporal=True)
+    assert evaluation.scores.mAP == pytest.approx(np.mean(expected), abs=1e-6)
+    assert evaluation.calibration is not None
+    assert evaluation.calibration.images == learned.images == 27
+    assert evaluate(filled).calibration is None
+
+
+def test_calibration_uses_the_training_splits_identities_where_they_are_stored(
+    market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    with pytest.raises(EmptyGallery, match="source train"):
+        calibrate.calibrate(filled, source=calibrate.Source.TRAIN)
+    for camera in (1, 2):
+        name = f"0009_c{camera}s1_{camera * 500:06d}_00.jpg"
+        write_crop(market / "bounding_box_train" / name, color=COLORS[1], seed=camera)
+    train = datasets.read(market, splits=[Split.TRAIN])
+    ingest.ingest(train, gallery=filled, encoder=encoder)
+    learned = calibrate.calibrate(filled)
+    assert learned.source == "train"
+    assert learned.images == len(train.sightings)
+    assert learned.transit.pairs == sum(
+        a.identity == b.identity and a.camera != b.camera
+        for a, b in itertools.combinations(train.sightings, 2)
+    )
+    again = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
+    assert calibrate.load(filled).images == again.images == 25
 
 
 def test_probes_without_an_image_from_another_camera_are_counted_apart(

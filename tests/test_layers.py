@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 LAYERS = [
     {"errors", "figures"},
     {"types"},
-    {"images", "metrics", "config", "stores.base", "pedestrians"},
+    {"images", "metrics", "config", "stores.base", "pedestrians", "transit"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},
+    {"calibrate"},
     {"ingest", "search", "evaluate", "export"},
     {"demo", "output"},
     {"cli"},

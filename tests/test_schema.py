@@ -3,6 +3,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -25,6 +26,24 @@ def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(schema.migrations()))
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+
+
+def test_a_catalog_of_the_first_version_is_upgraded_with_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    engine = schema.connect(path)
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations()))
+    with engine.begin() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, "0001")
+        db.exec_driver_sql("INSERT INTO dataset (name, root) VALUES ('old', '/data')")
+    engine.dispose()
+    opened = schema.open_catalog(path)
+    with opened.engine.connect() as db:
+        assert MigrationContext.configure(db).get_current_revision() == schema.HEAD
+        assert db.exec_driver_sql("SELECT name, root FROM dataset").all() == [("old", "/data")]
+    assert opened.transit(1) is None
+    opened.close()
 
 
 def test_opening_again_keeps_the_catalog_and_its_key(tmp_path: Path) -> None:
