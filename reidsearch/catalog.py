@@ -381,7 +381,8 @@ class Catalog:
         )
 
     def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Any]:
-        """id -> path, root, split, camera, identity, sequence and frame of indexed images."""
+        """id -> path, root, split, camera, camera_id, identity, sequence, frame and timestamp of
+        indexed images."""
         query = (
             select(
                 image.c.id,
@@ -389,9 +390,11 @@ class Catalog:
                 dataset.c.root,
                 image.c.split,
                 camera.c.number.label("camera"),
+                image.c.camera_id,
                 identity.c.number.label("identity"),
                 image.c.sequence,
                 image.c.frame,
+                image.c.timestamp,
             )
             .select_from(_LABELLED.join(embedding, _of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, image.c.id.in_(ids))
@@ -403,6 +406,11 @@ class Catalog:
         """The numbers of all cameras, ascending, each once."""
         with self.engine.connect() as db:
             return sorted(set(db.scalars(select(camera.c.number))))
+
+    def camera_ids(self, number: int) -> list[int]:
+        """The ids of the cameras of that number, one for each data set that has it."""
+        with self.engine.connect() as db:
+            return list(db.scalars(select(camera.c.id).where(camera.c.number == number)))
 
     def counts(self) -> list[Row[Any]]:
         """Rows of data set, root, split, encoder (fingerprint), state and number of images."""

@@ -206,6 +206,15 @@ def query(
     min_score: Annotated[
         float, typer.Option(min=-1, max=1, help="Leave out hits with a smaller cosine.")
     ] = -1.0,
+    spatio_temporal: Annotated[
+        bool,
+        typer.Option(
+            "--spatio-temporal", help="Add what `calibrate` learned of the times between cameras."
+        ),
+    ] = False,
+    time: Annotated[
+        str, typer.Option(help="When the probe was taken: ISO 8601, or seconds since 1970.")
+    ] = "",
     save: Annotated[
         Path | None, typer.Option(help="Also write a contact sheet, .png or .html.")
     ] = None,
@@ -213,9 +222,13 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import gallery, search, sheet
+    from reidsearch import calibrate, datasets, gallery, search, sheet
     from reidsearch.encoder import Encoder
 
+    try:
+        timestamp = datasets.parse_timestamp(time)
+    except ValueError as error:
+        raise UsageError(f"--time: {error}") from None
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
     if save is not None:
@@ -225,6 +238,7 @@ def query(
     failed = 0
     with gallery.open_existing(ctx.obj) as opened:
         search.check_cameras(cameras, gallery=opened)
+        calibration = calibrate.load(opened) if spatio_temporal else None
         encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
         for probe in probes:
             try:
@@ -238,6 +252,8 @@ def query(
                     split=split,
                     top_k=top_k,
                     min_score=min_score,
+                    calibration=calibration,
+                    timestamp=timestamp,
                 )
             except ImageError as error:
                 if len(probes) == 1:

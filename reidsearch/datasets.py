@@ -190,11 +190,15 @@ def _from_row(row: dict[str, str]) -> Sighting:
         identity=integer("identity"),
         sequence=integer("sequence"),
         frame=integer("frame"),
-        timestamp=_timestamp(cells["timestamp"]),
+        timestamp=parse_timestamp(cells["timestamp"]),
     )
 
 
-def _timestamp(text: str) -> float | None:
+def parse_timestamp(text: str) -> float | None:
+    """Seconds since 1970 or ISO 8601 (UTC where no offset is given) in seconds; None if empty.
+
+    Raises ValueError on anything else.
+    """
     if not text:
         return None
     try:

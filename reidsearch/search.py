@@ -1,16 +1,30 @@
 """Answer probes from the stored gallery."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from reidsearch import images
+from reidsearch import images, transit
+from reidsearch.calibrate import Calibration
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EmptyGallery, EncoderError, ImageError, UnknownCamera
+from reidsearch.errors import (
+    EmptyGallery,
+    EncoderError,
+    ImageError,
+    UnknownCamera,
+    UsageError,
+)
 from reidsearch.gallery import Gallery
-from reidsearch.types import Answer, Filter, Hit, Split, Vectors
+from reidsearch.types import Answer, Filter, Hit, Sighting, Split, Vectors, optional
+
+Evidence = Callable[[Sequence[Any]], transit.Ratios]  # N catalog rows -> what each adds
+MOST_EVIDENCE = transit.WEIGHT * transit.CLIP
+FETCHED = 500  # more matches than asked for, among which evidence may reorder
 
 
 def answer(
@@ -24,11 +38,17 @@ def answer(
     split: Split = Split.GALLERY,
     top_k: int = 10,
     min_score: float = -1.0,
+    calibration: Calibration | None = None,
+    timestamp: float | None = None,
 ) -> Answer:
     """The ``top_k`` stored images nearest to the picture at ``probe``, at least ``min_score``.
 
     ``camera`` is the probe's own; where it is None, the file's name may tell. ``exclude_camera``
-    drops every image of that camera. Raises UnknownCamera where it is needed and unknown, and
+    drops every image of that camera. With a ``calibration``, scores are the cosine plus the
+    weighted evidence of the time between the sightings; the probe's own is told by its name's
+    sequence and frame or by ``timestamp`` (seconds since 1970 UTC).
+
+    Raises UnknownCamera where it is needed and unknown, UsageError where the time is, and
     ImageError (its message names the file) where the picture cannot be read.
     """
     told = parse_name(probe.name)
@@ -43,8 +63,12 @@ def answer(
         cameras=only_cameras,
         without_cameras=(camera,) if exclude_camera and camera is not None else (),
     )
+    evidence = None
+    if calibration is not None:
+        seen = replace(told, camera=camera, timestamp=timestamp)
+        evidence = _evidence(seen, calibration, gallery)
     vector = _encode(probe, encoder)
-    hits = find(vector, gallery=gallery, where=where, top_k=top_k)
+    hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence)
     return Answer(
         query=str(probe),
         camera=camera,
@@ -53,18 +77,34 @@ def answer(
     )
 
 
-def find(vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int) -> list[Hit]:
+def find(
+    vector: Vectors,
+    *,
+    gallery: Gallery,
+    where: Filter,
+    top_k: int,
+    evidence: Evidence | None = None,
+) -> list[Hit]:
     """The ``top_k`` best hits for one vector (1 x D), by (-score, id).
 
-    Stored vectors that the catalog does not call indexed are passed over. Raises EmptyGallery
-    where the store holds none at all.
+    ``evidence`` gives what catalog rows add to their cosines, at most MOST_EVIDENCE. Stored
+    vectors that the catalog does not call indexed are passed over. Raises EmptyGallery where the
+    store holds none at all.
     """
-    limit = top_k
+    limit = top_k if evidence is None else top_k + FETCHED
     while True:
         (matches,) = gallery.store.search(vector, limit=limit, where=where)
         rows = gallery.catalog.describe(gallery.encoder_id, [match.id for match in matches])
-        known = [match for match in matches if match.id in rows]
-        if len(known) >= top_k or len(matches) < limit:
+        known = [(match.score, match.id) for match in matches if match.id in rows]
+        if evidence is not None and known:
+            added = evidence([rows[id] for _, id in known]).tolist()
+            known = [(score + more, id) for (score, id), more in zip(known, added, strict=True)]
+            known.sort(key=lambda hit: (-hit[0], hit[1]))
+        if len(matches) < limit:
+            break
+        # What was not fetched is no nearer than the last match, and can gain only so much.
+        rest = matches[-1].score + (0.0 if evidence is None else MOST_EVIDENCE)
+        if len(known) >= top_k and known[top_k - 1][0] >= rest:
             break
         limit *= 2
     if not matches and not gallery.store.ids():
@@ -76,8 +116,8 @@ def find(vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int) -> lis
     return [
         Hit(
             rank=rank,
-            score=match.score,
-            id=match.id,
+            score=score,
+            id=id,
             identity=row.identity,
             camera=row.camera,
             sequence=row.sequence,
@@ -85,9 +125,53 @@ def find(vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int) -> lis
             split=row.split,
             path=str(Path(row.root) / row.path),
         )
-        for rank, match in enumerate(known[:top_k], start=1)
-        for row in [rows[match.id]]
+        for rank, (score, id) in enumerate(known[:top_k], start=1)
+        for row in [rows[id]]
     ]
+
+
+def _evidence(probe: Sighting, calibration: Calibration, gallery: Gallery) -> Evidence:
+    """What the time between the probe and stored images adds to their cosines."""
+    cameras = [] if probe.camera is None else gallery.catalog.camera_ids(probe.camera)
+    if len(cameras) != 1:
+        raise UnknownCamera(
+            f"which camera {probe.path} is from is not known"
+            if not cameras
+            else f"several data sets have a camera {probe.camera}",
+            hint="Add --camera N, with the number of a stored camera, or leave out "
+            "--spatio-temporal.",
+        )
+    model = calibration.transit
+
+    def times(of: Sequence[Any]) -> transit.Times:
+        return model.clock.times(
+            optional(row.camera_id for row in of),
+            optional(row.sequence for row in of),
+            optional(row.frame for row in of),
+            np.array([row.timestamp for row in of], dtype=np.float64),
+        )
+
+    own = SimpleNamespace(
+        camera_id=cameras[0],
+        sequence=probe.sequence,
+        frame=probe.frame,
+        timestamp=probe.timestamp,
+    )
+    mine = times([own])
+    if not np.isfinite(mine).all():
+        raise UsageError(
+            f"when {probe.path} was taken is not known",
+            hint="Add --time, or name it like 0002_c1s1_000451_03.jpg, from a stored sequence."
+            if model.clock.unit == transit.SECONDS
+            else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
+        )
+
+    def evidence(rows: Sequence[Any]) -> transit.Ratios:
+        cameras = optional(row.camera_id for row in rows)
+        (ratios,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
+        return np.float32(transit.WEIGHT) * ratios
+
+    return evidence
 
 
 def _encode(probe: Path, encoder: Encoder) -> Vectors:

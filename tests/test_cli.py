@@ -319,6 +319,10 @@ def test_calibrate_learns_and_evaluate_uses_it(ingested: Path, run: Run) -> None
     scores = json.loads(run("evaluate", "--spatio-temporal", "--json").stdout)
     assert scores["spatio_temporal"] == {"source": "matches", "images": 27}
     assert "identities that are measured" not in run("evaluate", "--spatio-temporal").stderr
+    crop = ingested / "query/0002_c1s1_000001_00.jpg"
+    hits = json.loads(run("query", crop, "--spatio-temporal", "--json").stdout)["hits"]
+    assert [hit["score"] for hit in hits] == sorted((h["score"] for h in hits), reverse=True)
+    assert "yesterday" in run("query", crop, "--time", "yesterday", exit_code=2).stderr
     run("calibrate", "--source", "gallery")
     assert "identities that are measured" in run("evaluate", "--spatio-temporal").stderr
     assert "none of train" in run("calibrate", "--source", "guess", exit_code=2).stderr

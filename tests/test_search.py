@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import search
+from reidsearch import calibrate, search, transit
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
@@ -121,3 +121,37 @@ def test_a_probe_that_is_no_picture_is_an_error_that_names_it(
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(ImageError, match=r"torn\.jpg: not a picture"):
         search.answer(tmp_path / "torn.jpg", gallery=filled, encoder=encoder)
+
+
+@pytest.mark.parametrize("fetched", [0, 500])
+def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
+    probe: Path, filled: Gallery, encoder: Encoder, fetched: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FETCHED", fetched)
+    learned = calibrate.calibrate(filled)
+    stored, vectors = filled.load()
+    own = np.flatnonzero(stored.path == "query/0002_c1s1_000001_00.jpg")
+    others = np.flatnonzero(stored.split == "gallery")
+    camera = stored.labels.camera
+    times = learned.transit.clock.times(camera, stored.sequence, stored.frame, stored.timestamp)
+    ratios = learned.transit.ratios(camera[own], times[own], camera[others], times[others])
+    scores = vectors[others] @ vectors[own[0]] + transit.WEIGHT * ratios[0]
+    order = np.lexsort((stored.ids[others], -scores))
+    for top_k in (3, 27):
+        answer = search.answer(
+            probe, gallery=filled, encoder=encoder, top_k=top_k, calibration=learned
+        )
+        expected = order[:top_k]
+        assert [h.id for h in answer.hits] == stored.ids[others][expected].tolist()
+        assert [h.score for h in answer.hits] == pytest.approx(scores[expected].tolist(), abs=1e-6)
+
+
+def test_transit_times_need_the_probes_camera_and_time(
+    tmp_path: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    learned = calibrate.calibrate(filled)
+    somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[1])
+    with pytest.raises(UnknownCamera, match="which camera"):
+        search.answer(somebody, gallery=filled, encoder=encoder, calibration=learned)
+    with pytest.raises(UsageError, match="when somebody"):
+        search.answer(somebody, gallery=filled, encoder=encoder, camera=1, calibration=learned)

@@ -1,0 +1,76 @@
+"""Transit times beside the cosine, on people that neither the encoder nor they were learned from.
+
+    python -m benchmarks.transit --data MARKET_ROOT --hold-out N ENCODER.onnx
+
+Give an encoder that was trained with the same --hold-out and seed. The held-out people's images are
+probes and gallery; the transit times are learned once from the other people's identities, once from
+the held-out images' own matches. Prints a Markdown table over weights: this is where
+reidsearch.transit.WEIGHT comes from.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from reidsearch import datasets, metrics, transit
+from reidsearch.encoder import Encoder
+from reidsearch.types import Ids, Split, optional
+from train import data
+
+WEIGHTS = (0.0, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoder", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--hold-out", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    encoder = Encoder(arguments.encoder)
+    height, width = encoder.size
+    everyone = data.people(data.load(arguments.data, Split.TRAIN, height=height, width=width))
+    others, probes, gallery = data.hold_out(everyone, arguments.hold_out, seed=arguments.seed)
+
+    sightings = {s.path: s for s in datasets.read(arguments.data, splits=[Split.TRAIN]).sightings}
+
+    def frames(crops: data.Crops) -> tuple[Ids, Ids, Ids, transit.Times]:
+        """Camera, sequence, frame and (unknown) timestamp."""
+        seen = [sightings[path] for path in crops.paths]
+        sequence, frame = optional(s.sequence for s in seen), optional(s.frame for s in seen)
+        return crops.labels.camera, sequence, frame, np.full(len(crops), np.nan)
+
+    clock = transit.clock(*frames(everyone))
+    times = {name: clock.times(*frames(crops)) for name, crops in (
+        ("others", others), ("probes", probes), ("gallery", gallery)
+    )}  # fmt: skip
+    p, g = (encoder.encode(crops.images.numpy()) for crops in (probes, gallery))
+    cosines = p @ g.T
+
+    people, cameras = others.labels.identity, others.labels.camera
+    labelled = transit.known_pairs(people, cameras)
+    matches = transit.mutual_pairs(g, gallery.labels.camera)
+    right = gallery.labels.identity[matches]
+    print(f"{len(matches)} matches, {(right[:, 0] == right[:, 1]).mean():.1%} of them right\n")
+    models = {
+        "identities": transit.learn(clock, cameras, times["others"], labelled),
+        "matches": transit.learn(clock, gallery.labels.camera, times["gallery"], matches),
+    }
+    print("| weight | R1, identities | mAP | R1, matches | mAP |")
+    print("|---|---|---|---|---|")
+    for weight in WEIGHTS:
+        cells = []
+        for model in models.values():
+            ratios = model.ratios(
+                probes.labels.camera, times["probes"], gallery.labels.camera, times["gallery"]
+            )
+            distances = 1 - cosines - weight * ratios
+            ranks = metrics.positive_ranks(distances, probes.labels, gallery.labels)
+            scores = metrics.score(ranks)
+            cells += [f"{scores.cmc[1]:.2%}", f"{scores.mAP:.2%}"]
+        print(f"| {weight} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
