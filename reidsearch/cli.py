@@ -204,7 +204,7 @@ def query(
     split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
     top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
     min_score: Annotated[
-        float, typer.Option(min=-1, max=1, help="Leave out hits with a smaller cosine.")
+        float, typer.Option(min=-1, max=1, help="Leave out hits with a smaller score.")
     ] = -1.0,
     spatio_temporal: Annotated[
         bool,
@@ -307,6 +307,13 @@ def _show_answer(answer: Answer) -> None:
 @app.command()
 def evaluate(
     ctx: typer.Context,
+    multi_query: Annotated[
+        bool,
+        typer.Option(
+            "--multi-query",
+            help="Pool each probe's multi-query images (ingest --split multi-query).",
+        ),
+    ] = False,
     camera_pairs: Annotated[
         bool, typer.Option("--camera-pairs", help="Also tell mAP from each camera to each other.")
     ] = False,
@@ -323,7 +330,12 @@ def evaluate(
     from reidsearch.evaluate import evaluate as run
 
     with gallery.open_existing(ctx.obj) as opened:
-        evaluation = run(opened, camera_pairs=camera_pairs, spatio_temporal=spatio_temporal)
+        evaluation = run(
+            opened,
+            multi_query=multi_query,
+            camera_pairs=camera_pairs,
+            spatio_temporal=spatio_temporal,
+        )
     if json:
         output.print_json(evaluation_document(evaluation))
     else:
@@ -344,6 +356,7 @@ def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
         "mINP": evaluation.scores.mINP,
         "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
         "encoder": evaluation.encoder,
+        "multi_query": evaluation.multi_query,
         "queries_without_positive": evaluation.queries_without_positive,
         **({"camera_pairs": pairs} if pairs else {}),
         **(
@@ -363,7 +376,9 @@ def _show_evaluation(evaluation: "Evaluation") -> None:
     ]
     title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
     used = evaluation.calibration
-    variant = f"single query, transit times from {used.source}" if used else "single query"
+    variant = "multi-query" if evaluation.multi_query else "single query"
+    if used:
+        variant += f", transit times from {used.source}"
     output.print_table(rows, columns=(variant, evaluation.encoder), title=title)
     if used and used.source == "gallery":
         output.say("The transit times were learned from the identities that are measured here.")

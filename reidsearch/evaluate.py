@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class Evaluation:
     queries: int
     queries_without_positive: int
     gallery: int
+    multi_query: bool
     camera_pairs: dict[tuple[int, int], float]
     calibration: Calibration | None
     encoder: str
@@ -38,13 +40,19 @@ class Evaluation:
 
 
 def evaluate(
-    gallery: Gallery, *, camera_pairs: bool = False, spatio_temporal: bool = False
+    gallery: Gallery,
+    *,
+    multi_query: bool = False,
+    camera_pairs: bool = False,
+    spatio_temporal: bool = False,
 ) -> Evaluation:
     """Rank the stored gallery for every stored probe: single query, cosine distance.
 
-    ``camera_pairs`` also ranks each camera's gallery images alone for each camera's probes.
-    ``spatio_temporal`` adds transit.WEIGHT times the log-likelihood ratio of the time between two
-    sightings to their cosine; images of the probe's camera keep their cosine.
+    ``multi_query`` replaces a probe's vector by the mean of its person's multi-query images from
+    its camera, where there are some. ``camera_pairs`` also ranks each camera's gallery images alone
+    for each camera's probes. ``spatio_temporal`` adds transit.WEIGHT times the log-likelihood
+    ratio of the time between two sightings to their cosine; images of the probe's camera keep their
+    cosine.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
     positive; NotCalibrated where transit times are asked for and not learned.
@@ -59,6 +67,9 @@ def evaluate(
 
     labels = stored.labels
     probes, others = labels[is_probe], labels[is_gallery]
+    if multi_query:
+        _require(stored, stored.split == Split.MULTI_QUERY, "multi-query", "multi-query images")
+        vectors = _pooled(stored, vectors)
     calibration = calibrate.load(gallery) if spatio_temporal else None
     sides = _Sides(stored, vectors, calibration)
     ranks = sides.ranks(is_probe, is_gallery)
@@ -80,11 +91,26 @@ def evaluate(
         queries=scores.queries,
         queries_without_positive=len(probes) - scores.queries,
         gallery=int((others.identity != JUNK).sum()),
+        multi_query=multi_query,
         camera_pairs=pairs,
         calibration=calibration,
         encoder=gallery.encoder_name,
         seconds=seconds,
     )
+
+
+def _pooled(stored: Stored, vectors: Vectors) -> Vectors:
+    """The vectors, with those of queries replaced by means over their multi-query images."""
+    pools: dict[tuple[int, int], list[int]] = defaultdict(list)
+    keys = list(zip(stored.labels.identity.tolist(), stored.labels.camera.tolist(), strict=True))
+    for row in np.flatnonzero(stored.split == Split.MULTI_QUERY).tolist():
+        pools[keys[row]].append(row)
+    pooled = vectors.copy()
+    for row in np.flatnonzero(stored.split == Split.QUERY).tolist():
+        if keys[row] in pools:
+            mean = vectors[pools[keys[row]]].mean(axis=0)
+            pooled[row] = mean / np.linalg.norm(mean)
+    return pooled
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,8 @@ def _evidence(probe: Sighting, calibration: Calibration, gallery: Gallery) -> Ev
     def evidence(rows: Sequence[Any]) -> transit.Ratios:
         cameras = optional(row.camera_id for row in rows)
         (ratios,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
-        return np.float32(transit.WEIGHT) * ratios
+        added: transit.Ratios = np.float32(transit.WEIGHT) * ratios
+        return added
 
     return evidence
 

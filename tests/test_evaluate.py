@@ -132,6 +132,41 @@ def test_calibration_uses_the_training_splits_identities_where_they_are_stored(
     assert calibrate.load(filled).images == again.images == 25
 
 
+def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
+    market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    with pytest.raises(EmptyGallery, match="no multi-query images"):
+        evaluate(filled, multi_query=True)
+    single = evaluate(filled).scores.mAP
+    # Person 1's camera 1 images in another person's colour: its probe must now find that one first.
+    for frame in range(3):
+        name = f"0001_c1s1_{frame:06d}_00.jpg"
+        write_crop(market / "gt_bbox" / name, color=COLORS[2], seed=40 + frame)
+    extra = datasets.read(market, splits=[Split.MULTI_QUERY])
+    ingest.ingest(extra, gallery=filled, encoder=encoder)
+
+    stored, vectors = filled.load()
+    pool = (stored.split == "multi-query") & (stored.identity == 1) & (stored.camera == 1)
+    aps = []
+    for probe in np.flatnonzero(stored.split == "query"):
+        mean = vectors[probe]
+        if (stored.identity[probe], stored.camera[probe]) == (1, 1):
+            mean = vectors[pool].mean(axis=0) / np.linalg.norm(vectors[pool].mean(axis=0))
+        kept = [
+            g
+            for g in np.flatnonzero((stored.split == "gallery") & (stored.identity != -1))
+            if (stored.identity[g], stored.camera[g])
+            != (stored.identity[probe], stored.camera[probe])
+        ]
+        kept.sort(key=lambda g: (-float(mean @ vectors[g]), g))
+        hits = np.flatnonzero(stored.identity[kept] == stored.identity[probe])
+        aps.append(np.mean([(n + 1) / (hit + 1) for n, hit in enumerate(hits)]))
+    pooled = evaluate(filled, multi_query=True).scores.mAP
+    assert pooled == pytest.approx(np.mean(aps), abs=1e-9)
+    assert pooled < single
+    assert evaluate(filled).scores.mAP == single
+
+
 def test_probes_without_an_image_from_another_camera_are_counted_apart(
     market: Path, filled: Gallery, encoder: Encoder
 ) -> None:
