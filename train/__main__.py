@@ -101,7 +101,11 @@ def main(
         for each in encoders:
             scores[each] = evaluation.evaluate(evaluation.by_encoder(each), probes, gallery)
             _say(f"{each.path} on {measured_on}: {describe(scores[each])}")
-    command = f"python -m train --data DIR --recipe {recipe_name} --out OUT --name {name}"
+    given = {"epochs": epochs, "seed": seed, "hold-out": hold_out or None}
+    command = f"python -m train --data DIR --recipe {plan.name} --out OUT --name {name}"
+    command += "".join(f" --{key} {value}" for key, value in given.items() if value is not None)
+    if init:
+        command += " --init " + ("default" if init == "default" else "WEIGHTS")
     export.write_card(
         out / CARD,
         encoders=encoders,
@@ -109,7 +113,7 @@ def main(
         run=training,
         trained_on=trained_on,
         measured_on=measured_on,
-        command=command + (f" --init {init}" if init else ""),
+        command=command,
         parity=parity,
     )
 
