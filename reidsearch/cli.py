@@ -314,6 +314,9 @@ def evaluate(
             help="Pool each probe's multi-query images (ingest --split multi-query).",
         ),
     ] = False,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")
+    ] = False,
     camera_pairs: Annotated[
         bool, typer.Option("--camera-pairs", help="Also tell mAP from each camera to each other.")
     ] = False,
@@ -333,6 +336,7 @@ def evaluate(
         evaluation = run(
             opened,
             multi_query=multi_query,
+            rerank=rerank,
             camera_pairs=camera_pairs,
             spatio_temporal=spatio_temporal,
         )
@@ -357,6 +361,7 @@ def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
         "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
         "encoder": evaluation.encoder,
         "multi_query": evaluation.multi_query,
+        "reranked": evaluation.reranked,
         "queries_without_positive": evaluation.queries_without_positive,
         **({"camera_pairs": pairs} if pairs else {}),
         **(
@@ -377,6 +382,8 @@ def _show_evaluation(evaluation: "Evaluation") -> None:
     title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
     used = evaluation.calibration
     variant = "multi-query" if evaluation.multi_query else "single query"
+    if evaluation.reranked:
+        variant += ", re-ranked"
     if used:
         variant += f", transit times from {used.source}"
     output.print_table(rows, columns=(variant, evaluation.encoder), title=title)

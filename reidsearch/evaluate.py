@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch import calibrate, metrics, transit
+from reidsearch import rerank as reranking
 from reidsearch.calibrate import Calibration
 from reidsearch.catalog import Stored
-from reidsearch.errors import EmptyGallery
+from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.types import JUNK, Labels, Split, Vectors
+from reidsearch.types import JUNK, Split, Vectors
 
 Mask = NDArray[np.bool_]
 
@@ -33,6 +34,7 @@ class Evaluation:
     queries_without_positive: int
     gallery: int
     multi_query: bool
+    reranked: bool
     camera_pairs: dict[tuple[int, int], float]
     calibration: Calibration | None
     encoder: str
@@ -43,20 +45,27 @@ def evaluate(
     gallery: Gallery,
     *,
     multi_query: bool = False,
+    rerank: bool = False,
     camera_pairs: bool = False,
     spatio_temporal: bool = False,
 ) -> Evaluation:
     """Rank the stored gallery for every stored probe: single query, cosine distance.
 
     ``multi_query`` replaces a probe's vector by the mean of its person's multi-query images from
-    its camera, where there are some. ``camera_pairs`` also ranks each camera's gallery images alone
+    its camera, where there are some. ``rerank`` re-ranks by k-reciprocal neighbours among probes
+    and gallery without junk. ``camera_pairs`` also ranks each camera's gallery images alone
     for each camera's probes. ``spatio_temporal`` adds transit.WEIGHT times the log-likelihood
     ratio of the time between two sightings to their cosine; images of the probe's camera keep their
     cosine.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
-    positive; NotCalibrated where transit times are asked for and not learned.
+    positive; NotCalibrated where transit times are asked for and not learned, UsageError where
+    re-ranking is asked for as well.
     """
+    if rerank and spatio_temporal:
+        raise UsageError(
+            "re-ranking and transit times cannot be combined", hint="Choose one of the two."
+        )
     started = time.perf_counter()
     stored, vectors = gallery.load()
     is_probe = (stored.split == Split.QUERY) & (stored.identity > 0)
@@ -71,7 +80,9 @@ def evaluate(
         _require(stored, stored.split == Split.MULTI_QUERY, "multi-query", "multi-query images")
         vectors = _pooled(stored, vectors)
     calibration = calibrate.load(gallery) if spatio_temporal else None
-    sides = _Sides(stored, vectors, calibration)
+    if rerank:
+        is_gallery &= stored.identity != JUNK
+    sides = _Sides(stored, vectors, calibration, rerank)
     ranks = sides.ranks(is_probe, is_gallery)
     try:
         scores = metrics.score(ranks)
@@ -92,6 +103,7 @@ def evaluate(
         queries_without_positive=len(probes) - scores.queries,
         gallery=int((others.identity != JUNK).sum()),
         multi_query=multi_query,
+        reranked=rerank,
         camera_pairs=pairs,
         calibration=calibration,
         encoder=gallery.encoder_name,
@@ -120,22 +132,32 @@ class _Sides:
     stored: Stored
     vectors: Vectors
     calibration: Calibration | None
+    rerank: bool
 
     def ranks(self, is_probe: Mask, is_gallery: Mask) -> Iterator[metrics.Ranks]:
         """The ranks of each probe's positives, a block of probes at a time."""
         labels = self.stored.labels
-        gallery, vectors = labels[is_gallery], self.vectors[is_gallery]
-        times = self._times()
-        rows = np.flatnonzero(is_probe)
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            probes = Labels(labels.identity[block], labels.camera[block])
-            distances = 1 - self.vectors[block] @ vectors.T
+        probes, gallery = labels[is_probe], labels[is_gallery]
+        start = 0
+        for distances in self._distances(is_probe, is_gallery):
+            block = probes[start : start + len(distances)]
+            start += len(distances)
+            yield from metrics.positive_ranks(distances, block, gallery)
+
+    def _distances(self, is_probe: Mask, is_gallery: Mask) -> Iterator[metrics.Distances]:
+        probes, gallery = self.vectors[is_probe], self.vectors[is_gallery]
+        if self.rerank:
+            yield from reranking.rerank(probes, gallery)
+            return
+        camera, times = self.stored.labels.camera, self._times()
+        mine, theirs = (camera[is_probe], times[is_probe]), (camera[is_gallery], times[is_gallery])
+        for start in range(0, len(probes), BLOCK):
+            rows = slice(start, start + BLOCK)
+            distances = 1 - probes[rows] @ gallery.T
             if self.calibration is not None:
-                distances -= transit.WEIGHT * self.calibration.transit.ratios(
-                    probes.camera, times[block], gallery.camera, times[is_gallery]
-                )
-            yield from metrics.positive_ranks(distances, probes, gallery)
+                ratios = self.calibration.transit.ratios(mine[0][rows], mine[1][rows], *theirs)
+                distances -= transit.WEIGHT * ratios
+            yield distances
 
     def _times(self) -> transit.Times:
         if self.calibration is None:

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, datasets, gallery, ingest, transit
+from reidsearch import calibrate, datasets, gallery, ingest, metrics, rerank, transit
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EmptyGallery, NotCalibrated
+from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
 from reidsearch.evaluate import evaluate
 from reidsearch.export import export
 from reidsearch.gallery import Gallery
@@ -165,6 +165,19 @@ def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
     assert pooled == pytest.approx(np.mean(aps), abs=1e-9)
     assert pooled < single
     assert evaluate(filled).scores.mAP == single
+
+
+def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> None:
+    stored, vectors = filled.load()
+    is_probe = stored.split == "query"
+    is_gallery = (stored.split == "gallery") & (stored.identity != -1)
+    distances = np.concatenate(list(rerank.rerank(vectors[is_probe], vectors[is_gallery])))
+    ranks = metrics.positive_ranks(distances, stored.labels[is_probe], stored.labels[is_gallery])
+    evaluation = evaluate(filled, rerank=True)
+    assert evaluation.scores == metrics.score(ranks)
+    assert evaluation.reranked
+    with pytest.raises(UsageError, match="cannot be combined"):
+        evaluate(filled, rerank=True, spatio_temporal=True)
 
 
 def test_probes_without_an_image_from_another_camera_are_counted_apart(

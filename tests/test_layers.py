@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 LAYERS = [
     {"errors", "figures"},
     {"types"},
-    {"images", "metrics", "config", "stores.base", "pedestrians", "transit"},
+    {"images", "metrics", "config", "stores.base", "pedestrians", "rerank", "transit"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},
