@@ -4,8 +4,7 @@
 
 Give an encoder that was trained with the same --hold-out and seed. The held-out people's images are
 probes and gallery; the transit times are learned once from the other people's identities, once from
-the held-out images' own matches. Prints a Markdown table over weights: this is where
-reidsearch.transit.WEIGHT comes from.
+the held-out images' own matches. Prints a Markdown table over weights.
 """
 
 import argparse
