@@ -6,7 +6,7 @@ CVPRW 2019.
 Heads at every stage, after PFH-OSNet: label-smoothed cross-entropy and triplets on each.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -180,18 +180,18 @@ class Siamese(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings: B 3 H W, normalised -> B D, each head's part of unit length."""
-        *earlier, last = self.trunk(images)
-        sides = zip(self.sides[EMBEDDED], earlier[EMBEDDED], strict=False)
-        return torch.cat([self.main(last), *(head(maps) for head, maps in sides)], dim=1)
+        (main, last), *sides = self._heads(images)
+        return torch.cat([main(last), *(head(maps) for head, maps in sides[EMBEDDED])], dim=1)
 
     def parts(self, images: Tensor) -> list[Tensor]:
         """Each head's part, B 3 H W -> B C of unit length: the main head's, then the stages'."""
-        *earlier, last = self.trunk(images)
-        sides = zip(self.sides, earlier, strict=False)
-        return [self.main(last), *(head(maps) for head, maps in sides)]
+        return [head(maps) for head, maps in self._heads(images)]
 
     def training_outputs(self, images: Tensor) -> list[Outputs]:
         """B 3 H W -> the outputs of each head, the main one first."""
+        return [head.training_outputs(maps) for head, maps in self._heads(images)]
+
+    def _heads(self, images: Tensor) -> list[tuple[Any, Tensor]]:
+        """Each head with the maps it reads, the main one first."""
         *earlier, last = self.trunk(images)
-        heads = zip((self.main, *self.sides), (last, *earlier), strict=False)
-        return [head.training_outputs(maps) for head, maps in heads]
+        return [(self.main, last), *zip(self.sides, earlier, strict=False)]
