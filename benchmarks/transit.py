@@ -66,7 +66,7 @@ def main() -> None:
             )
             distances = 1 - cosines - weight * ratios
             ranks = metrics.positive_ranks(distances, probes.labels, gallery.labels)
-            scores = metrics.score(ranks)
+            scores = metrics.per_probe(ranks).summary()
             cells += [f"{scores.cmc[1]:.2%}", f"{scores.mAP:.2%}"]
         print(f"| {weight} | " + " | ".join(cells) + " |")
 

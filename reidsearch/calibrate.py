@@ -39,7 +39,7 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     stored, vectors = gallery.load()
     camera, identity = stored.labels.camera, stored.labels.identity
     clock = transit.clock(camera, stored.sequence, stored.frame, stored.timestamp)
-    times = clock.times(camera, stored.sequence, stored.frame, stored.timestamp)
+    times = stored.times(clock)
 
     known = (stored.split == Split.TRAIN) & (stored.identity > 0)
     if source is None:

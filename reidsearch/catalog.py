@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.errors import UsageError
+from reidsearch.transit import Clock, Times
 from reidsearch.types import Ids, Labels, Rejected, Sighting, Split, image_id, optional
 
 metadata = MetaData()
@@ -168,6 +169,10 @@ class Stored:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def times(self, clock: Clock) -> Times:
+        """When each image was taken, by that clock; NaN where it is not known."""
+        return clock.times(self.labels.camera, self.sequence, self.frame, self.timestamp)
 
 
 _LABELLED = (
@@ -328,6 +333,22 @@ class Catalog:
                 encoder_id,
                 [(id, State.FAILED, f.reason) for id, f in zip(ids, files, strict=True)],
             )
+
+    def count(self, encoder_id: int, state: State, splits: Iterable[Split]) -> int:
+        """How many images of these splits stand in that state."""
+        query = (
+            select(func.count())
+            .select_from(embedding.join(image))
+            .where(_is(encoder_id, state), image.c.split.in_(list(splits)))
+        )
+        with self.engine.connect() as db:
+            return int(db.execute(query).scalar_one())
+
+    def encoder_fingerprint(self, encoder_id: int) -> str:
+        """The fingerprint of the encoder with that id."""
+        query = select(encoder.c.fingerprint).where(encoder.c.id == encoder_id)
+        with self.engine.connect() as db:
+            return str(db.execute(query).scalar_one())
 
     def indexed_ids(self, encoder_id: int) -> set[int]:
         """The ids of all images whose vector is stored."""

@@ -16,11 +16,8 @@ from reidsearch.types import Answer, Split, parse_cameras
 
 if TYPE_CHECKING:
     from reidsearch.catalog import Catalog
-    from reidsearch.evaluate import Evaluation
-    from reidsearch.ingest import Report
 
 REJECTED, INTERRUPTED = 3, 130  # exit codes beside those of errors.py
-SHOWN_FAILURES = 10
 GLOBAL_FLAGS = ("--quiet", "--debug")
 GLOBAL_OPTIONS = ("--data-dir", "--qdrant-url", "--encoder", "--device")
 
@@ -142,7 +139,7 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Encode a data set's crops and store them. Running it again changes nothing."""
-    from reidsearch import datasets, gallery
+    from reidsearch import datasets, gallery, show
     from reidsearch.encoder import Encoder
     from reidsearch.ingest import ingest as run
 
@@ -150,42 +147,15 @@ def ingest(
     encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
     with (
         gallery.create(ctx.obj, encoder) as opened,
-        output.ingest_progress(quiet=ctx.meta["quiet"]) as show,
+        output.ingest_progress(quiet=ctx.meta["quiet"]) as progress,
     ):
-        report = run(dataset, gallery=opened, encoder=encoder, on_progress=show)
+        report = run(dataset, gallery=opened, encoder=encoder, on_progress=progress)
     if json:
-        output.print_json(report_document(report))
+        output.print_json(show.report_document(report))
     else:
-        _show_report(report)
+        show.print_report(report)
     if report.failures:
         raise typer.Exit(REJECTED)
-
-
-def report_document(report: "Report") -> dict[str, object]:
-    """An ingest's report as its JSON document."""
-    return {
-        "found": report.found,
-        "ingested": report.ingested,
-        "unchanged": report.unchanged,
-        "failed": len(report.failures),
-        "seconds": round(report.seconds, 3),
-        "images_per_second": round(report.images_per_second, 1),
-        "splits": report.splits,
-        "failures": [{"path": f.path, "reason": f.reason} for f in report.failures],
-    }
-
-
-def _show_report(report: "Report") -> None:
-    rows = [(split, count) for split, count in sorted(report.splits.items())]
-    rows += [("ingested", report.ingested), ("unchanged", report.unchanged)]
-    rows += [("failed", len(report.failures))]
-    output.print_table(rows, columns=("", "images"))
-    rate = f", {report.images_per_second:.0f} images/s" if report.ingested else ""
-    output.say(f"{report.seconds:.1f} s{rate}")
-    for failure in report.failures[:SHOWN_FAILURES]:
-        output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
-    if len(report.failures) > SHOWN_FAILURES:
-        output.say(f"... and {len(report.failures) - SHOWN_FAILURES} more; --json lists them all")
 
 
 @app.command()
@@ -222,7 +192,7 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import calibrate, datasets, gallery, search, sheet
+    from reidsearch import calibrate, datasets, gallery, search, sheet, show
     from reidsearch.encoder import Encoder
 
     try:
@@ -265,43 +235,15 @@ def query(
             if json:
                 output.print_json(asdict(answer))
     if csv:
-        _print_csv(answers)
+        show.print_hits_csv(answers)
     elif not json:
         for answer in answers:
-            _show_answer(answer)
+            show.print_answer(answer)
     if save is not None:
         sheet.save(answers, save)
         output.say(f"Contact sheet: {save}")
     if failed:
         raise typer.Exit(REJECTED)
-
-
-HIT_COLUMNS = ("rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path")
-
-
-def _print_csv(answers: list[Answer]) -> None:
-    rows = [{"query": a.query, **asdict(hit)} for a in answers for hit in a.hits]
-    output.print_csv(rows, columns=("query", *HIT_COLUMNS))
-
-
-def _show_answer(answer: Answer) -> None:
-    from reidsearch import sheet
-
-    styles = {True: "green", False: "red", None: ""}
-    columns = [column for column in HIT_COLUMNS if column not in ("id", "split")]
-    here = f"{Path.cwd()}{os.sep}"
-    where = "" if answer.camera is None else f", camera {answer.camera}"
-    output.print_table(
-        [
-            [getattr(hit, column) for column in columns[:-1]] + [hit.path.removeprefix(here)]
-            for hit in answer.hits
-        ],
-        columns=columns,
-        title=f"{output.one_line(answer.query)}{where}",
-        styles=[styles[sheet.verdict(answer, hit)] for hit in answer.hits],
-    )
-    if not answer.hits:
-        output.say("No hits.")
 
 
 @app.command()
@@ -329,7 +271,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
-    from reidsearch import gallery
+    from reidsearch import gallery, show
     from reidsearch.evaluate import evaluate as run
 
     with gallery.open_existing(ctx.obj) as opened:
@@ -341,75 +283,9 @@ def evaluate(
             spatio_temporal=spatio_temporal,
         )
     if json:
-        output.print_json(evaluation_document(evaluation))
+        output.print_json(show.evaluation_document(evaluation))
     else:
-        _show_evaluation(evaluation)
-
-
-def evaluation_document(evaluation: "Evaluation") -> dict[str, object]:
-    """An evaluation as its JSON document; scores are fractions."""
-    used = evaluation.calibration
-    pairs: dict[str, dict[str, float]] = {}
-    for (probe, other), value in evaluation.camera_pairs.items():
-        pairs.setdefault(str(probe), {})[str(other)] = value
-    return {
-        "queries": evaluation.queries,
-        "gallery": evaluation.gallery,
-        "mAP": evaluation.scores.mAP,
-        "mAP_trapezoid": evaluation.scores.mAP_trapezoid,
-        "mINP": evaluation.scores.mINP,
-        "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
-        "encoder": evaluation.encoder,
-        "multi_query": evaluation.multi_query,
-        "reranked": evaluation.reranked,
-        "queries_without_positive": evaluation.queries_without_positive,
-        **({"camera_pairs": pairs} if pairs else {}),
-        **(
-            {"spatio_temporal": {"source": str(used.source), "images": used.images}} if used else {}
-        ),
-        "seconds": {step: round(value, 3) for step, value in evaluation.seconds.items()},
-    }
-
-
-def _show_evaluation(evaluation: "Evaluation") -> None:
-    scores = evaluation.scores
-    rows = [(f"Rank-{rank}", f"{value:.2%}") for rank, value in scores.cmc.items()]
-    rows += [
-        ("mAP", f"{scores.mAP:.2%}"),
-        ("mAP (trapezoid)", f"{scores.mAP_trapezoid:.2%}"),
-        ("mINP", f"{scores.mINP:.2%}"),
-    ]
-    title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
-    used = evaluation.calibration
-    variant = "multi-query" if evaluation.multi_query else "single query"
-    if evaluation.reranked:
-        variant += ", re-ranked"
-    if used:
-        variant += f", transit times from {used.source}"
-    output.print_table(rows, columns=(variant, evaluation.encoder), title=title)
-    if used and used.source == "gallery":
-        output.say("The transit times were learned from the identities that are measured here.")
-    if evaluation.camera_pairs:
-        _show_camera_pairs(evaluation.camera_pairs)
-    if evaluation.queries_without_positive:
-        output.say(
-            f"{evaluation.queries_without_positive} queries have no image from another camera "
-            "and are left out."
-        )
-    output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
-
-
-def _show_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
-    cameras = sorted({camera for pair in pairs for camera in pair})
-    rows = [
-        (f"camera {a}", *(f"{pairs[a, b]:.1%}" if (a, b) in pairs else "" for b in cameras))
-        for a in cameras
-    ]
-    output.print_table(
-        rows,
-        columns=("probe", *map(str, cameras)),
-        title="mAP where the gallery is one camera alone",
-    )
+        show.print_evaluation(evaluation)
 
 
 @app.command()
@@ -520,22 +396,23 @@ def demo(
 ) -> None:
     """Draw a small data set, then ingest, query and evaluate it. Nothing is downloaded."""
     from reidsearch import demo as script
+    from reidsearch import show
 
-    with output.ingest_progress(quiet=ctx.meta["quiet"]) as show:
-        result = script.run(out, settings=ctx.obj, say=output.say, on_progress=show)
+    with output.ingest_progress(quiet=ctx.meta["quiet"]) as progress:
+        result = script.run(out, settings=ctx.obj, say=output.say, on_progress=progress)
     if json:
         output.print_json(
             {
                 "folder": str(out),
                 "sheet": str(result.sheet),
-                "ingest": report_document(result.report),
-                "evaluation": evaluation_document(result.evaluation),
+                "ingest": show.report_document(result.report),
+                "evaluation": show.evaluation_document(result.evaluation),
             }
         )
         return
     for answer in result.answers[:1]:
-        _show_answer(answer)
-    _show_evaluation(result.evaluation)
+        show.print_answer(answer)
+    show.print_evaluation(result.evaluation)
     output.say(f"\nLook at {result.sheet}, then try:")
     for command in result.commands:
         output.say(f"  {command}")

@@ -10,6 +10,7 @@ ReidsearchError                 1   something failed
 ├── CatalogError                1   the SQLite catalog cannot be used
 │   └── NewerSchema             1   it was written by a newer reidsearch
 ├── EmptyGallery                1   nothing is stored to search or evaluate
+├── IncompleteGallery           1   an ingest has not ended
 ├── NotCalibrated               1   transit times are needed and not learned
 └── StoreError                  4   the vector store failed
     ├── StoreLocked             4   another process holds it
@@ -66,6 +67,10 @@ class NewerSchema(CatalogError):
 
 class EmptyGallery(ReidsearchError):
     """Nothing is stored that could be searched or evaluated."""
+
+
+class IncompleteGallery(ReidsearchError):
+    """An ingest has not ended, so that numbers about the gallery would be wrong."""
 
 
 class NotCalibrated(ReidsearchError):

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +12,87 @@ from numpy.typing import NDArray
 from reidsearch import calibrate, metrics, transit
 from reidsearch import rerank as reranking
 from reidsearch.calibrate import Calibration
-from reidsearch.catalog import Stored
-from reidsearch.errors import EmptyGallery, UsageError
+from reidsearch.catalog import State, Stored
+from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.types import JUNK, Split, Vectors
+from reidsearch.metrics import Distances, PerProbe, Ranks, Scores
+from reidsearch.types import JUNK, UNKNOWN, Labels, Split, Vectors
 
-Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]  # positions in what is stored
 
-BLOCK = 256  # probes whose distances are held at once: 16 MB against Market-1501's gallery
+BLOCK = 256  # the most probes whose distances are held at once
+BLOCK_DISTANCES = 1 << 24  # and the most of these: 64 MB
+SPLITS = (Split.QUERY, Split.GALLERY)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Probes and gallery, without junk, as positions in what is stored, and how distances are
+    made: by cosine, with transit times where there is a ``calibration``, or re-ranked."""
+
+    stored: Stored
+    vectors: Vectors
+    probes: Rows
+    gallery: Rows
+    calibration: Calibration | None = None
+    rerank: bool = False
+
+    @property
+    def probe_labels(self) -> Labels:
+        return self.stored.labels[self.probes]
+
+    @property
+    def gallery_labels(self) -> Labels:
+        return self.stored.labels[self.gallery]
+
+    def distances(self) -> Iterator[Distances]:
+        """Distances (B x G), a block of probes at a time; smaller is nearer. 1 - score."""
+        probes, gallery = self.vectors[self.probes], self.vectors[self.gallery]
+        if self.rerank:
+            yield from reranking.rerank(probes, gallery)
+            return
+        for rows in blocks(len(probes), len(gallery)):
+            distances = 1 - probes[rows] @ gallery.T
+            if self.calibration is not None:
+                distances -= transit.WEIGHT * self._ratios(self.probes[rows])
+            yield distances
+
+    def _ratios(self, probes: Rows) -> transit.Ratios:
+        assert self.calibration is not None
+        model, camera = self.calibration.transit, self.stored.labels.camera
+        times = self.stored.times(model.clock)
+        return model.ratios(
+            camera[probes], times[probes], camera[self.gallery], times[self.gallery]
+        )
+
+
+def blocks(probes: int, gallery: int) -> Iterator[slice]:
+    """The probes in runs short enough that their distances to the gallery need little memory."""
+    size = max(1, min(BLOCK, BLOCK_DISTANCES // gallery))
+    for start in range(0, probes, size):
+        yield slice(start, min(start + size, probes))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``queries`` are the probes that count: those with a positive. ``gallery`` leaves out junk.
-    ``camera_pairs`` is mAP by (probe camera, gallery camera), where it was asked for;
-    ``calibration`` has the transit times used, where they were. ``seconds`` has the time spent on
-    each step."""
+    """``queries`` are the probes that count: those with a positive. ``gallery`` leaves out junk,
+    and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
+    camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
+    each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
+    on each step."""
 
-    scores: metrics.Scores
+    scores: Scores
     queries: int
     queries_without_positive: int
     gallery: int
+    unlabelled: int
     multi_query: bool
-    reranked: bool
     camera_pairs: dict[tuple[int, int], float]
-    calibration: Calibration | None
+    other_cameras: Scores | None
     encoder: str
     seconds: dict[str, float]
+    trial: Trial = field(repr=False)
+    per_probe: PerProbe = field(repr=False)
 
 
 def evaluate(
@@ -59,7 +113,8 @@ def evaluate(
     cosine.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
-    positive; NotCalibrated where transit times are asked for and not learned, UsageError where
+    positive; IncompleteGallery where an ingest has not ended; UnknownCamera where a camera is not
+    known; NotCalibrated where transit times are asked for and not learned, UsageError where
     re-ranking is asked for as well.
     """
     if rerank and spatio_temporal:
@@ -67,25 +122,25 @@ def evaluate(
             "re-ranking and transit times cannot be combined", hint="Choose one of the two."
         )
     started = time.perf_counter()
-    stored, vectors = gallery.load()
-    is_probe = (stored.split == Split.QUERY) & (stored.identity > 0)
-    is_gallery = (stored.split == Split.GALLERY) & (stored.identity >= JUNK)
-    _require(stored, is_probe, "query", "probes with a known identity")
-    _require(stored, is_gallery, "gallery", "gallery images with a known identity")
+    trial = _trial(gallery, multi_query=multi_query)
+    trial = replace(
+        trial, rerank=rerank, calibration=calibrate.load(gallery) if spatio_temporal else None
+    )
     loaded = time.perf_counter()
 
-    labels = stored.labels
-    probes, others = labels[is_probe], labels[is_gallery]
-    if multi_query:
-        _require(stored, stored.split == Split.MULTI_QUERY, "multi-query", "multi-query images")
-        vectors = _pooled(stored, vectors)
-    calibration = calibrate.load(gallery) if spatio_temporal else None
-    if rerank:
-        is_gallery &= stored.identity != JUNK
-    sides = _Sides(stored, vectors, calibration, rerank)
-    ranks = sides.ranks(is_probe, is_gallery)
+    probes, others = trial.probe_labels, trial.gallery_labels
+    ranks: list[Ranks] = []
+    elsewhere: list[Ranks] = []
+    start = 0
+    for distances in trial.distances():
+        block = probes[start : start + len(distances)]
+        start += len(distances)
+        ranks += metrics.positive_ranks(distances, block, others)
+        if spatio_temporal:
+            elsewhere += metrics.positive_ranks(distances, block, others, other_cameras_only=True)
+    per_probe = metrics.per_probe(ranks)
     try:
-        scores = metrics.score(ranks)
+        scores = per_probe.summary()
     except ValueError as error:
         raise EmptyGallery(
             f"there is nothing to evaluate: {error}",
@@ -95,20 +150,47 @@ def evaluate(
     seconds = {"load": loaded - started, "rank": ranked - loaded}
     pairs = {}
     if camera_pairs:
-        pairs = dict(_camera_pairs(sides, is_probe, is_gallery))
+        pairs = dict(_camera_pairs(trial))
         seconds["camera pairs"] = time.perf_counter() - ranked
+    split, identity = trial.stored.split, trial.stored.identity
     return Evaluation(
         scores=scores,
         queries=scores.queries,
         queries_without_positive=len(probes) - scores.queries,
-        gallery=int((others.identity != JUNK).sum()),
+        gallery=len(others),
+        unlabelled=int(((split == Split.GALLERY) & (identity == UNKNOWN)).sum()),
         multi_query=multi_query,
-        reranked=rerank,
         camera_pairs=pairs,
-        calibration=calibration,
+        other_cameras=metrics.per_probe(elsewhere).summary() if elsewhere else None,
         encoder=gallery.encoder_name,
         seconds=seconds,
+        trial=trial,
+        per_probe=per_probe,
     )
+
+
+def _trial(gallery: Gallery, *, multi_query: bool) -> Trial:
+    """What is stored of the protocol, checked."""
+    _require_whole(gallery)
+    stored, vectors = gallery.load((*SPLITS, Split.MULTI_QUERY) if multi_query else SPLITS)
+    known = stored.identity > JUNK
+    probes = np.flatnonzero((stored.split == Split.QUERY) & (stored.identity > 0))
+    others = np.flatnonzero((stored.split == Split.GALLERY) & known)
+    _require(gallery, Split.QUERY, probes, "probes with a known identity")
+    _require(gallery, Split.GALLERY, others, "gallery images with a known identity")
+    for rows, what in ((probes, "queries"), (others, "gallery images")):
+        unknown = int((stored.camera[rows] == UNKNOWN).sum())
+        if unknown:
+            raise UnknownCamera(
+                f"the cameras of {unknown} {what} are not known, and the protocol needs them",
+                hint="Name the files like 0002_c1s1_000451_03.jpg or give a CSV with the column "
+                "camera, and ingest again.",
+            )
+    if multi_query:
+        pool = np.flatnonzero(stored.split == Split.MULTI_QUERY)
+        _require(gallery, Split.MULTI_QUERY, pool, "multi-query images")
+        vectors = _pooled(stored, vectors)
+    return Trial(stored, vectors, probes, others)
 
 
 def _pooled(stored: Stored, vectors: Vectors) -> Vectors:
@@ -125,65 +207,55 @@ def _pooled(stored: Stored, vectors: Vectors) -> Vectors:
     return pooled
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """What is stored, from which probes and galleries are taken by boolean masks."""
+def _camera_pairs(trial: Trial) -> Iterator[tuple[tuple[int, int], float]]:
+    """mAP of one camera's probes in the gallery of one other camera, where there is a positive.
 
-    stored: Stored
-    vectors: Vectors
-    calibration: Calibration | None
-    rerank: bool
-
-    def ranks(self, is_probe: Mask, is_gallery: Mask) -> Iterator[metrics.Ranks]:
-        """The ranks of each probe's positives, a block of probes at a time."""
-        labels = self.stored.labels
-        probes, gallery = labels[is_probe], labels[is_gallery]
-        start = 0
-        for distances in self._distances(is_probe, is_gallery):
-            block = probes[start : start + len(distances)]
-            start += len(distances)
-            yield from metrics.positive_ranks(distances, block, gallery)
-
-    def _distances(self, is_probe: Mask, is_gallery: Mask) -> Iterator[metrics.Distances]:
-        probes, gallery = self.vectors[is_probe], self.vectors[is_gallery]
-        if self.rerank:
-            yield from reranking.rerank(probes, gallery)
-            return
-        camera, times = self.stored.labels.camera, self._times()
-        mine, theirs = (camera[is_probe], times[is_probe]), (camera[is_gallery], times[is_gallery])
-        for start in range(0, len(probes), BLOCK):
-            rows = slice(start, start + BLOCK)
-            distances = 1 - probes[rows] @ gallery.T
-            if self.calibration is not None:
-                ratios = self.calibration.transit.ratios(mine[0][rows], mine[1][rows], *theirs)
-                distances -= transit.WEIGHT * ratios
-            yield distances
-
-    def _times(self) -> transit.Times:
-        if self.calibration is None:
-            return np.full(len(self.stored), np.nan)
-        of = self.stored
-        clock = self.calibration.transit.clock
-        return clock.times(of.labels.camera, of.sequence, of.frame, of.timestamp)
+    Only the ranking is narrowed to two cameras: re-ranked distances stay those of all images.
+    """
+    camera = trial.stored.camera
+    mine, theirs = camera[trial.probes], camera[trial.gallery]
+    ranks: dict[tuple[int, int], list[Ranks]] = defaultdict(list)
+    start = 0
+    for distances in trial.distances():
+        block = slice(start, start + len(distances))
+        start += len(distances)
+        labels = trial.probe_labels[block]
+        for a, b in itertools.product(np.unique(mine[block]).tolist(), np.unique(theirs).tolist()):
+            if a != b:
+                rows, columns = mine[block] == a, theirs == b
+                part = distances[np.ix_(rows, columns)]
+                ranks[a, b] += metrics.positive_ranks(
+                    part, labels[rows], trial.gallery_labels[columns]
+                )
+    for pair in sorted(ranks):
+        if any(len(r) for r in ranks[pair]):
+            yield pair, metrics.per_probe(ranks[pair]).summary().mAP
 
 
-def _camera_pairs(
-    sides: _Sides, is_probe: Mask, is_gallery: Mask
-) -> Iterator[tuple[tuple[int, int], float]]:
-    """mAP of one camera's probes in the gallery of one other camera, where there is a positive."""
-    camera = sides.stored.camera
-    for a, b in itertools.permutations(np.unique(camera[is_probe | is_gallery]).tolist(), 2):
-        ranks = list(sides.ranks(is_probe & (camera == a), is_gallery & (camera == b)))
-        if any(len(r) for r in ranks):
-            yield (a, b), metrics.score(ranks).mAP
+def _require_whole(gallery: Gallery) -> None:
+    run = gallery.catalog.last_run()
+    pending = gallery.catalog.count(gallery.encoder_id, State.PENDING, SPLITS)
+    if pending or (run is not None and run.finished is None):
+        waiting = f": {pending} images wait for their vectors" if pending else ""
+        raise IncompleteGallery(
+            f"the gallery is half ingested{waiting}",
+            hint="Let the ingest end, or run the same ingest again to go on where it stopped.",
+        )
 
 
-def _require(stored: Stored, wanted: Mask, split: str, what: str) -> None:
-    if wanted.any():
+def _require(gallery: Gallery, split: Split, rows: Rows, what: str) -> None:
+    if len(rows):
         return
-    here = ", ".join(sorted(set(stored.split.tolist())))
+    counts = [row for row in gallery.catalog.counts() if row.state == State.INDEXED]
+    mine = gallery.catalog.encoder_fingerprint(gallery.encoder_id)
+    others = {row.encoder[:8] for row in counts if row.split == split and row.encoder != mine}
+    here = ", ".join(sorted({row.split for row in counts if row.encoder == mine}))
     raise EmptyGallery(
-        f"the gallery holds no {what}",
-        hint=f"Stored splits: {here}. Ingest the {split} split too, from a Market-1501 folder or "
+        f"the gallery holds no {what}"
+        + (f" from the encoder {gallery.encoder_name}" if others else ""),
+        hint=f"Encoder {', '.join(sorted(others))} has that split; queries and gallery must be of "
+        "one encoder: ingest both with the same --encoder."
+        if others
+        else f"Stored splits: {here}. Ingest the {split} split too, from a Market-1501 folder or "
         "from a CSV with the columns path, split, camera, identity.",
     )

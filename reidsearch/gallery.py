@@ -1,6 +1,7 @@
 """A gallery: the catalog and one encoder's vector collection, opened together."""
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ from reidsearch.config import PREFIX, Config
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import EmptyGallery, EncoderMismatch
 from reidsearch.stores import VectorStore
-from reidsearch.types import Vectors
+from reidsearch.types import Split, Vectors
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
@@ -44,13 +45,13 @@ class Gallery:
         self.store.close()
         self.catalog.close()
 
-    def load(self) -> tuple[Stored, Vectors]:
-        """Everything that is indexed, in id order, with its vectors (N x D).
+    def load(self, splits: Sequence[Split] = tuple(Split)) -> tuple[Stored, Vectors]:
+        """What is indexed of these splits, in id order, with its vectors (N x D).
 
         Raises EmptyGallery where the vector store lacks some of what the catalog lists.
         """
-        stored = self.catalog.stored(self.encoder_id)
-        blocks = list(self.store.scroll())
+        stored = self.catalog.stored(self.encoder_id, splits)
+        blocks = list(self.store.scroll(splits=splits))
         ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
         missing = len(stored) - int(np.isin(stored.ids, ids, assume_unique=True).sum())
         if missing:
@@ -59,6 +60,8 @@ class Gallery:
                 "lists",
                 hint="Ingest again: what is missing is encoded anew.",
             )
+        if not blocks:
+            return stored, np.empty((0, 0), dtype=np.float32)
         vectors = np.concatenate([block for _, block in blocks])
         order = np.argsort(ids)
         return stored, vectors[order[np.searchsorted(ids, stored.ids, sorter=order)]]

@@ -1,7 +1,7 @@
 """CMC, mAP and mINP from distances, as the Market-1501 protocol defines them. Pure numpy.
 
-Only the ranks of a probe's few positives decide every one of these numbers, so no full ranking
-is made: of the gallery, just what lies no farther than the probe's last positive is sorted.
+Only the ranks of a probe's few positives decide every one of these numbers, so nothing is sorted:
+for each positive, what is nearer to the probe is counted.
 
 Ties are broken by gallery position; keep the gallery in id order to make that reproducible.
 """
@@ -32,70 +32,115 @@ class Scores:
     cmc: dict[int, float]
 
 
-def positive_ranks(distances: Distances, probes: Labels, gallery: Labels) -> Iterator[Ranks]:
+@dataclass(frozen=True)
+class PerProbe:
+    """The numbers of N probes, one by one: NaN, and a ``first`` of -1, without a positive.
+
+    ``ap`` is plain AP, (1/R) sum (i+1)/(r_i+1) over the 0-based ranks r_i of R positives: what
+    torchreid, FastReID, BoT and TransReID report. ``ap_trapezoid`` is (1/R) sum of half of
+    [i/r_i + (i+1)/(r_i+1)], the first fraction 1 where r_i = 0: what the data set's official
+    MATLAB code computes (Zheng et al., ICCV 2015); it reads a little lower. ``inp`` is R / (1-based
+    rank of the last positive) (Ye et al., TPAMI 2021). ``first`` is the 0-based rank of the first
+    positive.
+    """
+
+    ap: NDArray[np.float64]
+    ap_trapezoid: NDArray[np.float64]
+    inp: NDArray[np.float64]
+    first: Ranks
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which probes have a positive. The others are left out of averages, as peers do."""
+        return self.first >= 0
+
+    def cmc(self, length: int) -> NDArray[np.float64]:
+        """The share of the counted probes with a positive within rank 1, 2, ... ``length``."""
+        first = self.first[self.counted]
+        hits = np.bincount(np.minimum(first, length), minlength=length + 1)
+        shares: NDArray[np.float64] = np.cumsum(hits[:length]) / len(first)
+        return shares
+
+    def summary(self, *, cmc_ranks: Sequence[int] = CMC_RANKS) -> Scores:
+        """Averages over probes. Raises ValueError where none has a positive."""
+        if not self.counted.any():
+            raise ValueError("no probe has a positive in the gallery")
+        cmc = self.cmc(max(cmc_ranks))
+        return Scores(
+            queries=int(self.counted.sum()),
+            mAP=float(np.nanmean(self.ap)),
+            mAP_trapezoid=float(np.nanmean(self.ap_trapezoid)),
+            mINP=float(np.nanmean(self.inp)),
+            cmc={k: float(cmc[k - 1]) for k in cmc_ranks},
+        )
+
+
+def positive_ranks(
+    distances: Distances, probes: Labels, gallery: Labels, *, other_cameras_only: bool = False
+) -> Iterator[Ranks]:
     """For each probe, the 0-based ranks of its positives in its own gallery.
 
     A probe's own gallery leaves out junk and every image of the same identity from the same
-    camera; distractors stay in. ``distances`` is Q x G, smaller is nearer; NaN is an error.
-    A probe without a positive gives an empty array.
+    camera; distractors stay in. ``other_cameras_only`` leaves out all of the probe's camera, which
+    is not the protocol. ``distances`` is Q x G, smaller is nearer; NaN is an error. A probe without
+    a positive gives an empty array.
 
     Raises ValueError on shapes that do not fit or on NaN.
     """
     if distances.shape != (len(probes), len(gallery)):
         raise ValueError(f"distances are {distances.shape}, not {len(probes)} x {len(gallery)}")
-    if np.isnan(distances).any():
-        raise ValueError("distances hold NaN")
     not_junk = gallery.identity != JUNK
-    for row, identity, camera in zip(distances, probes.identity, probes.camera, strict=True):
-        same = gallery.identity == identity
-        positive = same & (gallery.camera != camera) & not_junk
-        if not positive.any():
+    by_identity = np.argsort(gallery.identity, kind="stable")
+    starts, ends = (
+        np.searchsorted(gallery.identity[by_identity], probes.identity, side).tolist()
+        for side in ("left", "right")
+    )
+    rows = zip(distances, probes.identity.tolist(), probes.camera, starts, ends, strict=True)
+    for row, identity, camera, start, end in rows:
+        if len(row) and np.isnan(row.min()):
+            raise ValueError("distances hold NaN")
+        same = by_identity[start:end]
+        elsewhere = gallery.camera[same] != camera
+        positive = same[elsewhere]
+        if not len(positive) or identity == JUNK:
             yield np.empty(0, dtype=np.int64)
             continue
-        last = row[positive].max()
-        near = np.flatnonzero((row <= last) & not_junk & (positive | ~same))
-        order = near[np.argsort(row[near], kind="stable")]
-        yield np.flatnonzero(positive[order])
+        positive = positive[np.argsort(row[positive], kind="stable")]
+        wanted = row[positive]
+        near = row <= wanted[-1]
+        near &= not_junk
+        if other_cameras_only:
+            near &= gallery.camera != camera
+        else:
+            near[same[~elsewhere]] = False
+        places = np.flatnonzero(near)
+        values = row[places]
+        # A value precedes all positives beyond those that are not farther than it ...
+        passed = np.searchsorted(wanted, values, side="right")
+        ranks = np.cumsum(np.bincount(passed, minlength=len(wanted) + 1)[: len(wanted)])
+        # ... and of those that are as far as it, the ones behind it in the gallery.
+        tied = places[wanted[passed - 1] == values]
+        earlier = (row[tied] == wanted[:, None]) & (tied < positive[:, None])
+        yield ranks + earlier.sum(axis=1)
 
 
-def average_precision(ranks: Ranks) -> float:
-    """Plain AP, (1/R) sum (i+1)/(r_i+1) over the 0-based ranks r_i of R positives.
+def per_probe(ranks: Iterable[Ranks]) -> PerProbe:
+    """The numbers of each probe, from what ``positive_ranks`` gives."""
+    every = list(ranks)
+    counts = np.array([len(r) for r in every], dtype=np.int64)
+    flat = np.concatenate([np.empty(0, dtype=np.int64), *every])
+    ends = np.cumsum(counts)
+    probe = np.repeat(np.arange(len(every)), counts)
+    before = np.arange(len(flat)) - np.repeat(ends - counts, counts)  # positives ahead of each
+    precision = (before + 1) / (flat + 1)
+    old = np.where(flat == 0, 1.0, before / np.maximum(flat, 1))
 
-    What torchreid, FastReID, BoT and TransReID report. R must be positive.
-    """
-    hits = np.arange(1, len(ranks) + 1)
-    return float(np.mean(hits / (ranks + 1)))
-
-
-def average_precision_trapezoid(ranks: Ranks) -> float:
-    """AP by the trapezoid rule, (1/R) sum of half of [i/r_i + (i+1)/(r_i+1)].
-
-    The first fraction counts as 1 where r_i = 0. This is what the data set's official MATLAB
-    code computes (Zheng et al., ICCV 2015); it reads a little lower than plain AP.
-    """
-    before = np.arange(len(ranks))
-    old = np.where(ranks == 0, 1.0, before / np.maximum(ranks, 1))
-    return float(np.mean((old + (before + 1) / (ranks + 1)) / 2))
-
-
-def inverse_negative_penalty(ranks: Ranks) -> float:
-    """INP, R / (1-based rank of the last positive) (Ye et al., TPAMI 2021)."""
-    return float(len(ranks) / (ranks[-1] + 1))
-
-
-def score(ranks: Iterable[Ranks], *, cmc_ranks: Sequence[int] = CMC_RANKS) -> Scores:
-    """Average the numbers over probes. Probes without a positive are left out, as peers do.
-
-    Raises ValueError where no probe has a positive.
-    """
-    counted = [r for r in ranks if len(r)]
-    if not counted:
-        raise ValueError("no probe has a positive in the gallery")
-    first = np.array([r[0] for r in counted])
-    return Scores(
-        queries=len(counted),
-        mAP=float(np.mean([average_precision(r) for r in counted])),
-        mAP_trapezoid=float(np.mean([average_precision_trapezoid(r) for r in counted])),
-        mINP=float(np.mean([inverse_negative_penalty(r) for r in counted])),
-        cmc={k: float(np.mean(first < k)) for k in cmc_ranks},
-    )
+    has = counts > 0
+    ap, ap_trapezoid, inp = np.full((3, len(every)), np.nan)
+    first = np.full(len(every), -1, dtype=np.int64)
+    for out, values in ((ap, precision), (ap_trapezoid, (old + precision) / 2)):
+        sums = np.bincount(probe, weights=values, minlength=len(every))
+        out[has] = sums[has] / counts[has]
+    inp[has] = precision[ends[has] - 1]
+    first[has] = flat[(ends - counts)[has]]
+    return PerProbe(ap, ap_trapezoid, inp, first)

@@ -142,7 +142,7 @@ class Labels:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def __getitem__(self, rows: slice | NDArray[np.bool_]) -> "Labels":
+    def __getitem__(self, rows: slice | NDArray[np.bool_] | Ids) -> "Labels":
         return Labels(self.identity[rows], self.camera[rows])
 
 

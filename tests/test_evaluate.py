@@ -82,9 +82,7 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
     learned = calibrate.calibrate(filled)
     assert learned.source == "matches"
     stored, vectors = filled.load()
-    times = learned.transit.clock.times(
-        stored.labels.camera, stored.sequence, stored.frame, stored.timestamp
-    )
+    times = stored.times(learned.transit.clock)
     expected = []
     gallery = [int(g) for g in np.flatnonzero(stored.split == "gallery")]
     for probe in np.flatnonzero(stored.split == "query"):
@@ -106,9 +104,10 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
         expected.append(np.mean([(n + 1) / (hit + 1) for n, hit in enumerate(hits)]))
     evaluation = evaluate(filled, spatio_temporal=True)
     assert evaluation.scores.mAP == pytest.approx(np.mean(expected), abs=1e-6)
-    assert evaluation.calibration is not None
-    assert evaluation.calibration.images == learned.images == 27
-    assert evaluate(filled).calibration is None
+    used = evaluation.trial.calibration
+    assert used is not None
+    assert used.images == learned.images == 27
+    assert evaluate(filled).trial.calibration is None
 
 
 def test_calibration_uses_the_training_splits_identities_where_they_are_stored(
@@ -174,8 +173,7 @@ def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> Non
     distances = np.concatenate(list(rerank.rerank(vectors[is_probe], vectors[is_gallery])))
     ranks = metrics.positive_ranks(distances, stored.labels[is_probe], stored.labels[is_gallery])
     evaluation = evaluate(filled, rerank=True)
-    assert evaluation.scores == metrics.score(ranks)
-    assert evaluation.reranked
+    assert evaluation.scores == metrics.per_probe(ranks).summary()
     with pytest.raises(UsageError, match="cannot be combined"):
         evaluate(filled, rerank=True, spatio_temporal=True)
 

@@ -20,6 +20,7 @@ LAYERS = [
     {"calibrate"},
     {"ingest", "search", "evaluate", "export"},
     {"demo", "output"},
+    {"show"},
     {"cli"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}

@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,24 +17,26 @@ def ranks_of(distances: list[float], probe: Labels, gallery: Labels) -> list[int
 
 
 def test_hits_at_ranks_1_3_and_5_give_the_values_worked_out_by_hand() -> None:
-    ranks = np.array([0, 2, 4])
+    scores = metrics.per_probe([np.array([0, 2, 4])])
     # plain: (1/1 + 2/3 + 3/5) / 3
-    assert metrics.average_precision(ranks) == pytest.approx((1 + 2 / 3 + 3 / 5) / 3, abs=1e-15)
+    assert scores.ap[0] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3, abs=1e-15)
     # trapezoid: halves of (1 + 1/1), (1/2 + 2/3), (2/4 + 3/5)
     by_hand = ((1 + 1) / 2 + (1 / 2 + 2 / 3) / 2 + (2 / 4 + 3 / 5) / 2) / 3
-    assert metrics.average_precision_trapezoid(ranks) == pytest.approx(by_hand, abs=1e-15)
-    assert metrics.inverse_negative_penalty(ranks) == pytest.approx(3 / 5, abs=1e-15)
+    assert scores.ap_trapezoid[0] == pytest.approx(by_hand, abs=1e-15)
+    assert scores.inp[0] == pytest.approx(3 / 5, abs=1e-15)
 
 
 def test_a_perfect_ranking_scores_one_in_everything() -> None:
-    scores = metrics.score([np.arange(4), np.arange(1)])
+    scores = metrics.per_probe([np.arange(4), np.arange(1)]).summary()
     assert (scores.mAP, scores.mAP_trapezoid, scores.mINP) == (1.0, 1.0, 1.0)
     assert scores.cmc == {1: 1.0, 5: 1.0, 10: 1.0, 20: 1.0}
 
 
 def test_cmc_counts_probes_whose_first_hit_is_within_the_rank() -> None:
-    scores = metrics.score([np.array([0]), np.array([4]), np.array([5]), np.array([30])])
-    assert scores.cmc == {1: 0.25, 5: 0.5, 10: 0.75, 20: 0.75}
+    none = np.empty(0, dtype=np.int64)  # a probe without a positive does not count
+    probes = metrics.per_probe([np.array([0]), np.array([4]), none, np.array([5]), np.array([30])])
+    assert probes.summary().cmc == {1: 0.25, 5: 0.5, 10: 0.75, 20: 0.75}
+    assert probes.cmc(6).tolist() == [0.25, 0.25, 0.25, 0.25, 0.5, 0.75]
 
 
 def test_same_camera_positives_and_junk_leave_the_ranking_and_distractors_stay() -> None:
@@ -55,12 +55,15 @@ def test_a_probe_without_positive_is_left_out_of_the_averages() -> None:
     probes, gallery = labels([1, 9], [1, 1]), labels([1, 2], [2, 2])
     ranks = list(metrics.positive_ranks(np.array([[0.1, 0.2], [0.1, 0.2]]), probes, gallery))
     assert [r.tolist() for r in ranks] == [[0], []]
-    assert metrics.score(ranks).queries == 1
+    scores = metrics.per_probe(ranks)
+    assert scores.counted.tolist() == [True, False]
+    assert scores.summary().queries == 1
+    assert scores.summary().mAP == 1.0
 
 
 def test_no_probe_with_a_positive_is_an_error() -> None:
     with pytest.raises(ValueError, match="no probe"):
-        metrics.score([np.empty(0, dtype=np.int64)])
+        metrics.per_probe([np.empty(0, dtype=np.int64)]).summary()
 
 
 def test_nan_and_ill_shaped_distances_are_errors() -> None:
@@ -71,14 +74,28 @@ def test_nan_and_ill_shaped_distances_are_errors() -> None:
         list(metrics.positive_ranks(np.zeros((1, 3)), probe, gallery))
 
 
-def slow_ranks(row: np.ndarray, identity: int, camera: int, gallery: Labels) -> list[int]:
+def test_a_gallery_of_positives_alone_ranks_them_all_and_of_none_gives_nothing() -> None:
+    probe = labels([4], [1])
+    assert ranks_of([0.3, 0.1, 0.2], probe, labels([4, 4, 4], [2, 3, 2])) == [0, 1, 2]
+    assert ranks_of([0.3, 0.1, 0.2], probe, labels([4, 4, 4], [1, 1, 1])) == []
+    assert ranks_of([], probe, labels([], [])) == []
+
+
+def test_infinite_distances_rank_last_in_gallery_order() -> None:
+    probe, gallery = labels([1], [1]), labels([2, 1, 1, 3], [2, 2, 2, 2])
+    assert ranks_of([np.inf, np.inf, -np.inf, 0.0], probe, gallery) == [0, 3]
+
+
+def slow_ranks(
+    row: np.ndarray, identity: int, camera: int, gallery: Labels, *, other_cameras_only: bool
+) -> list[int]:
     """The protocol word by word: sort everything, drop, count."""
     order = sorted(range(len(row)), key=lambda g: (row[g], g))
     kept = []
     for g in order:
         if gallery.identity[g] == -1:
             continue
-        if gallery.identity[g] == identity and gallery.camera[g] == camera:
+        if gallery.camera[g] == camera and (gallery.identity[g] == identity or other_cameras_only):
             continue
         kept.append(g)
     return [rank for rank, g in enumerate(kept) if gallery.identity[g] == identity]
@@ -97,30 +114,34 @@ def slow_ap(ranks: list[int], *, trapezoid: bool) -> float:
     return total
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.data(), st.sampled_from([np.float32, np.float64]))
-def test_ranks_and_ap_equal_a_slow_obvious_reference(
-    data: st.DataObject, dtype: Callable[[object], np.ndarray]
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.sampled_from([np.float32, np.float64]), st.booleans())
+def test_every_number_equals_a_slow_obvious_reference(
+    data: st.DataObject, dtype: type, other_cameras_only: bool
 ) -> None:
     size = data.draw(st.integers(1, 60))
+    people = data.draw(st.integers(1, 4))  # 1: every gallery image may be a positive
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    levels = data.draw(st.integers(1, 20))  # few levels: many ties
-    distances = rng.integers(0, levels, (3, size)).astype(dtype) / levels  # type: ignore[call-overload]
-    gallery = Labels(rng.integers(-1, 4, size), rng.integers(1, 3, size))
+    levels = data.draw(st.integers(1, 20))  # few levels: many ties; one: all equal
+    distances: np.ndarray = (rng.integers(0, levels, (3, size)) / levels).astype(dtype)
+    gallery = Labels(rng.integers(-1, people, size), rng.integers(1, 3, size))
     probes = labels([1, 2, 3], [1, 2, 1])
-    for row, identity, camera, ranks in zip(
-        distances,
-        probes.identity,
-        probes.camera,
-        metrics.positive_ranks(distances, probes, gallery),
-        strict=True,
+    found = list(
+        metrics.positive_ranks(distances, probes, gallery, other_cameras_only=other_cameras_only)
+    )
+    scores = metrics.per_probe(found)
+    for n, (row, identity, camera) in enumerate(
+        zip(distances, probes.identity, probes.camera, strict=True)
     ):
-        expected = slow_ranks(row, identity, camera, gallery)
-        assert ranks.tolist() == expected
+        expected = slow_ranks(row, identity, camera, gallery, other_cameras_only=other_cameras_only)
+        assert found[n].tolist() == expected
+        assert scores.counted[n] == bool(expected)
         if expected:
-            assert metrics.average_precision(ranks) == pytest.approx(
-                slow_ap(expected, trapezoid=False), abs=1e-12
-            )
-            assert metrics.average_precision_trapezoid(ranks) == pytest.approx(
+            assert scores.first[n] == expected[0]
+            assert scores.ap[n] == pytest.approx(slow_ap(expected, trapezoid=False), abs=1e-12)
+            assert scores.ap_trapezoid[n] == pytest.approx(
                 slow_ap(expected, trapezoid=True), abs=1e-12
             )
+            assert scores.inp[n] == pytest.approx(len(expected) / (expected[-1] + 1), abs=1e-15)
+        else:
+            assert np.isnan([scores.ap[n], scores.ap_trapezoid[n], scores.inp[n]]).all()

@@ -49,18 +49,32 @@ def points(vectors: Vectors, *, first_id: int = 1, camera: int | None = 1) -> Po
     return Points(ids, vectors, [payload] * len(vectors))
 
 
-def contents(store: VectorStore, *, block: int = 2048) -> tuple[np.ndarray, np.ndarray]:
-    blocks = list(store.scroll(block=block))
+def contents(store: VectorStore) -> tuple[np.ndarray, np.ndarray]:
+    blocks = list(store.scroll())
     return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks])
 
 
 def test_vectors_come_back_bit_for_bit_and_in_id_order(store: VectorStore) -> None:
     vectors = unit(50)
     store.upsert(points(vectors))
-    ids, stored = contents(store, block=7)
+    ids, stored = contents(store)
     assert ids.tolist() == list(range(1, 51))
     assert stored.dtype == np.float32
     assert stored.tobytes() == vectors.tobytes()
+
+
+def test_scrolling_may_be_narrowed_to_splits_and_ids_be_retrieved(store: VectorStore) -> None:
+    vectors = unit(6)
+    splits = ["query", "gallery", "train"] * 2
+    store.upsert(Points(np.arange(1, 7), vectors, [{"split": split} for split in splits]))
+    (block,) = store.scroll(splits=[Split.GALLERY, Split.QUERY])
+    assert block[0].tolist() == [1, 2, 4, 5]
+    assert block[1].tobytes() == vectors[[0, 1, 3, 4]].tobytes()
+    ids, found = store.retrieve([5, 2, 99])
+    order = np.argsort(ids)
+    assert ids[order].tolist() == [2, 5]
+    assert found[order].tobytes() == vectors[[1, 4]].tobytes()
+    assert len(store.retrieve([99])[0]) == 0
 
 
 def test_search_ranks_as_brute_force_does(store: VectorStore) -> None:

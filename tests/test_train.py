@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from reidsearch import metrics
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EncoderError, UsageError
 from reidsearch.types import UNKNOWN, Labels, Split
@@ -512,9 +513,8 @@ def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
     pixels = some.images.numpy()
     cosines = (encoder.encode(pixels) * small.encode(pixels)).sum(1)
     assert cosines.min() > 0.95
-    from reidsearch.metrics import score
-
-    scores = dict.fromkeys((encoder, small), score([np.array([0, 3])]))
+    some_scores = metrics.per_probe([np.array([0, 3])]).summary()
+    scores = dict.fromkeys((encoder, small), some_scores)
     export.write_card(
         tmp_path / "card.md",
         encoders=(encoder, small),

@@ -43,4 +43,5 @@ def evaluate(embed: Embed, probes: Crops, gallery: Crops) -> metrics.Scores:
 
 def score(probes: Crops, p: Vectors, gallery: Crops, g: Vectors) -> metrics.Scores:
     """The same from vectors of unit length, Q x D and G x D."""
-    return metrics.score(metrics.positive_ranks(1 - p @ g.T, probes.labels, gallery.labels))
+    ranks = metrics.positive_ranks(1 - p @ g.T, probes.labels, gallery.labels)
+    return metrics.per_probe(ranks).summary()

@@ -1,10 +1,13 @@
 """The vector store's protocol, and the tie order that every store keeps."""
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from reidsearch.types import Filter, Ids, Points, Vectors
+import numpy as np
+
+from reidsearch.types import Filter, Ids, Points, Split, Vectors
 
 # Payload fields that searches filter on. Every store indexes them.
 KEYWORD_FIELDS = ("split",)
@@ -34,8 +37,11 @@ class VectorStore(Protocol):
     def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[list[Match]]:
         """For each of Q vectors the ``limit`` nearest stored ones, by (-score, id). Exact."""
 
-    def scroll(self, *, block: int = 2048) -> Iterator[tuple[Ids, Vectors]]:
-        """Every stored vector in id order, in blocks."""
+    def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
+        """The stored vectors of these splits, or of all, in id order, in blocks."""
+
+    def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
+        """The stored vectors among these ids, in any order."""
 
     def ids(self) -> set[int]:
         """The ids of all stored points."""
@@ -56,3 +62,14 @@ def nearest(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]:
         if len(matches) < count or matches[-1].score < matches[limit - 1].score:
             return matches[:limit]
         count *= 2
+
+
+def columns(records: Sequence[Any]) -> tuple[Ids, Vectors]:
+    """The ids (N) and vectors (N x D) of Qdrant's records, which hold them as lists of numbers."""
+    if not records:
+        return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
+    # struct turns lists into float32 in half of np.array's time.
+    row = struct.Struct(f"{len(records[0].vector)}f")
+    data = b"".join([row.pack(*record.vector) for record in records])
+    ids = np.array([record.id for record in records], dtype=np.int64)
+    return ids, np.frombuffer(data, dtype=np.float32).reshape(len(records), -1)

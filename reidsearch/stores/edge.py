@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import qdrant_edge as qdrant
 
 from reidsearch.errors import StoreError, StoreLocked
-from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, nearest
-from reidsearch.types import Filter, Ids, Points, Vectors
+from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
+from reidsearch.types import Filter, Ids, Points, Split, Vectors
 
 T = TypeVar("T")
 
 LOCK_PATIENCE = 5.0  # seconds: a query that another process runs is over by then
 LOCK_INTERVAL = 0.1
+SCROLLED = 128  # vectors at a time: as lists of Python floats they still fit the cache
 
 
 class EdgeStore:
@@ -55,10 +55,12 @@ class EdgeStore:
 
         return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
 
-    def scroll(self, *, block: int = 2048) -> Iterator[tuple[Ids, Vectors]]:
-        for records in self._records(block, with_vector=True):
-            ids = np.array([record.id for record in records], dtype=np.int64)
-            yield ids, np.array([record.vector for record in records], dtype=np.float32)
+    def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
+        for records in self._records(SCROLLED, with_vector=True, splits=splits):
+            yield columns(records)
+
+    def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
+        return columns(self._call(lambda shard: shard.retrieve(list(ids), False, True)))
 
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}
@@ -68,11 +70,20 @@ class EdgeStore:
             self._shard.close()
             self._shard = None
 
-    def _records(self, block: int, *, with_vector: bool) -> Iterator[list[qdrant.Record]]:
+    def _records(
+        self, block: int, *, with_vector: bool, splits: Sequence[Split] = ()
+    ) -> Iterator[list[qdrant.Record]]:
         offset = None
+        where = None
+        if splits:
+            where = qdrant.Filter(must=[_any("split", [str(split) for split in splits])])
         while True:
             request = qdrant.ScrollRequest(
-                offset=offset, limit=block, with_vector=with_vector, with_payload=False
+                offset=offset,
+                limit=block,
+                filter=where,
+                with_vector=with_vector,
+                with_payload=False,
             )
             records, offset = self._call(lambda shard, request=request: shard.scroll(request))  # type: ignore[misc]
             if records:
@@ -121,18 +132,17 @@ def _load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
 
 
 def _condition(where: Filter) -> qdrant.Filter:
-    def match(key: str, value: str | tuple[int, ...]) -> qdrant.FieldCondition:
-        if isinstance(value, str):
-            return qdrant.FieldCondition(key, match=qdrant.MatchValue(value))
-        return qdrant.FieldCondition(key, match=qdrant.MatchAny(list(value)))
-
-    must = [match("split", str(where.split))]
+    must = [_any("split", [str(where.split)])]
     if where.cameras:
-        must.append(match("camera", where.cameras))
+        must.append(_any("camera", list(where.cameras)))
     excluded = where.without_cameras
     return qdrant.Filter(
-        must=list(must), must_not=[match("camera", excluded)] if excluded else None
+        must=list(must), must_not=[_any("camera", list(excluded))] if excluded else None
     )
+
+
+def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
+    return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
 
 
 def _translated(path: Path, action: Callable[[], T]) -> T:

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
-import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from reidsearch.errors import StoreError, StoreUnreachable
-from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, nearest
-from reidsearch.types import Filter, Ids, Points, Vectors
+from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
+from reidsearch.types import Filter, Ids, Points, Split, Vectors
 
 T = TypeVar("T")
 
 TIMEOUT = 30  # seconds; an upsert of 512 points with wait=True stays far below
+SCROLLED = 2048  # vectors in one answer
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
 
@@ -77,10 +77,18 @@ class ServerStore:
 
         return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
 
-    def scroll(self, *, block: int = 2048) -> Iterator[tuple[Ids, Vectors]]:
-        for records in self._records(block, with_vectors=True):
-            ids = np.array([record.id for record in records], dtype=np.int64)
-            yield ids, np.array([record.vector for record in records], dtype=np.float32)
+    def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
+        for records in self._records(SCROLLED, with_vectors=True, splits=splits):
+            yield columns(records)
+
+    def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
+        return columns(
+            self._call(
+                lambda c: c.retrieve(
+                    self.collection, list(ids), with_payload=False, with_vectors=True
+                )
+            )
+        )
 
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vectors=False) for r in block}
@@ -92,12 +100,18 @@ class ServerStore:
     def close(self) -> None:
         self._client.close()
 
-    def _records(self, block: int, *, with_vectors: bool) -> Iterator[list[models.Record]]:
+    def _records(
+        self, block: int, *, with_vectors: bool, splits: Sequence[Split] = ()
+    ) -> Iterator[list[models.Record]]:
         offset: Any = None
+        where = None
+        if splits:
+            where = models.Filter(must=[_any("split", [str(split) for split in splits])])
         while True:
             records, offset = self._call(
                 lambda c, offset=offset: c.scroll(  # type: ignore[misc]
                     self.collection,
+                    scroll_filter=where,
                     limit=block,
                     offset=offset,
                     with_vectors=with_vectors,
@@ -147,15 +161,14 @@ def _ensure(client: QdrantClient, collection: str, dimension: int) -> None:
 
 
 def _condition(where: Filter) -> models.Filter:
-    def match(key: str, value: str | tuple[int, ...]) -> models.FieldCondition:
-        if isinstance(value, str):
-            return models.FieldCondition(key=key, match=models.MatchValue(value=value))
-        return models.FieldCondition(key=key, match=models.MatchAny(any=list(value)))
-
-    must = [match("split", str(where.split))]
+    must = [_any("split", [str(where.split)])]
     if where.cameras:
-        must.append(match("camera", where.cameras))
+        must.append(_any("camera", list(where.cameras)))
     excluded = where.without_cameras
     return models.Filter(
-        must=list(must), must_not=[match("camera", excluded)] if excluded else None
+        must=list(must), must_not=[_any("camera", list(excluded))] if excluded else None
     )
+
+
+def _any(key: str, values: list[str] | list[int]) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchAny(any=values))

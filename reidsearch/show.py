@@ -1,0 +1,144 @@
+"""How results look: as JSON documents, CSV and tables."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from reidsearch import output, sheet
+from reidsearch.calibrate import Source
+from reidsearch.evaluate import Evaluation
+from reidsearch.ingest import Report
+from reidsearch.types import Answer
+
+SHOWN_FAILURES = 10
+
+
+def report_document(report: Report) -> dict[str, object]:
+    """An ingest's report as its JSON document."""
+    return {
+        "found": report.found,
+        "ingested": report.ingested,
+        "unchanged": report.unchanged,
+        "failed": len(report.failures),
+        "seconds": round(report.seconds, 3),
+        "images_per_second": round(report.images_per_second, 1),
+        "splits": report.splits,
+        "failures": [{"path": f.path, "reason": f.reason} for f in report.failures],
+    }
+
+
+def print_report(report: Report) -> None:
+    rows = [(split, count) for split, count in sorted(report.splits.items())]
+    rows += [("ingested", report.ingested), ("unchanged", report.unchanged)]
+    rows += [("failed", len(report.failures))]
+    output.print_table(rows, columns=("", "images"))
+    rate = f", {report.images_per_second:.0f} images/s" if report.ingested else ""
+    output.say(f"{report.seconds:.1f} s{rate}")
+    for failure in report.failures[:SHOWN_FAILURES]:
+        output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
+    if len(report.failures) > SHOWN_FAILURES:
+        output.say(f"... and {len(report.failures) - SHOWN_FAILURES} more; --json lists them all")
+
+
+HIT_COLUMNS = ("rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path")
+
+
+def print_hits_csv(answers: list[Answer]) -> None:
+    rows = [{"query": a.query, **asdict(hit)} for a in answers for hit in a.hits]
+    output.print_csv(rows, columns=("query", *HIT_COLUMNS))
+
+
+def print_answer(answer: Answer) -> None:
+    styles = {True: "green", False: "red", None: ""}
+    columns = [column for column in HIT_COLUMNS if column not in ("id", "split")]
+    here = f"{Path.cwd()}{os.sep}"
+    where = "" if answer.camera is None else f", camera {answer.camera}"
+    output.print_table(
+        [
+            [getattr(hit, column) for column in columns[:-1]] + [hit.path.removeprefix(here)]
+            for hit in answer.hits
+        ],
+        columns=columns,
+        title=f"{output.one_line(answer.query)}{where}",
+        styles=[styles[sheet.verdict(answer, hit)] for hit in answer.hits],
+    )
+    if not answer.hits:
+        output.say("No hits.")
+
+
+def evaluation_document(evaluation: Evaluation) -> dict[str, object]:
+    """An evaluation as its JSON document; scores are fractions."""
+    used, apart = evaluation.trial.calibration, evaluation.other_cameras
+    pairs: dict[str, dict[str, float]] = {}
+    for (probe, other), value in evaluation.camera_pairs.items():
+        pairs.setdefault(str(probe), {})[str(other)] = value
+    return {
+        "queries": evaluation.queries,
+        "gallery": evaluation.gallery,
+        "mAP": evaluation.scores.mAP,
+        "mAP_trapezoid": evaluation.scores.mAP_trapezoid,
+        "mINP": evaluation.scores.mINP,
+        "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
+        "encoder": evaluation.encoder,
+        "multi_query": evaluation.multi_query,
+        "reranked": evaluation.trial.rerank,
+        "queries_without_positive": evaluation.queries_without_positive,
+        "gallery_without_identity": evaluation.unlabelled,
+        **({"camera_pairs": pairs} if pairs else {}),
+        **(
+            {"spatio_temporal": {"source": str(used.source), "images": used.images}} if used else {}
+        ),
+        **({"own_camera_ruled_out": {"rank1": apart.cmc[1], "mAP": apart.mAP}} if apart else {}),
+        "seconds": {step: round(value, 3) for step, value in evaluation.seconds.items()},
+    }
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    scores = evaluation.scores
+    rows = [(f"Rank-{rank}", f"{value:.2%}") for rank, value in scores.cmc.items()]
+    rows += [
+        ("mAP", f"{scores.mAP:.2%}"),
+        ("mAP (trapezoid)", f"{scores.mAP_trapezoid:.2%}"),
+        ("mINP", f"{scores.mINP:.2%}"),
+    ]
+    title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
+    used = evaluation.trial.calibration
+    variant = "multi-query" if evaluation.multi_query else "single query"
+    if evaluation.trial.rerank:
+        variant += ", re-ranked"
+    if used:
+        variant += f", transit times from {used.source}"
+    output.print_table(rows, columns=(variant, evaluation.encoder), title=title)
+    if used and used.source is Source.GALLERY:
+        output.say("The transit times were learned from the identities that are measured here.")
+    if evaluation.camera_pairs:
+        _print_camera_pairs(evaluation.camera_pairs)
+    apart = evaluation.other_cameras
+    if apart:
+        output.say(
+            "With each probe's whole camera ruled out, which is not the protocol: "
+            f"Rank-1 {apart.cmc[1]:.2%}, mAP {apart.mAP:.2%}."
+        )
+    if evaluation.unlabelled:
+        output.say(
+            f"{evaluation.unlabelled} gallery images have no known identity and are left out."
+        )
+    if evaluation.queries_without_positive:
+        output.say(
+            f"{evaluation.queries_without_positive} queries have no image from another camera "
+            "and are left out."
+        )
+    output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
+
+
+def _print_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
+    cameras = sorted({camera for pair in pairs for camera in pair})
+    rows = [
+        (f"camera {a}", *(f"{pairs[a, b]:.1%}" if (a, b) in pairs else "" for b in cameras))
+        for a in cameras
+    ]
+    output.print_table(
+        rows,
+        columns=("probe", *map(str, cameras)),
+        title="mAP where the gallery is one camera alone",
+    )
