@@ -94,7 +94,7 @@ def with_distractors(
     gallery = Labels(
         np.concatenate([gallery.identity, nobody]), np.concatenate([gallery.camera, nobody])
     )
-    Path("/proc/self/clear_refs").write_text("5")  # the highest memory use is told from here on
+    reset_peak()
     before = peak_mb()
 
     def ranks() -> Iterator[metrics.Ranks]:
@@ -108,8 +108,13 @@ def with_distractors(
     print(f"{seconds:.1f} s, distances included; {peak_mb() - before:.0f} MB beside the vectors")
 
 
+def reset_peak() -> None:
+    """Let ``peak_mb`` tell of what comes from now on (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_mb() -> float:
-    """The highest memory use of this process so far (Linux)."""
+    """The highest memory use of this process since ``reset_peak`` (Linux)."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 

@@ -1,13 +1,27 @@
-"""Learn the transit times between the cameras of a gallery, and keep them in its catalog."""
+"""Learn from a gallery what times between cameras and what scores say, and keep it in the catalog.
 
+Transit times come from pairs of images of one person; the distributions of scores, from which
+thresholds are read, from pairs of gallery images from two cameras.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reidsearch import transit
-from reidsearch.errors import EmptyGallery, NotCalibrated
+from reidsearch.catalog import Stored
+from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.scores import Distribution
 from reidsearch.transit import Transit
-from reidsearch.types import Split
+from reidsearch.types import JUNK, Split, Vectors
+
+SAMPLE = 2000  # gallery images whose scores to all others are counted
+BLOCK = 256
+GROWTH = 0.1  # of the images learned from, after which it is learned anew
 
 
 class Source(StrEnum):
@@ -20,35 +34,38 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Calibration:
-    """A transit model and its provenance: learned from ``source``, over ``images`` images, at
-    ``learned`` (seconds since 1970 UTC)."""
+    """What was learned, and its provenance: from ``source``, over ``images`` images, at ``learned``
+    (seconds since 1970 UTC). ``cosines`` and ``scores``, the latter with transit times, are None
+    where there is no gallery. ``by_identity`` tells whether they know people apart."""
 
     transit: Transit
     source: Source
     images: int
     learned: float
+    cosines: Distribution | None
+    scores: Distribution | None
+
+    @property
+    def by_identity(self) -> bool:
+        return self.source is Source.GALLERY
 
 
 def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
-    """Learn how long people take from camera to camera, and store it in place of what was known.
+    """Learn, and store in place of what was known.
 
     By default from the training split's identities, where it is stored, otherwise from the
-    gallery's matches. Raises EmptyGallery where the source holds nothing, UsageError where no
-    times are known.
+    gallery's matches. Scores know identities only with Source.GALLERY: those of people that the
+    encoder was trained on would say too much. Raises EmptyGallery where the source holds nothing,
+    UsageError where no times are known.
     """
-    stored, vectors = gallery.load()
+    stored, vectors = gallery.load([Split.TRAIN, Split.GALLERY])
     camera, identity = stored.labels.camera, stored.labels.identity
     clock = transit.clock(camera, stored.sequence, stored.frame, stored.timestamp)
     times = stored.times(clock)
 
-    known = (stored.split == Split.TRAIN) & (stored.identity > 0)
     if source is None:
-        source = Source.TRAIN if known.any() else Source.MATCHES
-    rows = known
-    if source is Source.MATCHES:
-        rows = stored.split == Split.GALLERY
-    elif source is Source.GALLERY:
-        rows = (stored.split == Split.GALLERY) & (stored.identity > 0)
+        source = Source.TRAIN if _rows(stored, Source.TRAIN).any() else Source.MATCHES
+    rows = _rows(stored, source)
     if not rows.any():
         raise EmptyGallery(
             f"there is nothing stored to calibrate from: no images for source {source}",
@@ -59,19 +76,85 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     else:
         same = transit.known_pairs(identity[rows], camera[rows])
     model = transit.learn(clock, camera[rows], times[rows], same)
-    learned = gallery.catalog.save_transit(
-        gallery.encoder_id, source=source, images=int(rows.sum()), model=model.to_bytes()
+
+    cosines, scores = None, None
+    searched = _rows(stored, Source.GALLERY if source is Source.GALLERY else Source.MATCHES)
+    if searched.any():
+        cosines, scores = (
+            Distribution.of(_pairs(stored, vectors, searched, source is Source.GALLERY, used))
+            for used in (None, model)
+        )
+    learned = gallery.catalog.save_calibration(
+        gallery.encoder_id,
+        source=source,
+        images=int(rows.sum()),
+        transit=model.to_bytes(),
+        cosines=None if cosines is None else cosines.to_bytes(),
+        scores=None if scores is None else scores.to_bytes(),
     )
-    return Calibration(model, source, int(rows.sum()), learned)
+    return Calibration(model, source, int(rows.sum()), learned, cosines, scores)
 
 
 def load(gallery: Gallery) -> Calibration:
     """What ``calibrate`` stored last. Raises NotCalibrated where it never ran."""
-    row = gallery.catalog.transit(gallery.encoder_id)
+    row = gallery.catalog.calibration(gallery.encoder_id)
     if row is None:
         raise NotCalibrated(
             "the times between this gallery's cameras have not been learned",
             hint="Learn them with: reidsearch calibrate",
         )
-    model = Transit.from_bytes(row.model)
-    return Calibration(model, Source(row.source), row.images, row.learned)
+    return Calibration(
+        transit=Transit.from_bytes(row.transit),
+        source=Source(row.source),
+        images=row.images,
+        learned=row.learned,
+        cosines=None if row.cosines is None else Distribution.from_bytes(row.cosines),
+        scores=None if row.scores is None else Distribution.from_bytes(row.scores),
+    )
+
+
+def keep_current(gallery: Gallery) -> Calibration | None:
+    """Learn anew, from the same source, where a calibrated gallery has grown or shrunk by more than
+    GROWTH since, or has cameras or sequences that the clock does not know. None otherwise, and
+    where what is left no longer suffices to learn from."""
+    row = gallery.catalog.calibration(gallery.encoder_id)
+    if row is None:
+        return None
+    stored = gallery.catalog.stored(gallery.encoder_id, [Split.TRAIN, Split.GALLERY])
+    now = int(_rows(stored, Source(row.source)).sum())
+    clock = Transit.from_bytes(row.transit).clock
+    parts = set(zip(stored.labels.camera.tolist(), stored.sequence.tolist(), strict=True))
+    new_parts = clock.unit == transit.FRAMES and not parts <= clock.starts.keys()
+    if abs(now - row.images) <= GROWTH * row.images and not new_parts:
+        return None
+    try:
+        return calibrate(gallery, source=Source(row.source))
+    except (EmptyGallery, UsageError):
+        return None
+
+
+def _rows(stored: Stored, source: Source) -> NDArray[np.bool_]:
+    wanted = Split.TRAIN if source is Source.TRAIN else Split.GALLERY
+    rows: NDArray[np.bool_] = stored.split == wanted
+    return rows if source is Source.MATCHES else rows & (stored.identity > 0)
+
+
+def _pairs(
+    stored: Stored, vectors: Vectors, rows: NDArray[np.bool_], known: bool, model: Transit | None
+) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Scores of SAMPLE images with all, from other cameras; and which show the same person."""
+    every = np.flatnonzero(rows & (stored.identity != JUNK)) if known else np.flatnonzero(rows)
+    sample = np.sort(np.random.default_rng(0).permutation(every)[:SAMPLE])
+    camera, identity = stored.labels.camera, stored.labels.identity
+    times = None if model is None else stored.times(model.clock)
+    for start in range(0, len(sample), BLOCK):
+        block = sample[start : start + BLOCK]
+        scores = vectors[block] @ vectors[every].T
+        if model is not None and times is not None:
+            ratios = model.ratios(camera[block], times[block], camera[every], times[every])
+            scores += np.float32(transit.WEIGHT) * ratios
+        elsewhere = camera[block][:, None] != camera[every]
+        same = elsewhere & (identity[block][:, None] == identity[every])
+        if not known:
+            same[:] = False
+        yield scores, same, elsewhere & ~same

@@ -118,14 +118,25 @@ ingest_run = Table(
     Column("failed", Integer),
 )
 
-transit = Table(
-    "transit",
+# The distributions are missing where there was no gallery to count scores in.
+calibration = Table(
+    "calibration",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("learned", Float, nullable=False),  # seconds since 1970 UTC
     Column("source", String, nullable=False),
     Column("encoder_id", ForeignKey("encoder.id"), nullable=False),
     Column("images", Integer, nullable=False),
+    Column("transit", LargeBinary, nullable=False),
+    Column("cosines", LargeBinary),
+    Column("scores", LargeBinary),
+)
+# Derived from vectors, and made anew from them when it is missing.
+neighbours = Table(
+    "neighbours",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("split", String, primary_key=True),
     Column("model", LargeBinary, nullable=False),
 )
 
@@ -401,6 +412,35 @@ class Catalog:
             path=np.array(columns.get("path", ()), dtype=np.str_),
         )
 
+    def contents(self, encoder_id: int, split: Split) -> NDArray[np.int64]:
+        """Of each indexed image of a split its id and the first 60 bits of its file's SHA-256
+        (N x 2), in id order."""
+        query = (
+            select(image.c.id, image.c.sha256)
+            .select_from(image.join(embedding, _of_image(encoder_id)))
+            .where(embedding.c.state == State.INDEXED, image.c.split == split)
+            .order_by(image.c.id)
+        )
+        with self.engine.connect() as db:
+            rows = [(id, int(digest[:15], 16)) for id, digest in db.execute(query)]
+        return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+    def neighbours(self, encoder_id: int, split: Split) -> bytes | None:
+        """What ``save_neighbours`` stored last."""
+        where = and_(neighbours.c.encoder_id == encoder_id, neighbours.c.split == split)
+        with self.engine.connect() as db:
+            return db.scalar(select(neighbours.c.model).where(where))
+
+    def save_neighbours(self, encoder_id: int, split: Split, model: bytes) -> None:
+        """Replace the neighbours kept of a split's images."""
+        new = insert(neighbours).values(encoder_id=encoder_id, split=split, model=model)
+        with self.engine.begin() as db:
+            db.execute(
+                new.on_conflict_do_update(
+                    index_elements=["encoder_id", "split"], set_={"model": new.excluded.model}
+                )
+            )
+
     def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Any]:
         """id -> path, root, split, camera, camera_id, identity, sequence, frame and timestamp of
         indexed images."""
@@ -472,19 +512,18 @@ class Catalog:
         with self.engine.connect() as db:
             return db.execute(select(ingest_run).order_by(ingest_run.c.id.desc())).first()
 
-    def save_transit(self, encoder_id: int, *, source: str, images: int, model: bytes) -> float:
-        """Replace the transit times learned with this encoder; returns the time of doing so."""
+    def save_calibration(self, encoder_id: int, **values: Any) -> float:
+        """Replace what was learned with this encoder; returns the time of doing so."""
         learned = time.time()
-        values = {"learned": learned, "source": source, "images": images, "model": model}
         with self.engine.begin() as db:
-            db.execute(delete(transit).where(transit.c.encoder_id == encoder_id))
-            db.execute(insert(transit).values(encoder_id=encoder_id, **values))
+            db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
+            db.execute(insert(calibration).values(encoder_id=encoder_id, learned=learned, **values))
         return learned
 
-    def transit(self, encoder_id: int) -> Row[Any] | None:
-        """Learned, source, images and model of the transit times learned with this encoder."""
+    def calibration(self, encoder_id: int) -> Row[Any] | None:
+        """What was learned with this encoder: learned, source, images and the models."""
         with self.engine.connect() as db:
-            query = select(transit).where(transit.c.encoder_id == encoder_id)
+            query = select(calibration).where(calibration.c.encoder_id == encoder_id)
             return db.execute(query).first()
 
 

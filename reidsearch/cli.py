@@ -139,7 +139,7 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Encode a data set's crops and store them. Running it again changes nothing."""
-    from reidsearch import datasets, gallery, show
+    from reidsearch import calibrate, datasets, gallery, show
     from reidsearch.encoder import Encoder
     from reidsearch.ingest import ingest as run
 
@@ -150,6 +150,9 @@ def ingest(
         output.ingest_progress(quiet=ctx.meta["quiet"]) as progress,
     ):
         report = run(dataset, gallery=opened, encoder=encoder, on_progress=progress)
+        learned = calibrate.keep_current(opened) if report.ingested else None
+    if learned:
+        output.say(f"The gallery has changed; calibrated anew from {learned.images} images.")
     if json:
         output.print_json(show.report_document(report))
     else:
@@ -182,6 +185,12 @@ def query(
             "--spatio-temporal", help="Add what `calibrate` learned of the times between cameras."
         ),
     ] = False,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank", help="Re-rank by k-reciprocal neighbours; scores are 1 - distance."
+        ),
+    ] = False,
     time: Annotated[
         str, typer.Option(help="When the probe was taken: ISO 8601, or seconds since 1970.")
     ] = "",
@@ -192,7 +201,7 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import calibrate, datasets, gallery, search, sheet, show
+    from reidsearch import calibrate, datasets, gallery, neighbours, search, sheet, show
     from reidsearch.encoder import Encoder
 
     try:
@@ -201,6 +210,10 @@ def query(
         raise UsageError(f"--time: {error}") from None
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
+    if rerank and spatio_temporal:
+        raise UsageError(
+            "re-ranking and transit times cannot be combined", hint="Choose one of the two."
+        )
     if save is not None:
         sheet.check(save)
     cameras = parse_cameras(only_camera) if only_camera else ()
@@ -209,6 +222,9 @@ def query(
     with gallery.open_existing(ctx.obj) as opened:
         search.check_cameras(cameras, gallery=opened)
         calibration = calibrate.load(opened) if spatio_temporal else None
+        kept = neighbours.current(opened, split) if rerank else None
+        if kept and kept.computed:
+            output.say(f"Found the neighbours of {kept.computed} images, and kept them.")
         encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
         for probe in probes:
             try:
@@ -224,6 +240,7 @@ def query(
                     min_score=min_score,
                     calibration=calibration,
                     timestamp=timestamp,
+                    kept=kept,
                 )
             except ImageError as error:
                 if len(probes) == 1:
@@ -300,8 +317,8 @@ def calibrate(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Learn the times that people take from camera to camera."""
-    from reidsearch import gallery
+    """Learn the times that people take from camera to camera, and what scores say."""
+    from reidsearch import gallery, show
     from reidsearch.calibrate import Source
     from reidsearch.calibrate import calibrate as run
 
@@ -309,17 +326,10 @@ def calibrate(
         raise UsageError(f"--source {source} is none of {', '.join(Source)}")
     with gallery.open_existing(ctx.obj) as opened:
         learned = run(opened, source=Source(source) if source else None)
-    document = {
-        "source": str(learned.source),
-        "images": learned.images,
-        "pairs": learned.transit.pairs,
-        "camera_pairs": len(learned.transit.tables),
-        "unit": learned.transit.clock.unit,
-    }
     if json:
-        output.print_json(document)
+        output.print_json(show.calibration_document(learned))
     else:
-        output.print_table(list(document.items()), columns=("", "transit times"))
+        show.print_calibration(learned)
 
 
 @app.command()

@@ -55,16 +55,20 @@ class Gallery:
         ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
         missing = len(stored) - int(np.isin(stored.ids, ids, assume_unique=True).sum())
         if missing:
-            raise EmptyGallery(
-                f"the vector store lacks {missing} of the {len(stored)} vectors that the catalog "
-                "lists",
-                hint="Ingest again: what is missing is encoded anew.",
-            )
+            raise lacking(missing, len(stored))
         if not blocks:
             return stored, np.empty((0, 0), dtype=np.float32)
         vectors = np.concatenate([block for _, block in blocks])
         order = np.argsort(ids)
         return stored, vectors[order[np.searchsorted(ids, stored.ids, sorter=order)]]
+
+
+def lacking(missing: int, of: int) -> EmptyGallery:
+    """The error of a vector store that lacks some of what the catalog lists."""
+    return EmptyGallery(
+        f"the vector store lacks {missing} of the {of} vectors that the catalog lists",
+        hint="Ingest again: what is missing is encoded anew.",
+    )
 
 
 def create(config: Config, encoder: Encoder) -> Gallery:

@@ -1,14 +1,17 @@
-"""k-reciprocal re-ranking without a distance matrix.
+"""k-reciprocal re-ranking without a distance matrix, of many probes together or of one.
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. Each
 image is described by which images are its k-reciprocal neighbours, as one sparse row; the distance
 is the Jaccard distance of these rows, mixed with the original one. Nothing here grows with the
 square of the number of images.
+
+Every image's nearest neighbours are found once (``Neighbours``); a gallery can keep them, so that a
+single probe needs to look at few images only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,9 @@ from numpy.typing import NDArray
 from reidsearch.types import Ids, Vectors
 
 K1, K2, LAMBDA = 20, 6, 0.3  # the paper's choice for Market-1501
-BLOCK = 512  # images whose distances to all others are held at once
+BLOCK = 512  # images whose cosines to all others are held at once
+PROBES = 64  # whose re-ranked distances are given at once
+SLABS = 16  # into which cosines are cut to find the largest of them
 PAIRS = 1 << 14  # pairs whose vectors are held at once
 SHARE = 2 / 3  # of a neighbour's own neighbours that must be shared for them to join
 
@@ -32,20 +37,24 @@ class Sparse:
     values: NDArray[np.float32]
 
     @classmethod
-    def from_pairs(cls, rows: Ids, columns: Ids, values: NDArray[Any], *, size: int) -> "Sparse":
-        """``size`` rows from (row, column, value); values of one place are added up."""
-        keys, place = np.unique(rows * size + columns, return_inverse=True)
+    def from_pairs(
+        cls, rows: Ids, columns: Ids, values: NDArray[Any], *, shape: tuple[int, int]
+    ) -> Self:
+        """From (row, column, value); values of one place are added up."""
+        count, width = shape
+        keys, place = np.unique(rows * width + columns, return_inverse=True)
         sums = np.bincount(place, weights=values, minlength=len(keys)).astype(np.float32)
-        starts = np.searchsorted(keys, np.arange(size + 1) * size)
-        return cls(starts, keys % size, sums)
+        starts = np.searchsorted(keys, np.arange(count + 1) * width)
+        return cls(starts, keys % width, sums)
 
     def rows(self) -> Ids:
         """The row of each value."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
-    def transposed(self) -> "Sparse":
-        """Of a square matrix."""
-        return Sparse.from_pairs(self.columns, self.rows(), self.values, size=len(self.starts) - 1)
+    def transposed(self, *, width: int) -> Self:
+        """Of a matrix of ``width`` columns."""
+        shape = (width, len(self.starts) - 1)
+        return self.from_pairs(self.columns, self.rows(), self.values, shape=shape)
 
     def take(self, rows: Ids) -> tuple[Ids, Ids]:
         """The positions of all values of these rows, in turn, and how many each row has."""
@@ -55,10 +64,68 @@ class Sparse:
         return np.repeat(self.starts[rows], counts) + within, counts
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """The ``nearest`` images of each of N, itself among them (N x K, positions, the nearest first),
+    their ``cosines`` (N x K), and the cosine of the farthest image, ``least`` (N).
+
+    Ties go to the smaller position.
+    """
+
+    nearest: Ids
+    cosines: Vectors
+    least: Vectors
+
+    @property
+    def largest(self) -> Distances:
+        """Each image's distance to the farthest."""
+        return _distances(self.least)
+
+    def mutual(self, of: Ids, k: int) -> NDArray[np.bool_]:
+        """Which of the k nearest (M x k) of these images have them among their own k nearest."""
+        out = np.empty((len(of), k), dtype=bool)
+        for start in range(0, len(of), BLOCK):
+            block = of[start : start + BLOCK]
+            theirs = self.nearest[self.nearest[block, :k], :k]
+            out[start : start + BLOCK] = (theirs == block[:, None, None]).any(-1)
+        return out
+
+
+def neighbours(vectors: Vectors, *, of: Ids | None = None, k: int = K1 + 1) -> Neighbours:
+    """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less."""
+    of = np.arange(len(vectors)) if of is None else of
+    k = min(k, len(vectors))
+    width = -(-len(vectors) // max(1, min(SLABS, len(vectors) // k)))
+    slabs = -(-len(vectors) // width)
+    # All are padded to whole slabs, and one array is used again and again: new ones are slow.
+    every = np.pad(vectors, ((0, slabs * width - len(vectors)), (0, 0)))
+    cosines = np.empty((min(BLOCK, len(of)), slabs * width), dtype=np.float32)
+    nearest, near = np.empty((len(of), k), dtype=np.int64), np.empty((len(of), k), np.float32)
+    least = np.empty(len(of), dtype=np.float32)
+    for start in range(0, len(of), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(of)))
+        block = cosines[: rows.stop - start]
+        np.matmul(vectors[of[rows]], every.T, out=block)
+        np.minimum(block, 1, out=block)  # rounding must not pass 1
+        least[rows] = block[:, : len(vectors)].min(axis=1)
+        block[:, len(vectors) :] = -np.inf
+        # The k-th largest of the columns' maxima is no more than the k-th largest of all.
+        tops = block.reshape(len(block), slabs, width).max(axis=1)
+        bar = np.partition(tops, width - k, axis=1)[:, width - k]
+        place = np.flatnonzero(block >= bar[:, None])
+        row, column = np.divmod(place, slabs * width)
+        values = block.reshape(-1)[place]
+        order = np.lexsort((column, -values, row))
+        first = np.searchsorted(row, np.arange(len(block)))
+        kept = order[first[:, None] + np.arange(k)]
+        nearest[rows], near[rows] = column[kept], values[kept]
+    return Neighbours(nearest, near, least)
+
+
 def rerank(
     probes: Vectors, gallery: Vectors, *, k1: int = K1, k2: int = K2, weight: float = LAMBDA
 ) -> Iterator[Distances]:
-    """Re-ranked distances, a block of BLOCK probes at a time: each B x G.
+    """Re-ranked distances, a block of PROBES at a time; each B x G.
 
     Vectors are Q x D and G x D, of unit length; the original distance is the squared Euclidean
     one, 2 - 2 cos, divided by each image's largest. ``weight`` is the original distance's share.
@@ -66,94 +133,134 @@ def rerank(
     """
     vectors = np.concatenate([probes, gallery])
     count, size = len(probes), len(vectors)
-    nearest, largest = _neighbours(vectors, min(k1 + 1, size))
-    encoded = _expand(_encode(vectors, nearest, largest, k1=k1), nearest[:, :k2])
-    inverse = encoded.transposed()
-    for start in range(0, count, BLOCK):
-        rows = slice(start, min(start + BLOCK, count))
-        original = _distances(probes[rows] @ gallery.T) / largest[rows, None]
-        shared = np.stack(
-            [_overlap(encoded, inverse, row, first=count) for row in range(rows.start, rows.stop)]
-        )
-        jaccard = 1 - shared / (2 - shared)
-        yield (1 - weight) * jaccard + weight * original
+    found = neighbours(vectors, k=k1 + 1)
+    encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
+    encoded = _mean(encoded, found.nearest[:, :k2], width=size)
+    inverse = encoded.transposed(width=size)
+    for start in range(0, count, PROBES):
+        rows = slice(start, min(start + PROBES, count))
+        original = _distances(probes[rows] @ gallery.T) / found.largest[rows, None]
+        shared = np.stack([_overlap(encoded, inverse, row) for row in range(rows.start, rows.stop)])
+        yield _mixed(shared[:, count:], original, weight)
 
 
-def _neighbours(vectors: Vectors, k: int) -> tuple[Ids, NDArray[np.float32]]:
-    """The k nearest of each image, itself among them (N x k), and its largest distance (N)."""
-    nearest = np.empty((len(vectors), k), dtype=np.int64)
-    largest = np.empty(len(vectors), dtype=np.float32)
-    for start in range(0, len(vectors), BLOCK):
-        distances = _distances(vectors[start : start + BLOCK] @ vectors.T)
-        largest[start : start + BLOCK] = distances.max(axis=1)
-        found = np.argpartition(distances, k - 1, axis=1)[:, :k]
-        found.sort(axis=1)  # so that the stable sort below breaks ties by position
-        order = np.take_along_axis(distances, found, axis=1).argsort(axis=1, kind="stable")
-        nearest[start : start + BLOCK] = np.take_along_axis(found, order, axis=1)
-    return nearest, largest
+def rerank_one(
+    probe: Vectors, cosines: Vectors, gallery: Neighbours, fetch: Callable[[Ids], Vectors]
+) -> Distances:
+    """Re-ranked distances (G) of one probe, as ``rerank`` gives them with no other probe beside it.
+
+    ``probe`` is its vector (1 x D), ``cosines`` (G) are those to the gallery's images, whose
+    neighbours among themselves are known; ``fetch`` gives the vectors at positions in the gallery.
+    Only the images around the probe are looked at: others share no neighbour with it.
+    """
+    cosines = np.minimum(cosines, 1)
+    found = _with_probe(cosines, gallery)
+    size = len(found.nearest)
+    last = size - 1  # the probe's position
+
+    def vectors(positions: Ids) -> Vectors:
+        of_gallery = fetch(positions[positions < last])  # positions ascend, the probe's comes last
+        return np.concatenate([of_gallery, probe]) if positions[-1] == last else of_gallery
+
+    # An image shares something with the probe only where one of its K2 nearest has encoded an image
+    # that the probe's have: and then at most two mutual steps lie between these.
+    own = np.unique(found.nearest[last, :K2])
+    shares = np.unique(_encode(found, own, vectors, k1=K1).columns)
+    for k in (round(K1 / 2) + 1, K1 + 1):
+        k = min(k, found.nearest.shape[1])
+        reached = found.nearest[shares, :k][found.mutual(shares, k)]
+        shares = np.union1d(shares, reached)
+    rows = np.flatnonzero(np.isin(found.nearest[:, :K2], shares).any(axis=1))
+    needed = np.unique(found.nearest[rows, :K2])
+    encoded = _encode(found, needed, vectors, k1=K1)
+    encoded = _mean(encoded, np.searchsorted(needed, found.nearest[rows, :K2]), width=size)
+    shared = np.zeros(size, dtype=np.float32)
+    shared[rows] = _overlap(encoded, encoded.transposed(width=size), len(rows) - 1)
+    return _mixed(shared[:last], _distances(cosines) / found.largest[last], LAMBDA)
+
+
+def _with_probe(cosines: Vectors, gallery: Neighbours) -> Neighbours:
+    """The gallery's neighbours with a probe, at the last position, among them."""
+    size, k = gallery.nearest.shape
+    wanted = min(K1 + 1, size + 1)
+    nearest = np.zeros((size + 1, wanted), dtype=np.int64)
+    near = np.zeros((size + 1, wanted), dtype=np.float32)
+    nearest[:size, :k], near[:size, :k] = gallery.nearest, gallery.cosines
+    # Only the lists that the probe gets into change.
+    rows = np.flatnonzero((cosines >= gallery.cosines[:, -1]) | (k < wanted))
+    joined = np.concatenate([cosines[rows, None], gallery.cosines[rows]], axis=1)
+    places = np.concatenate([np.full((len(rows), 1), size), gallery.nearest[rows]], axis=1)
+    order = np.argsort(-joined, axis=1, kind="stable")[:, :wanted]
+    nearest[rows] = np.take_along_axis(places, order, axis=1)
+    near[rows] = np.take_along_axis(joined, order, axis=1)
+    best = np.argsort(-cosines, kind="stable")[: wanted - 1]
+    nearest[size], near[size] = np.append(size, best), np.append(np.float32(1), cosines[best])
+    least = np.append(np.minimum(cosines, gallery.least), cosines.min())
+    return Neighbours(nearest, near, least)
+
+
+def _mixed(shared: NDArray[np.float32], original: Distances, weight: float) -> Distances:
+    jaccard = 1 - shared / (2 - shared)
+    jaccard *= 1 - weight
+    jaccard += weight * original
+    return jaccard
 
 
 def _distances(cosines: Vectors) -> Distances:
     """Squared Euclidean distances of unit vectors; rounding must not make them negative."""
-    distances: Distances = np.maximum(2 - 2 * cosines, 0)
-    return distances
+    distances = -2 * cosines
+    distances += 2
+    return np.maximum(distances, 0, out=distances)
 
 
-def _encode(vectors: Vectors, nearest: Ids, largest: NDArray[np.float32], *, k1: int) -> Sparse:
-    """Each image's k-reciprocal neighbours, weighted by exp(-distance), rows adding up to 1."""
-    size = len(vectors)
-    mutual = _mutual(nearest[:, : k1 + 1])
-    near = nearest[:, : round(k1 / 2) + 1]
-    closer = np.where(_mutual(near), near, -1)  # N x (k1 / 2 + 1), -1 where not mutual
+def _encode(found: Neighbours, of: Ids, vectors: Callable[[Ids], Vectors], *, k1: int) -> Sparse:
+    """The k-reciprocal neighbours of each of M images, weighted by exp(-distance), rows adding up
+    to 1 (M x N). ``of`` ascends; ``vectors`` gives the vectors at ascending positions."""
+    size, k = found.nearest.shape
+    k, closer_k = min(k1 + 1, k), min(round(k1 / 2) + 1, k)
+    needed = np.unique(found.nearest[of, :k])
+    closer = np.where(found.mutual(needed, closer_k), found.nearest[needed, :closer_k], -1)
     rows, columns = [], []
-    for start in range(0, size, BLOCK):
-        block = np.arange(start, min(start + BLOCK, size))
-        own = np.where(mutual[block], nearest[block, : k1 + 1], -2)  # B K; -2 equals no -1
-        theirs = closer[np.maximum(own, 0)]  # B K C: the neighbours of each neighbour
+    for start in range(0, len(of), BLOCK):
+        block = of[start : start + BLOCK]
+        own = np.where(found.mutual(block, k), found.nearest[block, :k], -2)  # -2 equals no -1
+        theirs = closer[np.searchsorted(needed, np.maximum(own, needed[0]))]  # B K C
         present = theirs >= 0
         shared = (theirs[..., None] == own[:, None, None, :]).any(-1)
         joins = (own >= 0) & (shared.sum(-1) > SHARE * present.sum(-1))
         for which, kept in ((own, own >= 0), (theirs, present & joins[..., None])):
-            place = np.broadcast_to(block.reshape(-1, *[1] * (which.ndim - 1)), which.shape)
-            rows.append(place[kept])
+            place = np.arange(start, start + len(block)).reshape(-1, *[1] * (which.ndim - 1))
+            rows.append(np.broadcast_to(place, which.shape)[kept])
             columns.append(which[kept])
     keys = np.unique(np.concatenate(rows) * size + np.concatenate(columns))
     row, column = keys // size, keys % size
+    involved = np.union1d(of, column)
+    theirs = vectors(involved)
+    mine, other = np.searchsorted(involved, of[row]), np.searchsorted(involved, column)
     weights = np.empty(len(keys))
     for start in range(0, len(keys), PAIRS):
         part = slice(start, start + PAIRS)
-        cosines = np.einsum("pd,pd->p", vectors[row[part]], vectors[column[part]])
-        weights[part] = np.exp(-_distances(cosines) / largest[row[part]])
-    totals = np.bincount(row, weights=weights, minlength=size)
-    return Sparse.from_pairs(row, column, weights / totals[row], size=size)
+        cosines = np.einsum("pd,pd->p", theirs[mine[part]], theirs[other[part]])
+        weights[part] = np.exp(-_distances(cosines) / found.largest[of[row[part]]])
+    totals = np.bincount(row, weights=weights, minlength=len(of))
+    return Sparse.from_pairs(row, column, weights / totals[row], shape=(len(of), size))
 
 
-def _mutual(nearest: Ids) -> NDArray[np.bool_]:
-    """Where each neighbour (N x K) has the image among its own K, too."""
-    out = np.empty(nearest.shape, dtype=bool)
-    for start in range(0, len(nearest), BLOCK):
-        block = nearest[start : start + BLOCK]
-        here = np.arange(start, start + len(block))
-        out[start : start + BLOCK] = (nearest[block] == here[:, None, None]).any(-1)
-    return out
-
-
-def _expand(encoded: Sparse, nearest: Ids) -> Sparse:
-    """Each row replaced by the mean of its K2 nearest images' rows."""
-    size, k = nearest.shape
-    positions, counts = encoded.take(nearest.reshape(-1))
-    rows = np.repeat(np.repeat(np.arange(size), k), counts)
+def _mean(encoded: Sparse, of: Ids, *, width: int) -> Sparse:
+    """Rows that are means of the rows ``of`` (M x K2)."""
+    count, k = of.shape
+    positions, counts = encoded.take(of.reshape(-1))
+    rows = np.repeat(np.repeat(np.arange(count), k), counts)
     return Sparse.from_pairs(
-        rows, encoded.columns[positions], encoded.values[positions] / k, size=size
+        rows, encoded.columns[positions], encoded.values[positions] / k, shape=(count, width)
     )
 
 
-def _overlap(encoded: Sparse, inverse: Sparse, row: int, *, first: int) -> NDArray[np.float64]:
-    """The sum over columns of the smaller of a row's and another's value, for rows from
-    ``first`` on."""
+def _overlap(encoded: Sparse, inverse: Sparse, row: int) -> NDArray[np.float32]:
+    """The sum over columns of the smaller of a row's and another's value, for every row."""
     own = slice(encoded.starts[row], encoded.starts[row + 1])
     positions, counts = inverse.take(encoded.columns[own])
     others, theirs = inverse.columns[positions], inverse.values[positions]
     smaller = np.minimum(np.repeat(encoded.values[own], counts), theirs)
-    sums = np.bincount(others, weights=smaller, minlength=len(encoded.starts) - 1)
-    return sums[first:].astype(np.float64)
+    sums = np.bincount(others, smaller, minlength=len(encoded.starts) - 1)
+    return sums.astype(np.float32)

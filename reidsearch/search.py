@@ -1,6 +1,6 @@
 """Answer probes from the stored gallery."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reidsearch import images, transit
+from reidsearch import images, rerank, transit
 from reidsearch.calibrate import Calibration
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder
@@ -19,8 +19,9 @@ from reidsearch.errors import (
     UnknownCamera,
     UsageError,
 )
-from reidsearch.gallery import Gallery
-from reidsearch.types import Answer, Filter, Hit, Sighting, Split, Vectors, optional
+from reidsearch.gallery import Gallery, lacking
+from reidsearch.neighbours import Kept
+from reidsearch.types import Answer, Filter, Hit, Ids, Sighting, Split, Vectors, optional
 
 Evidence = Callable[[Sequence[Any]], transit.Ratios]  # N catalog rows -> what each adds
 MOST_EVIDENCE = transit.WEIGHT * transit.CLIP
@@ -40,13 +41,15 @@ def answer(
     min_score: float = -1.0,
     calibration: Calibration | None = None,
     timestamp: float | None = None,
+    kept: Kept | None = None,
 ) -> Answer:
     """The ``top_k`` stored images nearest to the picture at ``probe``, at least ``min_score``.
 
     ``camera`` is the probe's own; where it is None, the file's name may tell. ``exclude_camera``
     drops every image of that camera. With a ``calibration``, scores are the cosine plus the
     weighted evidence of the time between the sightings; the probe's own is told by its name's
-    sequence and frame or by ``timestamp`` (seconds since 1970 UTC).
+    sequence and frame or by ``timestamp`` (seconds since 1970 UTC). With the ``kept`` neighbours of
+    the split, hits are re-ranked among all of it and their score is 1 - the re-ranked distance.
 
     Raises UnknownCamera where it is needed and unknown, UsageError where the time is, and
     ImageError (its message names the file) where the picture cannot be read.
@@ -68,7 +71,10 @@ def answer(
         seen = replace(told, camera=camera, timestamp=timestamp)
         evidence = _evidence(seen, calibration, gallery)
     vector = _encode(probe, encoder)
-    hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence)
+    if kept is None:
+        hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence)
+    else:
+        hits = find_reranked(vector, gallery=gallery, where=where, top_k=top_k, kept=kept)
     return Answer(
         query=str(probe),
         camera=camera,
@@ -113,6 +119,45 @@ def find(
             hint="Ingest again, with the same --qdrant-url if there is one: what is missing is "
             "encoded anew.",
         )
+    return _hits(known[:top_k], rows)
+
+
+def find_reranked(
+    vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int, kept: Kept
+) -> list[Hit]:
+    """The ``top_k`` best hits for one vector (1 x D) by re-ranked distance, by (-score, id).
+
+    Filters choose from the result; they do not change what is re-ranked, which is all of the split.
+    Raises EmptyGallery where the store lacks vectors.
+    """
+
+    def cosines(where: Filter) -> tuple[Ids, Vectors]:
+        (matches,) = gallery.store.search(vector, limit=len(kept.ids), where=where)
+        ids = np.array([match.id for match in matches], dtype=np.int64)
+        scores = np.array([match.score for match in matches], dtype=np.float32)
+        order = np.argsort(ids)
+        order = order[np.isin(ids[order], kept.ids)]  # without what is not indexed
+        return ids[order], scores[order]
+
+    def fetch(positions: Ids) -> Vectors:
+        ids, vectors = gallery.store.retrieve(kept.ids[positions].tolist())
+        order = np.argsort(ids)  # positions ascend, and ids with them
+        return vectors[order]
+
+    ids, scores = cosines(Filter(split=where.split))
+    if not np.array_equal(ids, kept.ids):
+        raise lacking(len(kept.ids) - len(ids), len(kept.ids))
+    distances = rerank.rerank_one(vector, scores, kept.neighbours, fetch)
+    allowed = np.arange(len(ids))
+    if where.cameras or where.without_cameras:
+        allowed = np.flatnonzero(np.isin(ids, cosines(where)[0]))
+    best = allowed[np.argsort(distances[allowed], kind="stable")[:top_k]]
+    known = [(float(1 - distances[at]), int(ids[at])) for at in best]
+    rows = gallery.catalog.describe(gallery.encoder_id, [id for _, id in known])
+    return _hits(known, rows)
+
+
+def _hits(scored: Sequence[tuple[float, int]], rows: Mapping[int, Any]) -> list[Hit]:
     return [
         Hit(
             rank=rank,
@@ -125,7 +170,7 @@ def find(
             split=row.split,
             path=str(Path(row.root) / row.path),
         )
-        for rank, (score, id) in enumerate(known[:top_k], start=1)
+        for rank, (score, id) in enumerate(scored, start=1)
         for row in [rows[id]]
     ]
 

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reidsearch import output, sheet
-from reidsearch.calibrate import Source
+from reidsearch.calibrate import Calibration, Source
 from reidsearch.evaluate import Evaluation
 from reidsearch.ingest import Report
+from reidsearch.scores import RATES
 from reidsearch.types import Answer
 
 SHOWN_FAILURES = 10
@@ -142,3 +143,40 @@ def _print_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
         columns=("probe", *map(str, cameras)),
         title="mAP where the gallery is one camera alone",
     )
+
+
+def calibration_document(learned: Calibration) -> dict[str, object]:
+    """A calibration as its JSON document."""
+    thresholds = {
+        name: {f"{rate:g}": found.threshold(rate) for rate in RATES}
+        for name, found in (("cosine", learned.cosines), ("spatio_temporal", learned.scores))
+        if found is not None
+    }
+    return {
+        "source": str(learned.source),
+        "images": learned.images,
+        "pairs": learned.transit.pairs,
+        "camera_pairs": len(learned.transit.tables),
+        "unit": learned.transit.clock.unit,
+        "thresholds": thresholds,
+        "thresholds_by_identity": learned.by_identity,
+    }
+
+
+def print_calibration(learned: Calibration) -> None:
+    document = calibration_document(learned)
+    rows = [item for item in document.items() if not item[0].startswith("thresholds")]
+    output.print_table(rows, columns=("", "transit times"))
+    if learned.cosines is None or learned.scores is None:
+        return
+    found = (learned.cosines, learned.scores)
+    output.print_table(
+        [(f"1 in {1 / rate:,.0f}", *(one.threshold(rate) for one in found)) for rate in RATES],
+        columns=("false matches", "cosine", "with transit times"),
+        title="The least score of a match, where so many pairs of different people reach it",
+    )
+    if not learned.by_identity:
+        output.say(
+            "Identities are not used, so pairs of one person count among those of different people "
+            "and make thresholds too strict; calibrate --source gallery uses known identities."
+        )

@@ -13,11 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 LAYERS = [
     {"errors", "figures"},
     {"types"},
-    {"images", "metrics", "config", "stores.base", "pedestrians", "rerank", "transit"},
+    {"images", "metrics", "config", "stores.base", "pedestrians", "rerank", "transit", "scores"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},
-    {"calibrate"},
+    {"calibrate", "neighbours"},
     {"ingest", "search", "evaluate", "export"},
     {"demo", "output"},
     {"show"},

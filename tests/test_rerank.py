@@ -56,7 +56,8 @@ def slowly(
 def test_distances_are_those_of_the_papers_definitions(
     k1: int, k2: int, weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rerank, "BLOCK", 17)  # several blocks, the last not full
+    monkeypatch.setattr(rerank, "PROBES", 17)  # several blocks, the last not full
+    monkeypatch.setattr(rerank, "BLOCK", 23)
     monkeypatch.setattr(rerank, "PAIRS", 50)
     vectors = unit(140, people=12, seed=k1)
     probes, gallery = vectors[:30], vectors[30:]
@@ -80,13 +81,49 @@ def test_fewer_images_than_neighbours_are_all_neighbours() -> None:
     np.testing.assert_allclose(block, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [3, 15, 21, 22, 150])
+def test_one_probe_gets_from_kept_neighbours_what_it_gets_from_scratch(count: int) -> None:
+    vectors = unit(count + 3, people=1 + count // 8, seed=count)
+    gallery = vectors[3:]
+    kept = rerank.neighbours(gallery)
+    for probe in (vectors[:1], vectors[1:2], vectors[2:3]):
+        asked: list[int] = []
+
+        def fetch(positions: np.ndarray, asked: list[int] = asked) -> np.ndarray:
+            asked.extend(positions.tolist())
+            return np.asarray(gallery[positions])
+
+        cosines = (gallery @ probe.T)[:, 0]
+        found = rerank.rerank_one(probe, cosines, kept, fetch)
+        (scratch,) = rerank.rerank(probe, gallery)
+        np.testing.assert_allclose(found, scratch[0], atol=1e-5)
+        expected = slowly(probe, gallery, k1=rerank.K1, k2=rerank.K2, weight=rerank.LAMBDA)
+        np.testing.assert_allclose(found, expected[0], atol=1e-5)
+        assert asked
+
+
+def test_neighbours_are_those_of_a_full_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rerank, "BLOCK", 7)
+    vectors = unit(90, people=5, seed=3)
+    vectors[40:44] = vectors[10]  # ties
+    cosines = np.minimum(vectors @ vectors.T, 1)
+    cosines[:, 40:44] = cosines[:, 10:11]
+    found = rerank.neighbours(vectors, of=np.array([0, 10, 41, 89]), k=6)
+    for row, image in enumerate([0, 10, 41, 89]):
+        expected = sorted(range(90), key=lambda g: (-cosines[image, g], g))
+        np.testing.assert_allclose(found.cosines[row], cosines[image, expected[:6]], atol=1e-6)
+        if image == 0:
+            assert found.nearest[row].tolist() == expected[:6]
+        assert found.least[row] == pytest.approx(cosines[image].min(), abs=1e-6)
+
+
 def test_sparse_rows_add_up_what_falls_on_one_place() -> None:
     rows, columns = np.array([2, 0, 2, 2]), np.array([1, 0, 1, 2])
-    made = rerank.Sparse.from_pairs(rows, columns, np.array([1.0, 2.0, 3.0, 4.0]), size=3)
+    made = rerank.Sparse.from_pairs(rows, columns, np.array([1.0, 2.0, 3.0, 4.0]), shape=(3, 3))
     assert made.starts.tolist() == [0, 1, 1, 3]
     assert made.columns.tolist() == [0, 1, 2]
     assert made.values.tolist() == [2, 4, 4]
-    turned = made.transposed()
+    turned = made.transposed(width=3)
     assert turned.starts.tolist() == [0, 1, 2, 3]
     assert turned.columns.tolist() == [0, 2, 2]
     positions, counts = made.take(np.array([2, 1, 0]))

@@ -42,7 +42,7 @@ def test_a_catalog_of_the_first_version_is_upgraded_with_what_it_holds(tmp_path:
     with opened.engine.connect() as db:
         assert MigrationContext.configure(db).get_current_revision() == schema.HEAD
         assert db.exec_driver_sql("SELECT name, root FROM dataset").all() == [("old", "/data")]
-    assert opened.transit(1) is None
+    assert opened.calibration(1) is None
     opened.close()
 
 

@@ -1,0 +1,71 @@
+"""Seconds and memory of re-ranking, on vectors that ``reidsearch export`` wrote.
+
+    reidsearch export market.npz && python -m benchmarks.rerank market.npz
+
+Where torchreid's checkout is there (see peers.py), its ``re_ranking`` runs too, from distances that
+are not counted to it, and both results are held against each other. That takes a minute and 9 GB.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import peers
+from benchmarks.rank import peak_mb, reset_peak
+from reidsearch import metrics, rerank
+from reidsearch.types import JUNK, Labels, Vectors
+
+SAME = 1e-5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("exported", type=Path)
+    arguments = parser.parse_args()
+    data = np.load(arguments.exported)
+
+    def part(split: str) -> tuple[Vectors, Labels]:
+        rows = (data["split"] == split) & (data["identity"] != JUNK)
+        return data["vector"][rows], Labels(data["identity"][rows], data["camera"][rows])
+
+    (p, probes), (g, gallery) = part("query"), part("gallery")
+
+    def numbers(distances: metrics.Distances) -> str:
+        scores = metrics.per_probe(metrics.positive_ranks(distances, probes, gallery)).summary()
+        return f"R1 {scores.cmc[1]:.4f}, mAP {scores.mAP:.4f}, mINP {scores.mINP:.4f}"
+
+    ours = np.empty((len(p), len(g)), dtype=np.float32)
+    reset_peak()
+    before = peak_mb()
+    started, done = time.perf_counter(), 0
+    for block in rerank.rerank(p, g):
+        ours[done : done + len(block)] = block
+        done += len(block)
+    seconds = time.perf_counter() - started
+    # The distances are kept here for comparison only; ``evaluate`` ranks them block by block.
+    memory = peak_mb() - before - ours.nbytes / 2**20
+    print(f"reidsearch, vectors to distances: {seconds:.1f} s, {memory:.0f} MB; {numbers(ours)}")
+
+    torchreid = peers.load("TORCHREID", "torchreid/utils/rerank.py")
+    if torchreid is None:
+        return
+    distances = [np.sqrt(np.maximum(2 - 2 * a @ b.T, 0)) for a, b in ((p, g), (p, p), (g, g))]
+    reset_peak()
+    before = peak_mb()
+    started = time.perf_counter()
+    theirs = torchreid.re_ranking(*distances)
+    peer_seconds = time.perf_counter() - started
+    print(
+        f"torchreid, distances to distances: {peer_seconds:.1f} s, "
+        f"{peak_mb() - before:.0f} MB; {numbers(theirs)}"
+    )
+    apart = np.abs(ours - theirs) > SAME
+    print(
+        f"{peer_seconds / seconds:.1f}x; {apart.mean():.1e} of the distances differ by over {SAME}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The nearest neighbours of a gallery's images among themselves, kept in the catalog.
+
+Re-ranking one probe needs them, and finding them takes far longer than a query. They are found the
+first time they are asked for, and again when images have gone or changed; where images only came,
+they are added.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch.gallery import Gallery
+from reidsearch.rerank import BLOCK, K1, Neighbours, neighbours
+from reidsearch.types import Ids, Split, Vectors
+
+Contents = NDArray[np.int64]  # N x 2: an image's id, and the beginning of its file's digest
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The neighbours of a split's images, and these images' ``ids`` (N, ascending); positions in
+    ``neighbours`` are positions in them. ``computed`` says of how many a list was made just now."""
+
+    ids: Ids
+    neighbours: Neighbours
+    computed: int
+
+
+def current(gallery: Gallery, split: Split) -> Kept:
+    """The neighbours of all indexed images of a split, brought up to date and stored where they
+    were not."""
+    contents = gallery.catalog.contents(gallery.encoder_id, split)
+    saved = gallery.catalog.neighbours(gallery.encoder_id, split)
+    old = None if saved is None else _from_bytes(saved)
+    if old is not None and np.array_equal(old[0], contents):
+        return Kept(contents[:, 0], old[1], 0)
+    _, vectors = gallery.load([split])
+    found = None if old is None else _grown(contents, vectors, *old)
+    computed = len(contents) - (0 if found is None or old is None else len(old[0]))
+    if found is None:
+        found = neighbours(vectors)
+    gallery.catalog.save_neighbours(gallery.encoder_id, split, _to_bytes(contents, found))
+    return Kept(contents[:, 0], found, computed)
+
+
+def _grown(
+    contents: Contents, vectors: Vectors, before: Contents, old: Neighbours
+) -> Neighbours | None:
+    """The neighbours now, where images only came: new ones enter the old ones' lists where they
+    belong. None where images went or changed, or the lists were short for want of images."""
+    place = np.searchsorted(contents[:, 0], before[:, 0])
+    place = np.minimum(place, max(len(contents) - 1, 0))
+    wanted, k = min(K1 + 1, len(contents)), old.nearest.shape[1]
+    if k < wanted or not np.array_equal(contents[place], before):
+        return None
+    is_new = np.ones(len(contents), dtype=bool)
+    is_new[place] = False
+    new = np.flatnonzero(is_new)
+    fresh = neighbours(vectors, of=new)
+    nearest = np.empty((len(contents), k), dtype=np.int64)
+    cosines = np.empty((len(contents), k), dtype=np.float32)
+    least = np.empty(len(contents), dtype=np.float32)
+    nearest[new], cosines[new], least[new] = fresh.nearest, fresh.cosines, fresh.least
+    nearest[place], cosines[place], least[place] = place[old.nearest], old.cosines, old.least
+    for start in range(0, len(place), BLOCK):
+        rows = place[start : start + BLOCK]
+        block = np.minimum(vectors[rows] @ vectors[new].T, 1)
+        least[rows] = np.minimum(least[rows], block.min(axis=1))
+        row, column = np.nonzero(block >= cosines[rows, -1:])
+        changed = np.unique(row)
+        lists = rows[changed]  # these get in what is nearer than their last
+        row = np.concatenate([np.repeat(changed, k), row])
+        position = np.concatenate([nearest[lists].reshape(-1), new[column]])
+        value = np.concatenate([cosines[lists].reshape(-1), block[row[len(lists) * k :], column]])
+        order = np.lexsort((position, -value, row))
+        kept = order[np.searchsorted(row[order], changed)[:, None] + np.arange(k)]
+        nearest[lists], cosines[lists] = position[kept], value[kept]
+    return Neighbours(nearest, cosines, least)
+
+
+def _to_bytes(contents: Contents, found: Neighbours) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        contents=contents,
+        nearest=found.nearest.astype(np.int32),
+        cosines=found.cosines,
+        least=found.least,
+    )
+    return buffer.getvalue()
+
+
+def _from_bytes(data: bytes) -> tuple[Contents, Neighbours]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as saved:
+        found = Neighbours(saved["nearest"].astype(np.int64), saved["cosines"], saved["least"])
+        return saved["contents"], found

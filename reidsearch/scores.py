@@ -1,0 +1,67 @@
+"""What a score says: how often two images of the same person, and of two people, reach it."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOWEST, HIGHEST, WIDTH = -1.5, 1.5, 0.001  # of the bins; a cosine with transit times may pass 1
+BINS = round((HIGHEST - LOWEST) / WIDTH)
+RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # of false matches, that thresholds are told for
+FEWEST = 10  # pairs beyond a threshold, to be told
+
+Counts = NDArray[np.int64]  # BINS
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How many pairs of images of the ``same`` person and of ``different`` people have each score.
+
+    Where identities are not known, all pairs count as of different people. That makes thresholds
+    stricter than asked for: some of the highest scores are those of the same person.
+    """
+
+    same: Counts
+    different: Counts
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]]) -> Self:
+        """From blocks of scores, with which of them are of the same person and which of others."""
+        same, different = np.zeros((2, BINS), dtype=np.int64)
+        for scores, is_same, is_different in pairs:
+            place = ((scores - LOWEST) * (1 / WIDTH)).astype(np.int32)
+            np.clip(place, 0, BINS - 1, out=place)
+            same += np.bincount(place[is_same], minlength=BINS)
+            different += np.bincount(place[is_different], minlength=BINS)
+        return cls(same, different)
+
+    def threshold(self, rate: float) -> float | None:
+        """The least score, to WIDTH, that at most this share of the pairs of different people
+        reach; None where fewer than FEWEST pairs would tell."""
+        total = int(self.different.sum())
+        if rate * total < FEWEST:
+            return None
+        beyond = np.append(np.cumsum(self.different[::-1])[::-1], 0)
+        return round(LOWEST + WIDTH * int(np.argmax(beyond <= rate * total)), 3)
+
+    def match_rate(self, threshold: float) -> float | None:
+        """The share of the pairs of the same person that reach a score; None where there are
+        none."""
+        total = int(self.same.sum())
+        first = round((threshold - LOWEST) / WIDTH)
+        return float(self.same[first:].sum() / total) if total else None
+
+    def to_bytes(self) -> bytes:
+        """As an .npz archive."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, same=self.same, different=self.different)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of ``to_bytes``."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as saved:
+            return cls(saved["same"], saved["different"])

@@ -1,0 +1,63 @@
+"""Neighbours kept in the catalog: current whatever comes, changes or goes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidsearch import datasets, ingest, neighbours, rerank
+from reidsearch.encoder import Encoder
+from reidsearch.gallery import Gallery
+from reidsearch.types import Split
+from tests.conftest import COLORS, write_crop
+
+
+def check(gallery: Gallery, *, computed: int) -> None:
+    kept = neighbours.current(gallery, Split.GALLERY)
+    stored, vectors = gallery.load([Split.GALLERY])
+    expected = rerank.neighbours(vectors)
+    assert kept.computed == computed
+    assert kept.ids.tolist() == stored.ids.tolist()
+    assert kept.neighbours.nearest.tolist() == expected.nearest.tolist()
+    np.testing.assert_allclose(kept.neighbours.cosines, expected.cosines, atol=1e-6)
+    np.testing.assert_allclose(kept.neighbours.least, expected.least, atol=1e-6)
+
+
+def add(market: Path, gallery: Gallery, encoder: Encoder, names: list[str], *, seed: int) -> None:
+    for n, name in enumerate(names):
+        path = market / "bounding_box_test" / name
+        write_crop(path, color=COLORS[1 + n % 4], seed=seed + n)
+    ingest.ingest(datasets.read(market), gallery=gallery, encoder=encoder)
+
+
+def test_neighbours_are_found_once_and_stay_current(
+    market: Path, filled: Gallery, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK", 4)
+    check(filled, computed=27)
+    check(filled, computed=0)
+    add(market, filled, encoder, [f"0005_c{n}s1_000{n}00_00.jpg" for n in (1, 2, 3)], seed=300)
+    check(filled, computed=3)
+    check(filled, computed=0)
+    # A changed picture: other bytes, another vector.
+    add(market, filled, encoder, ["0005_c2s1_000200_00.jpg"], seed=990)
+    check(filled, computed=30)
+    gone = int(neighbours.current(filled, Split.GALLERY).ids[4])
+    filled.catalog.forget_vectors(filled.encoder_id, [gone])
+    check(filled, computed=29)
+
+
+def test_a_gallery_smaller_than_a_list_fills_its_lists_as_it_grows(
+    tmp_path: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    for count in (3, 12, 30):
+        for n in range(count):
+            name = f"small/bounding_box_train/0001_c1s1_{n:06d}_00.jpg"
+            write_crop(tmp_path / name, color=COLORS[1 + n % 4], seed=n)
+        crops = datasets.read(tmp_path / "small", splits=[Split.TRAIN])
+        ingest.ingest(crops, gallery=filled, encoder=encoder)
+        kept = neighbours.current(filled, Split.TRAIN)
+        _, vectors = filled.load([Split.TRAIN])
+        assert kept.computed == count
+        assert kept.neighbours.nearest.tolist() == rerank.neighbours(vectors).nearest.tolist()
+        assert kept.neighbours.nearest.shape[1] == min(count, 21)
