@@ -78,7 +78,9 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     model = transit.learn(clock, camera[rows], times[rows], same)
 
     cosines, scores = None, None
-    searched = _rows(stored, Source.GALLERY if source is Source.GALLERY else Source.MATCHES)
+    searched = stored.split == Split.GALLERY
+    if source is Source.GALLERY:
+        searched &= stored.identity > JUNK
     if searched.any():
         cosines, scores = (
             Distribution.of(_pairs(stored, vectors, searched, source is Source.GALLERY, used))
@@ -143,7 +145,7 @@ def _pairs(
     stored: Stored, vectors: Vectors, rows: NDArray[np.bool_], known: bool, model: Transit | None
 ) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
     """Scores of SAMPLE images with all, from other cameras; and which show the same person."""
-    every = np.flatnonzero(rows & (stored.identity != JUNK)) if known else np.flatnonzero(rows)
+    every = np.flatnonzero(rows)
     sample = np.sort(np.random.default_rng(0).permutation(every)[:SAMPLE])
     camera, identity = stored.labels.camera, stored.labels.identity
     times = None if model is None else stored.times(model.clock)
@@ -154,7 +156,6 @@ def _pairs(
             ratios = model.ratios(camera[block], times[block], camera[every], times[every])
             scores += np.float32(transit.WEIGHT) * ratios
         elsewhere = camera[block][:, None] != camera[every]
-        same = elsewhere & (identity[block][:, None] == identity[every])
-        if not known:
-            same[:] = False
+        same = elsewhere & known & (identity[every] > 0)
+        same &= identity[block][:, None] == identity[every]
         yield scores, same, elsewhere & ~same

@@ -3,7 +3,7 @@ commands that need them, so that ``--help`` and errors come at once."""
 
 import os
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +11,12 @@ import typer
 from typer.core import TyperGroup
 
 from reidsearch import __version__, config, output
-from reidsearch.errors import ImageError, ReidsearchError, UsageError
+from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, UsageError
 from reidsearch.types import Answer, Split, parse_cameras
 
 if TYPE_CHECKING:
     from reidsearch.catalog import Catalog
+    from reidsearch.evaluate import Evaluation
 
 REJECTED, INTERRUPTED = 3, 130  # exit codes beside those of errors.py
 GLOBAL_FLAGS = ("--quiet", "--debug")
@@ -285,21 +286,52 @@ def evaluate(
             "--spatio-temporal", help="Add what `calibrate` learned of the times between cameras."
         ),
     ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ENCODER", help="Also evaluate this encoder's vectors, and compare the two."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write a page with plots and contact sheets to this folder."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
+    from reidsearch import compare as comparing
     from reidsearch import gallery, show
+    from reidsearch import report as reports
     from reidsearch.evaluate import evaluate as run
 
-    with gallery.open_existing(ctx.obj) as opened:
-        evaluation = run(
-            opened,
-            multi_query=multi_query,
-            rerank=rerank,
-            camera_pairs=camera_pairs,
-            spatio_temporal=spatio_temporal,
-        )
-    if json:
+    if report is not None:
+        reports.check()
+
+    def evaluated(settings: config.Config) -> "Evaluation":
+        with gallery.open_existing(settings) as opened:
+            result = run(
+                opened,
+                multi_query=multi_query,
+                rerank=rerank,
+                camera_pairs=camera_pairs or report is not None,
+                spatio_temporal=spatio_temporal,
+            )
+            if report is not None and settings is ctx.obj:
+                page = reports.write(result, opened, report, title=show.variant(result))
+                output.say(f"Report: {page}")
+        return result
+
+    evaluation = evaluated(ctx.obj)
+    if compare is not None:
+        other = evaluated(replace(ctx.obj, encoder=compare))
+        comparison = comparing.compare(evaluation, other)
+        if json:
+            output.print_json(show.comparison_document(comparison))
+        else:
+            show.print_comparison(comparison)
+    elif json:
         output.print_json(show.evaluation_document(evaluation))
     else:
         show.print_evaluation(evaluation)
@@ -330,6 +362,67 @@ def calibrate(
         output.print_json(show.calibration_document(learned))
     else:
         show.print_calibration(learned)
+
+
+@app.command()
+def trace(
+    ctx: typer.Context,
+    probe: Annotated[Path, typer.Argument(metavar="IMG", help="A picture of the person.")],
+    false_matches: Annotated[
+        float,
+        typer.Option(
+            min=1e-6,
+            max=0.5,
+            help="Take scores that at most this share of the pairs of different people reach.",
+        ),
+    ] = 1e-4,
+    min_score: Annotated[
+        float | None, typer.Option(help="Take scores from here on, without a calibration.")
+    ] = None,
+    camera: Annotated[
+        int | None, typer.Option(min=0, help="The probe's camera, where its name does not tell.")
+    ] = None,
+    time: Annotated[
+        str, typer.Option(help="When the probe was taken: ISO 8601, or seconds since 1970.")
+    ] = "",
+    save: Annotated[
+        Path | None, typer.Option(help="Also draw it, a lane for each camera; .png.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Where was this person? Stays at cameras, in time order."""
+    from reidsearch import calibrate, datasets, gallery, show
+    from reidsearch import trace as tracing
+    from reidsearch.encoder import Encoder
+
+    try:
+        timestamp = datasets.parse_timestamp(time)
+    except ValueError as error:
+        raise UsageError(f"--time: {error}") from None
+    if save is not None:
+        tracing.check(save)
+    with gallery.open_existing(ctx.obj) as opened:
+        try:
+            calibration = calibrate.load(opened)
+        except NotCalibrated:
+            calibration = None
+        found = tracing.trace(
+            probe,
+            gallery=opened,
+            encoder=Encoder(ctx.obj.encoder, device=ctx.obj.device),
+            calibration=calibration,
+            rate=false_matches,
+            min_score=min_score,
+            camera=camera,
+            timestamp=timestamp,
+        )
+    if json:
+        output.print_json(asdict(found))
+    else:
+        show.print_trace(found)
+    if save is not None:
+        tracing.draw(found, save)
+        output.say(f"Picture: {save}")
 
 
 @app.command()

@@ -94,6 +94,15 @@ class Evaluation:
     trial: Trial = field(repr=False)
     per_probe: PerProbe = field(repr=False)
 
+    def numbers(self) -> list[tuple[str, float]]:
+        """The scores under the names that people read."""
+        return [
+            *((f"Rank-{rank}", value) for rank, value in self.scores.cmc.items()),
+            ("mAP", self.scores.mAP),
+            ("mAP (trapezoid)", self.scores.mAP_trapezoid),
+            ("mINP", self.scores.mINP),
+        ]
+
 
 def evaluate(
     gallery: Gallery,

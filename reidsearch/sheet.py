@@ -35,7 +35,7 @@ def save(answers: Sequence[Answer], path: Path) -> None:
     """
     check(path)
     if path.suffix.lower() == ".png":
-        _draw(answers).save(path)
+        draw(answers).save(path)
     else:
         path.write_text(_page(answers), encoding="utf-8")
 
@@ -50,14 +50,16 @@ def verdict(answer: Answer, hit: Hit) -> bool | None:
     return hit.identity == answer.identity
 
 
-def _color(answer: Answer, hit: Hit) -> str:
+def color(answer: Answer, hit: Hit) -> str:
+    """Of the hit's frame, by ``verdict``."""
     return {True: RIGHT, False: WRONG, None: UNSURE}[verdict(answer, hit)]
 
 
-def _thumbnail(path: str) -> Image.Image:
-    height, width = THUMBNAIL
+def thumbnail(path: str, size: tuple[int, int] = THUMBNAIL) -> Image.Image:
+    """The picture at ``path`` at that size (height, width); grey where it cannot be read."""
+    height, width = size
     try:
-        pixels = images.decode(images.read_bytes(Path(path)), size=THUMBNAIL)
+        pixels = images.decode(images.read_bytes(Path(path)), size=size)
     except ImageError:  # the file has gone or changed since it was stored
         return Image.new("RGB", (width, height), "#d1d9e0")
     return Image.fromarray(pixels)
@@ -78,24 +80,25 @@ def _captions(hit: Hit) -> tuple[str, str]:
     )
 
 
-def _draw(answers: Sequence[Answer]) -> Image.Image:
+def draw(answers: Sequence[Answer]) -> Image.Image:
+    """The sheet as a picture."""
     height, width = THUMBNAIL
     cell, row = width + 2 * FRAME + GAP, height + 2 * FRAME + CAPTION + GAP
     columns = 1 + max((len(a.hits) for a in answers), default=0)
     # The probe stands apart from its hits by one more gap.
     size = (2 * MARGIN + columns * cell + GAP, 2 * MARGIN + len(answers) * row - GAP)
     sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
+    pen = ImageDraw.Draw(sheet)
     font, small = ImageFont.load_default(13), ImageFont.load_default(11)
 
     def put(x: int, y: int, path: str, color: str, captions: tuple[str, str]) -> None:
-        draw.rounded_rectangle(
+        pen.rounded_rectangle(
             (x, y, x + width + 2 * FRAME - 1, y + height + 2 * FRAME - 1), radius=3, fill=color
         )
-        sheet.paste(_thumbnail(path), (x + FRAME, y + FRAME))
+        sheet.paste(thumbnail(path), (x + FRAME, y + FRAME))
         below = y + height + 2 * FRAME + 3
-        draw.text((x + FRAME, below), captions[0], font=font, fill=INK)
-        draw.text((x + FRAME, below + 15), captions[1], font=small, fill=QUIET)
+        pen.text((x + FRAME, below), captions[0], font=font, fill=INK)
+        pen.text((x + FRAME, below + 15), captions[1], font=small, fill=QUIET)
 
     for index, answer in enumerate(answers):
         y = MARGIN + index * row
@@ -103,14 +106,14 @@ def _draw(answers: Sequence[Answer]) -> Image.Image:
         put(MARGIN, y, answer.query, INK, ("probe", who))
         for column, hit in enumerate(answer.hits):
             x = MARGIN + (column + 1) * cell + GAP
-            put(x, y, hit.path, _color(answer, hit), _captions(hit))
+            put(x, y, hit.path, color(answer, hit), _captions(hit))
     return sheet
 
 
 def _page(answers: Sequence[Answer]) -> str:
     def figure(path: str, color: str, captions: tuple[str, str]) -> str:
         buffer = io.BytesIO()
-        _thumbnail(path).save(buffer, "JPEG", quality=90)
+        thumbnail(path).save(buffer, "JPEG", quality=90)
         data = base64.b64encode(buffer.getvalue()).decode()
         title = html.escape(path, quote=True)
         return (
@@ -123,7 +126,7 @@ def _page(answers: Sequence[Answer]) -> str:
     for answer in answers:
         who = "  ".join(filter(None, (_who(answer.identity), _where(answer.camera))))
         cells = [figure(answer.query, INK, ("probe", who))]
-        cells += [figure(h.path, _color(answer, h), _captions(h)) for h in answer.hits]
+        cells += [figure(h.path, color(answer, h), _captions(h)) for h in answer.hits]
         rows.append(f"<section>{''.join(cells)}</section>")
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>reidsearch</title>

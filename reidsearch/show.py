@@ -6,9 +6,11 @@ from pathlib import Path
 
 from reidsearch import output, sheet
 from reidsearch.calibrate import Calibration, Source
+from reidsearch.compare import Comparison
 from reidsearch.evaluate import Evaluation
 from reidsearch.ingest import Report
 from reidsearch.scores import RATES
+from reidsearch.trace import Trace, moment
 from reidsearch.types import Answer
 
 SHOWN_FAILURES = 10
@@ -94,22 +96,21 @@ def evaluation_document(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
+def variant(evaluation: Evaluation) -> str:
+    """How the gallery was ranked, in a few words."""
+    words = "multi-query" if evaluation.multi_query else "single query"
+    if evaluation.trial.rerank:
+        words += ", re-ranked"
+    if evaluation.trial.calibration:
+        words += f", transit times from {evaluation.trial.calibration.source}"
+    return words
+
+
 def print_evaluation(evaluation: Evaluation) -> None:
-    scores = evaluation.scores
-    rows = [(f"Rank-{rank}", f"{value:.2%}") for rank, value in scores.cmc.items()]
-    rows += [
-        ("mAP", f"{scores.mAP:.2%}"),
-        ("mAP (trapezoid)", f"{scores.mAP_trapezoid:.2%}"),
-        ("mINP", f"{scores.mINP:.2%}"),
-    ]
+    rows = [(name, f"{value:.2%}") for name, value in evaluation.numbers()]
     title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
     used = evaluation.trial.calibration
-    variant = "multi-query" if evaluation.multi_query else "single query"
-    if evaluation.trial.rerank:
-        variant += ", re-ranked"
-    if used:
-        variant += f", transit times from {used.source}"
-    output.print_table(rows, columns=(variant, evaluation.encoder), title=title)
+    output.print_table(rows, columns=(variant(evaluation), evaluation.encoder), title=title)
     if used and used.source is Source.GALLERY:
         output.say("The transit times were learned from the identities that are measured here.")
     if evaluation.camera_pairs:
@@ -130,6 +131,34 @@ def print_evaluation(evaluation: Evaluation) -> None:
             "and are left out."
         )
     output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
+
+
+def comparison_document(found: Comparison) -> dict[str, object]:
+    """A comparison as its JSON document."""
+    return {
+        "first": evaluation_document(found.first),
+        "second": evaluation_document(found.second),
+        "probes": found.probes,
+        "mAP_difference": found.difference,
+        "interval_95": [found.low, found.high],
+        "better": found.better,
+        "worse": found.worse,
+    }
+
+
+def print_comparison(found: Comparison) -> None:
+    """Both encoders' numbers side by side, and how sure the difference is."""
+    both = (found.first, found.second)
+    numbers = zip(found.first.numbers(), found.second.numbers(), strict=True)
+    rows = [(name, f"{a:.2%}", f"{b:.2%}") for (name, a), (_, b) in numbers]
+    title = f"{found.first.queries} queries, {found.first.gallery} gallery images"
+    columns = (variant(found.first), *(one.encoder for one in both))
+    output.print_table(rows, columns=columns, title=title)
+    output.say(
+        f"mAP {found.difference:+.2%}, between {found.low:+.2%} and {found.high:+.2%} at 95 % "
+        f"(paired bootstrap over {found.probes} probes); AP better on {found.better}, worse on "
+        f"{found.worse}."
+    )
 
 
 def _print_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
@@ -180,3 +209,26 @@ def print_calibration(learned: Calibration) -> None:
             "Identities are not used, so pairs of one person count among those of different people "
             "and make thresholds too strict; calibrate --source gallery uses known identities."
         )
+
+
+def print_trace(found: Trace) -> None:
+    """A row for each stay, in time order."""
+    rows = [
+        (
+            number,
+            stay.camera,
+            stay.sequence,
+            moment(stay.start, found.unit),
+            moment(stay.end, found.unit),
+            len(stay.hits),
+            stay.hits[0].score,
+            stay.hits[0].identity,
+            stay.hits[0].path.removeprefix(f"{Path.cwd()}{os.sep}"),
+        )
+        for number, stay in enumerate(found.stays, start=1)
+    ]
+    columns = ("", "camera", "sequence", "from", "to", "hits", "score", "identity", "best hit")
+    output.print_table(rows, columns=columns, title=output.one_line(found.query))
+    by = "cosine and transit times" if found.spatio_temporal else "cosine"
+    rate = "" if found.rate is None else f", which 1 in {1 / found.rate:,.0f} false matches reach"
+    output.say(f"Scores by {by}, of at least {found.threshold:.3f}{rate}.")

@@ -19,6 +19,7 @@ LAYERS = [
     {"gallery"},
     {"calibrate", "neighbours"},
     {"ingest", "search", "evaluate", "export"},
+    {"trace", "report", "compare"},
     {"demo", "output"},
     {"show"},
     {"cli"},

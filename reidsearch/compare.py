@@ -1,0 +1,65 @@
+"""Two evaluations of the same probes side by side: is one encoder better, or lucky?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reidsearch.errors import UsageError
+from reidsearch.evaluate import Evaluation
+
+RESAMPLES = 10_000
+BLOCK = 500  # resamples at once
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``difference`` in mAP, second less first, over the ``probes`` that both count, between
+    ``low`` and ``high`` at LEVEL; and on how many probes the second's AP is ``better`` or
+    ``worse``."""
+
+    first: Evaluation
+    second: Evaluation
+    probes: int
+    difference: float
+    low: float
+    high: float
+    better: int
+    worse: int
+
+
+def compare(first: Evaluation, second: Evaluation) -> Comparison:
+    """The paired bootstrap of the difference in AP: probes are drawn with replacement, RESAMPLES
+    times, each with its AP from both; the interval holds the middle LEVEL of the mean differences
+    (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+
+    Raises UsageError where they share no probe, or their galleries differ in size.
+    """
+    ids, others = (
+        one.trial.stored.ids[one.trial.probes][one.per_probe.counted] for one in (first, second)
+    )
+    common, at, other = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
+    if not len(common) or first.gallery != second.gallery:
+        raise UsageError(
+            f"{first.encoder} and {second.encoder} were not evaluated on the same images",
+            hint="Ingest the same queries and gallery with both encoders.",
+        )
+    mine, theirs = (one.per_probe.ap[one.per_probe.counted] for one in (first, second))
+    differences = theirs[other] - mine[at]
+    rng = np.random.default_rng(0)
+    means = [
+        differences[rng.integers(0, len(common), (BLOCK, len(common)))].mean(axis=1)
+        for _ in range(RESAMPLES // BLOCK)
+    ]
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    return Comparison(
+        first=first,
+        second=second,
+        probes=len(common),
+        difference=float(differences.mean()),
+        low=float(low),
+        high=float(high),
+        better=int((differences > 0).sum()),
+        worse=int((differences < 0).sum()),
+    )

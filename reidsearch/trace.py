@@ -1,0 +1,244 @@
+"""Where was this person? The hits for one probe as stays at cameras, in time order."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from reidsearch import search, sheet, transit
+from reidsearch.calibrate import Calibration
+from reidsearch.encoder import Encoder
+from reidsearch.errors import NotCalibrated, UnknownCamera, UsageError
+from reidsearch.gallery import Gallery
+from reidsearch.types import Answer, Hit, Split
+
+PAUSE = {transit.FRAMES: 1500.0, transit.SECONDS: 60.0}  # a minute unseen ends a stay
+FETCHED = 100  # hits asked for at first
+
+
+@dataclass(frozen=True)
+class Stay:
+    """Hits from one camera and sequence, no PAUSE apart, the best first. ``start`` and ``end`` are
+    in the trace's unit, None where times are not known."""
+
+    camera: int | None
+    sequence: int | None
+    start: float | None
+    end: float | None
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The ``stays`` of the person at ``query``, in time order: all hits with at least the score
+    ``threshold``, which this ``rate`` of the pairs of different people reach (None where the
+    threshold was given). ``unit`` is that of times: frames, over a camera's sequences one after the
+    other, or seconds since 1970 UTC; None without times."""
+
+    query: str
+    camera: int | None
+    identity: int | None
+    threshold: float
+    rate: float | None
+    spatio_temporal: bool
+    unit: str | None
+    stays: tuple[Stay, ...]
+
+
+def trace(
+    probe: Path,
+    *,
+    gallery: Gallery,
+    encoder: Encoder,
+    calibration: Calibration | None,
+    rate: float,
+    min_score: float | None = None,
+    camera: int | None = None,
+    timestamp: float | None = None,
+) -> Trace:
+    """The hits for the picture at ``probe`` above a threshold, as stays.
+
+    The threshold is the calibrated score that a share ``rate`` of false matches reaches, or
+    ``min_score``. Transit times join the score where they are known and the probe's camera and time
+    are. Raises NotCalibrated without either threshold, UsageError where the gallery is too small
+    for so low a rate, and as ``search.answer`` does.
+    """
+    timed = calibration
+    threshold = min_score
+    while True:
+        if min_score is None:
+            threshold = _threshold(calibration, rate, timed=timed is not None)
+        assert threshold is not None
+        try:
+            answer = _answer(probe, gallery, encoder, timed, threshold, camera, timestamp)
+            break
+        except (UnknownCamera, UsageError):
+            if timed is None:
+                raise
+            timed = None  # where or when the probe was taken is not known
+    unit, times = _times(gallery, answer.hits, calibration)
+    return Trace(
+        query=answer.query,
+        camera=answer.camera,
+        identity=answer.identity,
+        threshold=threshold,
+        rate=rate if min_score is None else None,
+        spatio_temporal=timed is not None,
+        unit=unit,
+        stays=_stays(answer.hits, times, PAUSE.get(unit or "", np.inf)),
+    )
+
+
+def _answer(
+    probe: Path,
+    gallery: Gallery,
+    encoder: Encoder,
+    calibration: Calibration | None,
+    threshold: float,
+    camera: int | None,
+    timestamp: float | None,
+) -> Answer:
+    """All hits of at least that score."""
+    top_k = FETCHED
+    while True:
+        answer = search.answer(
+            probe,
+            gallery=gallery,
+            encoder=encoder,
+            camera=camera,
+            top_k=top_k,
+            min_score=threshold,
+            calibration=calibration,
+            timestamp=timestamp,
+        )
+        if len(answer.hits) < top_k:
+            return answer
+        top_k *= 4
+
+
+def _threshold(calibration: Calibration | None, rate: float, *, timed: bool) -> float:
+    known = None
+    if calibration is not None:
+        known = calibration.scores if timed else calibration.cosines
+    if known is None:
+        raise NotCalibrated(
+            "which score means the same person has not been learned from this gallery",
+            hint="Learn it with: reidsearch calibrate, or give a score with --min-score.",
+        )
+    threshold = known.threshold(rate)
+    if threshold is None:
+        raise UsageError(
+            f"the gallery has too few pairs of images to tell a false match rate of {rate:g}",
+            hint="Give a greater --false-matches, or a score with --min-score.",
+        )
+    return threshold
+
+
+def _times(
+    gallery: Gallery, hits: Sequence[Hit], calibration: Calibration | None
+) -> tuple[str | None, dict[int, float]]:
+    """The unit of times, and the time of each hit (by id) that has one."""
+    stored = gallery.catalog.stored(gallery.encoder_id, [Split.GALLERY])
+    if calibration is not None:
+        clock = calibration.transit.clock
+    else:
+        labels = stored.labels
+        try:
+            clock = transit.clock(labels.camera, stored.sequence, stored.frame, stored.timestamp)
+        except UsageError:
+            return None, {}
+    at = np.searchsorted(stored.ids, np.array([hit.id for hit in hits], dtype=np.int64))
+    times = stored.times(clock)[at].tolist()
+    known = {hit.id: t for hit, t in zip(hits, times, strict=True) if np.isfinite(t)}
+    return clock.unit, known
+
+
+def _stays(hits: Sequence[Hit], times: dict[int, float], pause: float) -> tuple[Stay, ...]:
+    def place(hit: Hit) -> tuple[int, int]:
+        camera = -1 if hit.camera is None else hit.camera
+        return camera, -1 if hit.sequence is None else hit.sequence
+
+    stays = []
+    ordered = sorted(hits, key=lambda hit: (place(hit), times.get(hit.id, np.inf)))
+    for _, group in itertools.groupby(ordered, key=place):
+        run: list[Hit] = []
+        last = None
+        for hit in group:
+            now = times.get(hit.id)
+            if run and last is not None and (now is None or now - last > pause):
+                stays.append(_stay(run, times))
+                run = []
+            run.append(hit)
+            last = now
+        stays.append(_stay(run, times))
+    return tuple(sorted(stays, key=lambda s: np.inf if s.start is None else s.start))
+
+
+def _stay(hits: Sequence[Hit], times: dict[int, float]) -> Stay:
+    known = [times[hit.id] for hit in hits if hit.id in times]
+    best = sorted(hits, key=lambda hit: hit.rank)
+    return Stay(
+        camera=best[0].camera,
+        sequence=best[0].sequence,
+        start=min(known, default=None),
+        end=max(known, default=None),
+        hits=tuple(best),
+    )
+
+
+LANE, HEAD, LABEL, STEP = 176, 52, 96, 112  # pixels: a lane's height, above it, beside it, a stay
+PICTURE = (128, 64)  # height, width of a thumbnail
+
+
+def check(path: Path) -> None:
+    """Raise UsageError where ``path`` does not end in .png."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"cannot save a trace as {path.name}", hint="End its name in .png.")
+
+
+def draw(found: Trace, path: Path) -> None:
+    """Write a picture: a lane for each camera, the best hit of each stay along time, from left to
+    right. Stays stand side by side, not to scale: they may be seconds or days apart.
+    """
+    check(path)
+    cameras = sorted({stay.camera for stay in found.stays}, key=lambda c: -1 if c is None else c)
+    width = LABEL + STEP * max(len(found.stays), 1) + 2 * PICTURE[1]
+    image = Image.new("RGB", (width, HEAD + LANE * max(len(cameras), 1) + 12), sheet.PAPER)
+    pen = ImageDraw.Draw(image)
+    font, small = ImageFont.load_default(14), ImageFont.load_default(11)
+    x = LABEL + PICTURE[1] + 24
+    image.paste(sheet.thumbnail(found.query, PICTURE), (LABEL // 2 - 32, HEAD + 4))
+    pen.text((LABEL // 2 - 32, 16), "probe", font=font, fill=sheet.INK)
+    points = []
+    for lane, camera in enumerate(cameras):
+        top = HEAD + lane * LANE
+        pen.line((LABEL, top + LANE - 8, width - 12, top + LANE - 8), fill="#d1d9e0")
+        name = "camera ?" if camera is None else f"camera {camera}"
+        pen.text((LABEL, top + 4), name, font=font, fill=sheet.INK)
+    for column, stay in enumerate(found.stays):
+        left, top = x + column * STEP, HEAD + cameras.index(stay.camera) * LANE
+        best = stay.hits[0]
+        shown = Answer(found.query, found.camera, found.identity, (best,))
+        frame = (left - 3, top + 1, left + PICTURE[1] + 2, top + PICTURE[0] + 6)
+        points.append((left + PICTURE[1] // 2, top + PICTURE[0] // 2, frame, shown, stay))
+    pen.line([point[:2] for point in points], fill="#d1d9e0", width=2)
+    for _, _, frame, shown, stay in points:
+        pen.rectangle(frame, fill=sheet.color(shown, stay.hits[0]))
+        image.paste(sheet.thumbnail(stay.hits[0].path, PICTURE), (frame[0] + 3, frame[1] + 3))
+        count = f"{stay.hits[0].score:.2f}, {len(stay.hits)} hit{'s' * (len(stay.hits) > 1)}"
+        pen.text((frame[0], frame[3] + 2), count, font=small, fill=sheet.INK)
+        when = moment(stay.start, found.unit)
+        pen.text((frame[0], frame[3] + 16), when, font=small, fill=sheet.QUIET)
+    image.save(path)
+
+
+def moment(time: float | None, unit: str | None) -> str:
+    """A time for people: a frame's number, or date and time of day (UTC)."""
+    if time is None:
+        return ""
+    if unit == transit.FRAMES:
+        return f"frame {time:.0f}"
+    return str(np.datetime64(round(time), "s")).replace("T", " ")
