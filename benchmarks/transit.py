@@ -4,7 +4,8 @@
 
 Give an encoder that was trained with the same --hold-out and seed. The held-out people's images are
 probes and gallery; the transit times are learned once from the other people's identities, once from
-the held-out images' own matches. Prints a Markdown table over weights.
+the held-out images' own matches. Prints a Markdown table over weights. ``--rerank`` adds the times
+to re-ranked distances instead.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import datasets, metrics, transit
+from reidsearch import datasets, metrics, rerank, transit
 from reidsearch.encoder import Encoder
 from reidsearch.types import Ids, Split, optional
 from train import data
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("encoder", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--hold-out", type=int, required=True)
+    parser.add_argument("--rerank", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     encoder = Encoder(arguments.encoder)
@@ -45,7 +47,7 @@ def main() -> None:
         ("others", others), ("probes", probes), ("gallery", gallery)
     )}  # fmt: skip
     p, g = (encoder.encode(crops.images.numpy()) for crops in (probes, gallery))
-    cosines = p @ g.T
+    by_looks = np.concatenate(list(rerank.rerank(p, g))) if arguments.rerank else 1 - p @ g.T
 
     people, cameras = others.labels.identity, others.labels.camera
     labelled = transit.known_pairs(people, cameras)
@@ -64,7 +66,7 @@ def main() -> None:
             ratios = model.ratios(
                 probes.labels.camera, times["probes"], gallery.labels.camera, times["gallery"]
             )
-            distances = 1 - cosines - weight * ratios
+            distances = by_looks - weight * ratios
             ranks = metrics.positive_ranks(distances, probes.labels, gallery.labels)
             scores = metrics.per_probe(ranks).summary()
             cells += [f"{scores.cmc[1]:.2%}", f"{scores.mAP:.2%}"]

@@ -40,6 +40,8 @@ from reidsearch.errors import UsageError
 from reidsearch.transit import Clock, Times
 from reidsearch.types import Ids, Labels, Rejected, Sighting, Split, image_id, optional
 
+VARIABLES = 10_000  # in one query; SQLite takes 32,766
+
 metadata = MetaData()
 
 setting = Table(
@@ -458,10 +460,17 @@ class Catalog:
                 image.c.timestamp,
             )
             .select_from(_LABELLED.join(embedding, _of_image(encoder_id)))
-            .where(embedding.c.state == State.INDEXED, image.c.id.in_(ids))
+            .where(
+                embedding.c.state == State.INDEXED,
+                image.c.id.in_(bindparam("ids", expanding=True)),
+            )
         )
         with self.engine.connect() as db:
-            return {row.id: row for row in db.execute(query)}
+            return {
+                row.id: row
+                for start in range(0, len(ids), VARIABLES)
+                for row in db.execute(query, {"ids": ids[start : start + VARIABLES]})
+            }
 
     def cameras(self) -> list[int]:
         """The numbers of all cameras, ascending, each once."""

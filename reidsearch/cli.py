@@ -178,8 +178,8 @@ def query(
     split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
     top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
     min_score: Annotated[
-        float, typer.Option(min=-1, max=1, help="Leave out hits with a smaller score.")
-    ] = -1.0,
+        float, typer.Option(min=-2, max=2, help="Leave out hits with a smaller score.")
+    ] = -2.0,
     spatio_temporal: Annotated[
         bool,
         typer.Option(
@@ -211,10 +211,6 @@ def query(
         raise UsageError(f"--time: {error}") from None
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
-    if rerank and spatio_temporal:
-        raise UsageError(
-            "re-ranking and transit times cannot be combined", hint="Choose one of the two."
-        )
     if save is not None:
         sheet.check(save)
     cameras = parse_cameras(only_camera) if only_camera else ()

@@ -13,7 +13,7 @@ from reidsearch import calibrate, metrics, transit
 from reidsearch import rerank as reranking
 from reidsearch.calibrate import Calibration
 from reidsearch.catalog import State, Stored
-from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera, UsageError
+from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera
 from reidsearch.gallery import Gallery
 from reidsearch.metrics import Distances, PerProbe, Ranks, Scores
 from reidsearch.types import JUNK, UNKNOWN, Labels, Split, Vectors
@@ -47,15 +47,22 @@ class Trial:
 
     def distances(self) -> Iterator[Distances]:
         """Distances (B x G), a block of probes at a time; smaller is nearer. 1 - score."""
+        weight = transit.RERANKED_WEIGHT if self.rerank else transit.WEIGHT
+        start = 0
+        for distances in self._by_looks():
+            rows = self.probes[start : start + len(distances)]
+            start += len(distances)
+            if self.calibration is not None:
+                distances -= np.float32(weight) * self._ratios(rows)
+            yield distances
+
+    def _by_looks(self) -> Iterator[Distances]:
         probes, gallery = self.vectors[self.probes], self.vectors[self.gallery]
         if self.rerank:
             yield from reranking.rerank(probes, gallery)
             return
         for rows in blocks(len(probes), len(gallery)):
-            distances = 1 - probes[rows] @ gallery.T
-            if self.calibration is not None:
-                distances -= transit.WEIGHT * self._ratios(self.probes[rows])
-            yield distances
+            yield 1 - probes[rows] @ gallery.T
 
     def _ratios(self, probes: Rows) -> transit.Ratios:
         assert self.calibration is not None
@@ -117,19 +124,13 @@ def evaluate(
     ``multi_query`` replaces a probe's vector by the mean of its person's multi-query images from
     its camera, where there are some. ``rerank`` re-ranks by k-reciprocal neighbours among probes
     and gallery without junk. ``camera_pairs`` also ranks each camera's gallery images alone
-    for each camera's probes. ``spatio_temporal`` adds transit.WEIGHT times the log-likelihood
-    ratio of the time between two sightings to their cosine; images of the probe's camera keep their
-    cosine.
+    for each camera's probes. ``spatio_temporal`` adds the weighted log-likelihood ratio of the time
+    between two sightings to their score; images of the probe's camera keep theirs.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
     positive; IncompleteGallery where an ingest has not ended; UnknownCamera where a camera is not
-    known; NotCalibrated where transit times are asked for and not learned, UsageError where
-    re-ranking is asked for as well.
+    known; NotCalibrated where transit times are asked for and not learned.
     """
-    if rerank and spatio_temporal:
-        raise UsageError(
-            "re-ranking and transit times cannot be combined", hint="Choose one of the two."
-        )
     started = time.perf_counter()
     trial = _trial(gallery, multi_query=multi_query)
     trial = replace(

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-LOWEST, HIGHEST, WIDTH = -1.5, 1.5, 0.001  # of the bins; a cosine with transit times may pass 1
+LOWEST, HIGHEST, WIDTH = -2.0, 2.0, 0.001  # of the bins; a cosine with transit times may pass 1
 BINS = round((HIGHEST - LOWEST) / WIDTH)
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)  # of false matches, that thresholds are told for
 FEWEST = 10  # pairs beyond a threshold, to be told

@@ -21,10 +21,10 @@ from reidsearch.errors import (
 )
 from reidsearch.gallery import Gallery, lacking
 from reidsearch.neighbours import Kept
+from reidsearch.stores import Match
 from reidsearch.types import Answer, Filter, Hit, Ids, Sighting, Split, Vectors, optional
 
-Evidence = Callable[[Sequence[Any]], transit.Ratios]  # N catalog rows -> what each adds
-MOST_EVIDENCE = transit.WEIGHT * transit.CLIP
+Evidence = Callable[[Sequence[Any]], transit.Ratios]  # N catalog rows -> each one's ratio
 FETCHED = 500  # more matches than asked for, among which evidence may reorder
 
 
@@ -71,10 +71,7 @@ def answer(
         seen = replace(told, camera=camera, timestamp=timestamp)
         evidence = _evidence(seen, calibration, gallery)
     vector = _encode(probe, encoder)
-    if kept is None:
-        hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence)
-    else:
-        hits = find_reranked(vector, gallery=gallery, where=where, top_k=top_k, kept=kept)
+    hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence, kept=kept)
     return Answer(
         query=str(probe),
         camera=camera,
@@ -90,26 +87,33 @@ def find(
     where: Filter,
     top_k: int,
     evidence: Evidence | None = None,
+    kept: Kept | None = None,
 ) -> list[Hit]:
     """The ``top_k`` best hits for one vector (1 x D), by (-score, id).
 
-    ``evidence`` gives what catalog rows add to their cosines, at most MOST_EVIDENCE. Stored
-    vectors that the catalog does not call indexed are passed over. Raises EmptyGallery where the
-    store holds none at all.
+    Scores are cosines or, with ``kept`` neighbours, 1 - the distance re-ranked among the whole
+    split, from which filters then choose. The ratios that ``evidence`` gives for catalog rows are
+    added, weighted. Stored vectors that the catalog does not call indexed are passed over. Raises
+    EmptyGallery where the store holds none at all, or lacks some that re-ranking needs.
     """
+    ranked = None if kept is None else _reranked(vector, gallery, where, kept)
+    weight = transit.WEIGHT if kept is None else transit.RERANKED_WEIGHT
     limit = top_k if evidence is None else top_k + FETCHED
     while True:
-        (matches,) = gallery.store.search(vector, limit=limit, where=where)
+        if ranked is None:
+            (matches,) = gallery.store.search(vector, limit=limit, where=where)
+        else:
+            matches = ranked[:limit]
         rows = gallery.catalog.describe(gallery.encoder_id, [match.id for match in matches])
         known = [(match.score, match.id) for match in matches if match.id in rows]
         if evidence is not None and known:
-            added = evidence([rows[id] for _, id in known]).tolist()
+            added = (weight * evidence([rows[id] for _, id in known])).tolist()
             known = [(score + more, id) for (score, id), more in zip(known, added, strict=True)]
             known.sort(key=lambda hit: (-hit[0], hit[1]))
         if len(matches) < limit:
             break
         # What was not fetched is no nearer than the last match, and can gain only so much.
-        rest = matches[-1].score + (0.0 if evidence is None else MOST_EVIDENCE)
+        rest = matches[-1].score + (0.0 if evidence is None else weight * transit.CLIP)
         if len(known) >= top_k and known[top_k - 1][0] >= rest:
             break
         limit *= 2
@@ -122,14 +126,8 @@ def find(
     return _hits(known[:top_k], rows)
 
 
-def find_reranked(
-    vector: Vectors, *, gallery: Gallery, where: Filter, top_k: int, kept: Kept
-) -> list[Hit]:
-    """The ``top_k`` best hits for one vector (1 x D) by re-ranked distance, by (-score, id).
-
-    Filters choose from the result; they do not change what is re-ranked, which is all of the split.
-    Raises EmptyGallery where the store lacks vectors.
-    """
+def _reranked(vector: Vectors, gallery: Gallery, where: Filter, kept: Kept) -> list[Match]:
+    """All images that the filter admits, by re-ranked score."""
 
     def cosines(where: Filter) -> tuple[Ids, Vectors]:
         (matches,) = gallery.store.search(vector, limit=len(kept.ids), where=where)
@@ -151,10 +149,8 @@ def find_reranked(
     allowed = np.arange(len(ids))
     if where.cameras or where.without_cameras:
         allowed = np.flatnonzero(np.isin(ids, cosines(where)[0]))
-    best = allowed[np.argsort(distances[allowed], kind="stable")[:top_k]]
-    known = [(float(1 - distances[at]), int(ids[at])) for at in best]
-    rows = gallery.catalog.describe(gallery.encoder_id, [id for _, id in known])
-    return _hits(known, rows)
+    best = allowed[np.argsort(distances[allowed], kind="stable")]
+    return [Match(int(ids[at]), float(1 - distances[at])) for at in best]
 
 
 def _hits(scored: Sequence[tuple[float, int]], rows: Mapping[int, Any]) -> list[Hit]:
@@ -176,7 +172,7 @@ def _hits(scored: Sequence[tuple[float, int]], rows: Mapping[int, Any]) -> list[
 
 
 def _evidence(probe: Sighting, calibration: Calibration, gallery: Gallery) -> Evidence:
-    """What the time between the probe and stored images adds to their cosines."""
+    """What the time between the probe and stored images says of their being the same person."""
     cameras = [] if probe.camera is None else gallery.catalog.camera_ids(probe.camera)
     if len(cameras) != 1:
         raise UnknownCamera(
@@ -214,8 +210,8 @@ def _evidence(probe: Sighting, calibration: Calibration, gallery: Gallery) -> Ev
     def evidence(rows: Sequence[Any]) -> transit.Ratios:
         cameras = optional(row.camera_id for row in rows)
         (ratios,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
-        added: transit.Ratios = np.float32(transit.WEIGHT) * ratios
-        return added
+        of_probe: transit.Ratios = ratios
+        return of_probe
 
     return evidence
 

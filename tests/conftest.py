@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from reidsearch import datasets, gallery, ingest
+from reidsearch import datasets, gallery, ingest, transit
 from reidsearch.cli import app
 from reidsearch.config import Config, load
 from reidsearch.encoder import Encoder, Preprocessing
@@ -98,6 +98,14 @@ def market(tmp_path: Path) -> Path:
     write_crop(test / "0001_c3s1_000060_01.jpg.jpg", color=COLORS[1], seed=73)
     (test / "Thumbs.db").write_bytes(b"not a picture")
     return root
+
+
+@pytest.fixture
+def _short_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transit times that tell the market set's few frames apart."""
+    monkeypatch.setitem(transit.BIN, transit.FRAMES, 2.0)
+    monkeypatch.setattr(transit, "SMOOTHING", 1.0)
+    monkeypatch.setattr(transit, "PRIOR_PAIRS", 1.0)
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from reidsearch import calibrate, datasets, gallery, ingest, metrics, rerank, transit
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
+from reidsearch.errors import EmptyGallery, IncompleteGallery, NotCalibrated, UnknownCamera
 from reidsearch.evaluate import evaluate
 from reidsearch.export import export
 from reidsearch.gallery import Gallery
 from reidsearch.types import UNKNOWN, Split
-from tests.conftest import COLORS, write_crop
+from tests.conftest import COLORS, write_crop, write_encoder
 
 
 def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Gallery) -> None:
@@ -74,6 +74,7 @@ def test_a_camera_pair_is_the_protocol_with_one_cameras_probes_and_one_cameras_g
     assert evaluate(filled).camera_pairs == {}
 
 
+@pytest.mark.usefixtures("_short_bins")
 def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
     with pytest.raises(NotCalibrated) as error:
         evaluate(filled, spatio_temporal=True)
@@ -84,6 +85,7 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
     stored, vectors = filled.load()
     times = stored.times(learned.transit.clock)
     expected = []
+    evidence = 0.0
     gallery = [int(g) for g in np.flatnonzero(stored.split == "gallery")]
     for probe in np.flatnonzero(stored.split == "query"):
         scores = {}
@@ -92,6 +94,7 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
             ratio = learned.transit.ratios(
                 stored.labels.camera[one], times[one], stored.labels.camera[other], times[other]
             )
+            evidence = max(evidence, abs(float(ratio[0, 0])))
             scores[g] = float(vectors[probe] @ vectors[g]) + transit.WEIGHT * float(ratio[0, 0])
         ranking = [
             stored.identity[g] == stored.identity[probe]
@@ -102,6 +105,7 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
         ]
         hits = np.flatnonzero(ranking)
         expected.append(np.mean([(n + 1) / (hit + 1) for n, hit in enumerate(hits)]))
+    assert evidence > 0
     evaluation = evaluate(filled, spatio_temporal=True)
     assert evaluation.scores.mAP == pytest.approx(np.mean(expected), abs=1e-6)
     used = evaluation.trial.calibration
@@ -166,6 +170,7 @@ def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
     assert evaluate(filled).scores.mAP == single
 
 
+@pytest.mark.usefixtures("_short_bins")
 def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> None:
     stored, vectors = filled.load()
     is_probe = stored.split == "query"
@@ -174,8 +179,20 @@ def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> Non
     ranks = metrics.positive_ranks(distances, stored.labels[is_probe], stored.labels[is_gallery])
     evaluation = evaluate(filled, rerank=True)
     assert evaluation.scores == metrics.per_probe(ranks).summary()
-    with pytest.raises(UsageError, match="cannot be combined"):
-        evaluate(filled, rerank=True, spatio_temporal=True)
+
+    learned = calibrate.calibrate(filled)
+    camera, times = stored.labels.camera, stored.times(learned.transit.clock)
+    ratios = learned.transit.ratios(
+        camera[is_probe], times[is_probe], camera[is_gallery], times[is_gallery]
+    )
+    assert np.abs(ratios).max() > 0
+    ranks = metrics.positive_ranks(
+        distances - np.float32(transit.RERANKED_WEIGHT) * ratios,
+        stored.labels[is_probe],
+        stored.labels[is_gallery],
+    )
+    both = evaluate(filled, rerank=True, spatio_temporal=True)
+    assert both.scores == metrics.per_probe(ranks).summary()
 
 
 def test_probes_without_an_image_from_another_camera_are_counted_apart(
@@ -200,6 +217,112 @@ def test_a_gallery_with_a_part_missing_is_an_error_that_says_what_to_ingest(
         with pytest.raises(EmptyGallery, match=message) as error:
             evaluate(opened)
     assert "Ingest the" in error.value.hint
+
+
+def test_a_half_ingested_gallery_is_not_evaluated(
+    market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    probe = int(filled.load([Split.QUERY])[0].ids[0])
+    filled.catalog.forget_vectors(filled.encoder_id, [probe])
+    with pytest.raises(IncompleteGallery, match="1 images wait") as error:
+        evaluate(filled)
+    assert "run the same ingest again" in error.value.hint
+    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    assert evaluate(filled).queries == 4
+    dataset = filled.catalog.add_dataset("market", market)
+    run = filled.catalog.start_run(dataset, filled.encoder_id)
+    with pytest.raises(IncompleteGallery, match="half ingested"):
+        evaluate(filled)
+    filled.catalog.finish_run(run, ingested=0, unchanged=0, failed=0)
+    assert evaluate(filled).queries == 4
+
+
+def test_queries_and_gallery_of_two_encoders_are_not_mixed(
+    market: Path, tmp_path: Path, settings: Config, encoder: Encoder
+) -> None:
+    other = Encoder(write_encoder(tmp_path / "other.onnx", cell=8))
+    for one, split in ((encoder, Split.QUERY), (other, Split.GALLERY)):
+        with gallery.create(settings, one) as opened:
+            ingest.ingest(datasets.read(market, splits=[split]), gallery=opened, encoder=one)
+    with (
+        gallery.open_existing(settings) as opened,
+        pytest.raises(
+            EmptyGallery, match=r"no gallery images .* from the encoder colours"
+        ) as error,
+    ):
+        evaluate(opened)
+    assert other.fingerprint[:8] in error.value.hint
+
+
+def test_unknown_cameras_are_an_error_and_unknown_people_are_counted(
+    tmp_path: Path, market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    write_crop(tmp_path / "more/somebody.jpg", color=COLORS[1], seed=4)
+    ingest.ingest(datasets.read(tmp_path / "more"), gallery=filled, encoder=encoder)
+    evaluation = evaluate(filled)
+    assert (evaluation.gallery, evaluation.unlabelled) == (26, 1)
+    manifest = tmp_path / "more/crops.csv"
+    manifest.write_text("path,identity,split\nsomebody.jpg,1,gallery\n")
+    ingest.ingest(datasets.read(manifest), gallery=filled, encoder=encoder)
+    with pytest.raises(UnknownCamera, match="1 gallery images are not known"):
+        evaluate(filled)
+
+
+@pytest.mark.usefixtures("_short_bins")
+def test_transit_times_are_also_told_with_the_probes_whole_camera_ruled_out(
+    filled: Gallery,
+) -> None:
+    calibrate.calibrate(filled)
+    evaluation = evaluate(filled, spatio_temporal=True)
+    trial = evaluation.trial
+    ranks = metrics.positive_ranks(
+        np.concatenate(list(trial.distances())),
+        trial.probe_labels,
+        trial.gallery_labels,
+        other_cameras_only=True,
+    )
+    assert evaluation.other_cameras == metrics.per_probe(ranks).summary()
+    assert evaluate(filled).other_cameras is None
+
+
+def test_a_calibration_is_learned_anew_when_the_gallery_has_grown(
+    market: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    assert calibrate.keep_current(filled) is None  # never calibrated
+    calibrate.calibrate(filled)
+    assert calibrate.keep_current(filled) is None
+    for frame in range(2):  # 27 images and 2 more: less than a tenth
+        name = f"bounding_box_test/0001_c1s1_{frame + 100:06d}_00.jpg"
+        write_crop(market / name, color=COLORS[1], seed=700 + frame)
+    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    assert calibrate.keep_current(filled) is None
+    write_crop(market / "bounding_box_test/0001_c1s1_000300_00.jpg", color=COLORS[1], seed=710)
+    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    again = calibrate.keep_current(filled)
+    assert again is not None
+    assert (again.source, again.images) == ("matches", 30)
+    # A sequence that the clock does not know makes it learn, however few its images are.
+    write_crop(market / "bounding_box_test/0001_c2s4_000300_00.jpg", color=COLORS[1], seed=711)
+    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    again = calibrate.keep_current(filled)
+    assert again is not None
+    assert again.images == 31
+    assert calibrate.keep_current(filled) is None
+
+
+def test_scores_are_counted_between_images_of_two_cameras(filled: Gallery) -> None:
+    learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
+    stored, _ = filled.load([Split.GALLERY])
+    rows = np.flatnonzero(stored.identity >= 0)
+    pairs = [(a, b) for a in rows for b in rows if stored.camera[a] != stored.camera[b]]
+    same = sum(stored.identity[a] == stored.identity[b] > 0 for a, b in pairs)
+    for found in (learned.cosines, learned.scores):
+        assert found is not None
+        assert (found.same.sum(), found.different.sum()) == (same, len(pairs) - same)
+    without = calibrate.calibrate(filled, source=calibrate.Source.MATCHES)
+    assert without.cosines is not None
+    assert without.cosines.same.sum() == 0
+    assert not without.by_identity
 
 
 def test_a_gallery_whose_vectors_are_gone_is_an_error(filled: Gallery) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, search, transit
+from reidsearch import calibrate, neighbours, rerank, search, transit
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
@@ -123,6 +123,7 @@ def test_a_probe_that_is_no_picture_is_an_error_that_names_it(
         search.answer(tmp_path / "torn.jpg", gallery=filled, encoder=encoder)
 
 
+@pytest.mark.usefixtures("_short_bins")
 @pytest.mark.parametrize("fetched", [0, 500])
 def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
     probe: Path, filled: Gallery, encoder: Encoder, fetched: int, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +137,7 @@ def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
     times = learned.transit.clock.times(camera, stored.sequence, stored.frame, stored.timestamp)
     ratios = learned.transit.ratios(camera[own], times[own], camera[others], times[others])
     scores = vectors[others] @ vectors[own[0]] + transit.WEIGHT * ratios[0]
+    assert np.abs(ratios).max() > 0
     order = np.lexsort((stored.ids[others], -scores))
     for top_k in (3, 27):
         answer = search.answer(
@@ -155,3 +157,45 @@ def test_transit_times_need_the_probes_camera_and_time(
         search.answer(somebody, gallery=filled, encoder=encoder, calibration=learned)
     with pytest.raises(UsageError, match="when somebody"):
         search.answer(somebody, gallery=filled, encoder=encoder, camera=1, calibration=learned)
+
+
+@pytest.mark.usefixtures("_short_bins")
+def test_re_ranked_hits_are_those_of_re_ranking_the_whole_split(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    kept = neighbours.current(filled, Split.GALLERY)
+    stored, vectors = filled.load([Split.GALLERY])
+    whole, every = filled.load()
+    own = every[whole.path == "query/0002_c1s1_000001_00.jpg"]
+    (distances,) = rerank.rerank(own, vectors)
+    order = np.lexsort((stored.ids, distances[0]))
+    answer = search.answer(probe, gallery=filled, encoder=encoder, top_k=27, kept=kept)
+    scores = np.array([hit.score for hit in answer.hits])
+    np.testing.assert_allclose(scores, 1 - distances[0][order], atol=1e-5)
+    assert [hit.id for hit in answer.hits][:6] == stored.ids[order][:6].tolist()
+    apart = search.answer(
+        probe, gallery=filled, encoder=encoder, top_k=4, kept=kept, exclude_camera=True
+    )
+    elsewhere = order[stored.camera[order] != 1]
+    assert [hit.id for hit in apart.hits] == stored.ids[elsewhere][:4].tolist()
+
+    learned = calibrate.calibrate(filled)
+    times, camera = whole.times(learned.transit.clock), whole.labels.camera
+    at = np.flatnonzero(whole.path == "query/0002_c1s1_000001_00.jpg")
+    others = np.flatnonzero(whole.split == "gallery")
+    ratios = learned.transit.ratios(camera[at], times[at], camera[others], times[others])
+    assert np.abs(ratios).max() > 0
+    expected = np.sort(1 - distances[0] + transit.RERANKED_WEIGHT * ratios[0])[::-1]
+    both = search.answer(
+        probe, gallery=filled, encoder=encoder, top_k=9, kept=kept, calibration=learned
+    )
+    np.testing.assert_allclose([hit.score for hit in both.hits], expected[:9], atol=1e-5)
+
+
+def test_re_ranking_a_split_that_lacks_vectors_is_an_error(
+    probe: Path, filled: Gallery, encoder: Encoder
+) -> None:
+    kept = neighbours.current(filled, Split.GALLERY)
+    filled.store.delete([int(kept.ids[3])])
+    with pytest.raises(EmptyGallery, match="lacks 1 of the 27"):
+        search.answer(probe, gallery=filled, encoder=encoder, kept=kept)
