@@ -35,15 +35,17 @@ class Source(StrEnum):
 @dataclass(frozen=True)
 class Calibration:
     """What was learned, and its provenance: from ``source``, over ``images`` images, at ``learned``
-    (seconds since 1970 UTC). ``cosines`` and ``scores``, the latter with transit times, are None
-    where there is no gallery. ``by_identity`` tells whether they know people apart."""
+    (seconds since 1970 UTC). A ratio of ``transit`` times ``weight`` adds to a cosine; ``cosines``
+    and ``scores``, the latter with transit times, are what then comes up between images.
+    ``by_identity`` tells whether these two know people apart."""
 
     transit: Transit
+    weight: float
     source: Source
     images: int
     learned: float
-    cosines: Distribution | None
-    scores: Distribution | None
+    cosines: Distribution
+    scores: Distribution
 
     @property
     def by_identity(self) -> bool:
@@ -77,24 +79,27 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
         same = transit.known_pairs(identity[rows], camera[rows])
     model = transit.learn(clock, camera[rows], times[rows], same)
 
-    cosines, scores = None, None
+    known = source is Source.GALLERY
     searched = stored.split == Split.GALLERY
-    if source is Source.GALLERY:
+    if known:
         searched &= stored.identity > JUNK
-    if searched.any():
-        cosines, scores = (
-            Distribution.of(_pairs(stored, vectors, searched, source is Source.GALLERY, used))
-            for used in (None, model)
-        )
+    if not searched.any():
+        searched = rows
+    cosines = Distribution.of(_pairs(stored, vectors, searched, known=known))
+    weight = transit.WEIGHT * cosines.spread
+    scores = Distribution.of(
+        _pairs(stored, vectors, searched, known=known, model=model, weight=weight)
+    )
     learned = gallery.catalog.save_calibration(
         gallery.encoder_id,
         source=source,
         images=int(rows.sum()),
         transit=model.to_bytes(),
-        cosines=None if cosines is None else cosines.to_bytes(),
-        scores=None if scores is None else scores.to_bytes(),
+        weight=weight,
+        cosines=cosines.to_bytes(),
+        scores=scores.to_bytes(),
     )
-    return Calibration(model, source, int(rows.sum()), learned, cosines, scores)
+    return Calibration(model, weight, source, int(rows.sum()), learned, cosines, scores)
 
 
 def load(gallery: Gallery) -> Calibration:
@@ -110,8 +115,9 @@ def load(gallery: Gallery) -> Calibration:
         source=Source(row.source),
         images=row.images,
         learned=row.learned,
-        cosines=None if row.cosines is None else Distribution.from_bytes(row.cosines),
-        scores=None if row.scores is None else Distribution.from_bytes(row.scores),
+        weight=row.weight,
+        cosines=Distribution.from_bytes(row.cosines),
+        scores=Distribution.from_bytes(row.scores),
     )
 
 
@@ -142,7 +148,13 @@ def _rows(stored: Stored, source: Source) -> NDArray[np.bool_]:
 
 
 def _pairs(
-    stored: Stored, vectors: Vectors, rows: NDArray[np.bool_], known: bool, model: Transit | None
+    stored: Stored,
+    vectors: Vectors,
+    rows: NDArray[np.bool_],
+    *,
+    known: bool,
+    model: Transit | None = None,
+    weight: float = 0.0,
 ) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
     """Scores of SAMPLE images with all, from other cameras; and which show the same person."""
     every = np.flatnonzero(rows)
@@ -154,7 +166,7 @@ def _pairs(
         scores = vectors[block] @ vectors[every].T
         if model is not None and times is not None:
             ratios = model.ratios(camera[block], times[block], camera[every], times[every])
-            scores += np.float32(transit.WEIGHT) * ratios
+            scores += np.float32(weight) * ratios
         elsewhere = camera[block][:, None] != camera[every]
         same = elsewhere & known & (identity[every] > 0)
         same &= identity[block][:, None] == identity[every]

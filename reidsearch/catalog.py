@@ -120,7 +120,6 @@ ingest_run = Table(
     Column("failed", Integer),
 )
 
-# The distributions are missing where there was no gallery to count scores in.
 calibration = Table(
     "calibration",
     metadata,
@@ -130,8 +129,9 @@ calibration = Table(
     Column("encoder_id", ForeignKey("encoder.id"), nullable=False),
     Column("images", Integer, nullable=False),
     Column("transit", LargeBinary, nullable=False),
-    Column("cosines", LargeBinary),
-    Column("scores", LargeBinary),
+    Column("weight", Float, nullable=False),
+    Column("cosines", LargeBinary, nullable=False),
+    Column("scores", LargeBinary, nullable=False),
 )
 # Derived from vectors, and made anew from them when it is missing.
 neighbours = Table(

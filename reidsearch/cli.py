@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Modules that take time to import are imported in the
 commands that need them, so that ``--help`` and errors come at once."""
 
+import math
 import os
 import traceback
 from dataclasses import asdict, replace
@@ -178,8 +179,8 @@ def query(
     split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
     top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
     min_score: Annotated[
-        float, typer.Option(min=-2, max=2, help="Leave out hits with a smaller score.")
-    ] = -2.0,
+        float, typer.Option(help="Leave out hits with a smaller score.", show_default=False)
+    ] = -math.inf,
     spatio_temporal: Annotated[
         bool,
         typer.Option(

@@ -47,12 +47,12 @@ class Trial:
 
     def distances(self) -> Iterator[Distances]:
         """Distances (B x G), a block of probes at a time; smaller is nearer. 1 - score."""
-        weight = transit.RERANKED_WEIGHT if self.rerank else transit.WEIGHT
         start = 0
         for distances in self._by_looks():
             rows = self.probes[start : start + len(distances)]
             start += len(distances)
             if self.calibration is not None:
+                weight = transit.RERANKED_WEIGHT if self.rerank else self.calibration.weight
                 distances -= np.float32(weight) * self._ratios(rows)
             yield distances
 

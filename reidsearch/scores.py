@@ -38,6 +38,13 @@ class Distribution:
             different += np.bincount(place[is_different], minlength=BINS)
         return cls(same, different)
 
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the scores of different people."""
+        centres = LOWEST + WIDTH * (np.arange(BINS) + 0.5)
+        mean = np.average(centres, weights=self.different)
+        return float(np.sqrt(np.average((centres - mean) ** 2, weights=self.different)))
+
     def threshold(self, rate: float) -> float | None:
         """The least score, to WIDTH, that at most this share of the pairs of different people
         reach; None where fewer than FEWEST pairs would tell."""

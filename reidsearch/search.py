@@ -1,7 +1,8 @@
 """Answer probes from the stored gallery."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +25,15 @@ from reidsearch.neighbours import Kept
 from reidsearch.stores import Match
 from reidsearch.types import Answer, Filter, Hit, Ids, Sighting, Split, Vectors, optional
 
-Evidence = Callable[[Sequence[Any]], transit.Ratios]  # N catalog rows -> each one's ratio
 FETCHED = 500  # more matches than asked for, among which evidence may reorder
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What adds to scores: ``weight`` times the ratios of N catalog rows."""
+
+    weight: float
+    ratios: Callable[[Sequence[Any]], transit.Ratios]
 
 
 def answer(
@@ -38,7 +46,7 @@ def answer(
     only_cameras: tuple[int, ...] = (),
     split: Split = Split.GALLERY,
     top_k: int = 10,
-    min_score: float = -1.0,
+    min_score: float = -math.inf,
     calibration: Calibration | None = None,
     timestamp: float | None = None,
     kept: Kept | None = None,
@@ -69,7 +77,8 @@ def answer(
     evidence = None
     if calibration is not None:
         seen = replace(told, camera=camera, timestamp=timestamp)
-        evidence = _evidence(seen, calibration, gallery)
+        weight = calibration.weight if kept is None else transit.RERANKED_WEIGHT
+        evidence = Evidence(weight, _ratios(seen, calibration, gallery))
     vector = _encode(probe, encoder)
     hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence, kept=kept)
     return Answer(
@@ -92,12 +101,11 @@ def find(
     """The ``top_k`` best hits for one vector (1 x D), by (-score, id).
 
     Scores are cosines or, with ``kept`` neighbours, 1 - the distance re-ranked among the whole
-    split, from which filters then choose. The ratios that ``evidence`` gives for catalog rows are
-    added, weighted. Stored vectors that the catalog does not call indexed are passed over. Raises
-    EmptyGallery where the store holds none at all, or lacks some that re-ranking needs.
+    split, from which filters then choose. ``evidence`` adds to them. Stored vectors that the
+    catalog does not call indexed are passed over. Raises EmptyGallery where the store holds none at
+    all, or lacks some that re-ranking needs.
     """
     ranked = None if kept is None else _reranked(vector, gallery, where, kept)
-    weight = transit.WEIGHT if kept is None else transit.RERANKED_WEIGHT
     limit = top_k if evidence is None else top_k + FETCHED
     while True:
         if ranked is None:
@@ -107,13 +115,14 @@ def find(
         rows = gallery.catalog.describe(gallery.encoder_id, [match.id for match in matches])
         known = [(match.score, match.id) for match in matches if match.id in rows]
         if evidence is not None and known:
-            added = (weight * evidence([rows[id] for _, id in known])).tolist()
+            ratios = evidence.ratios([rows[id] for _, id in known])
+            added = (evidence.weight * ratios).tolist()
             known = [(score + more, id) for (score, id), more in zip(known, added, strict=True)]
             known.sort(key=lambda hit: (-hit[0], hit[1]))
         if len(matches) < limit:
             break
         # What was not fetched is no nearer than the last match, and can gain only so much.
-        rest = matches[-1].score + (0.0 if evidence is None else weight * transit.CLIP)
+        rest = matches[-1].score + (0.0 if evidence is None else evidence.weight * transit.CLIP)
         if len(known) >= top_k and known[top_k - 1][0] >= rest:
             break
         limit *= 2
@@ -171,7 +180,9 @@ def _hits(scored: Sequence[tuple[float, int]], rows: Mapping[int, Any]) -> list[
     ]
 
 
-def _evidence(probe: Sighting, calibration: Calibration, gallery: Gallery) -> Evidence:
+def _ratios(
+    probe: Sighting, calibration: Calibration, gallery: Gallery
+) -> Callable[[Sequence[Any]], transit.Ratios]:
     """What the time between the probe and stored images says of their being the same person."""
     cameras = [] if probe.camera is None else gallery.catalog.camera_ids(probe.camera)
     if len(cameras) != 1:
@@ -207,13 +218,12 @@ def _evidence(probe: Sighting, calibration: Calibration, gallery: Gallery) -> Ev
             else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
         )
 
-    def evidence(rows: Sequence[Any]) -> transit.Ratios:
+    def ratios(rows: Sequence[Any]) -> transit.Ratios:
         cameras = optional(row.camera_id for row in rows)
-        (ratios,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
-        of_probe: transit.Ratios = ratios
-        return of_probe
+        (of_probe,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
+        return np.asarray(of_probe)
 
-    return evidence
+    return ratios
 
 
 def _encode(probe: Path, encoder: Encoder) -> Vectors:

@@ -179,7 +179,6 @@ def calibration_document(learned: Calibration) -> dict[str, object]:
     thresholds = {
         name: {f"{rate:g}": found.threshold(rate) for rate in RATES}
         for name, found in (("cosine", learned.cosines), ("spatio_temporal", learned.scores))
-        if found is not None
     }
     return {
         "source": str(learned.source),
@@ -187,6 +186,7 @@ def calibration_document(learned: Calibration) -> dict[str, object]:
         "pairs": learned.transit.pairs,
         "camera_pairs": len(learned.transit.tables),
         "unit": learned.transit.clock.unit,
+        "weight": round(learned.weight, 4),
         "thresholds": thresholds,
         "thresholds_by_identity": learned.by_identity,
     }
@@ -196,8 +196,6 @@ def print_calibration(learned: Calibration) -> None:
     document = calibration_document(learned)
     rows = [item for item in document.items() if not item[0].startswith("thresholds")]
     output.print_table(rows, columns=("", "transit times"))
-    if learned.cosines is None or learned.scores is None:
-        return
     found = (learned.cosines, learned.scores)
     output.print_table(
         [(f"1 in {1 / rate:,.0f}", *(one.threshold(rate) for one in found)) for rate in RATES],

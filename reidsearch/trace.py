@@ -120,14 +120,12 @@ def _answer(
 
 
 def _threshold(calibration: Calibration | None, rate: float, *, timed: bool) -> float:
-    known = None
-    if calibration is not None:
-        known = calibration.scores if timed else calibration.cosines
-    if known is None:
+    if calibration is None:
         raise NotCalibrated(
             "which score means the same person has not been learned from this gallery",
             hint="Learn it with: reidsearch calibrate, or give a score with --min-score.",
         )
+    known = calibration.scores if timed else calibration.cosines
     threshold = known.threshold(rate)
     if threshold is None:
         raise UsageError(

@@ -28,9 +28,10 @@ SMOOTHING = 3.0  # standard deviation of the Gaussian, in bins
 CLIP = 6.0  # the largest ratio, as a natural logarithm
 PRIOR_PAIRS = 50.0  # a camera pair's own data weighs as much as the prior at this many pairs
 FARTHEST = 25_000  # bins; 28 hours
-# Of the ratio beside the cosine, and beside re-ranked scores: the best for people held out from
-# training (benchmarks/transit.py).
-WEIGHT, RERANKED_WEIGHT = 0.1, 0.07
+# What a ratio weighs: beside the cosine, times the standard deviation of strangers' cosines, which
+# differs from encoder to encoder; beside re-ranked scores, as it is. Both are the best for people
+# held out from training (benchmarks/transit.py).
+WEIGHT, RERANKED_WEIGHT = 0.56, 0.07
 BLOCK = 512  # images whose cosines to all others are held at once
 
 

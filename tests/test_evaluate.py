@@ -95,7 +95,7 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
                 stored.labels.camera[one], times[one], stored.labels.camera[other], times[other]
             )
             evidence = max(evidence, abs(float(ratio[0, 0])))
-            scores[g] = float(vectors[probe] @ vectors[g]) + transit.WEIGHT * float(ratio[0, 0])
+            scores[g] = float(vectors[probe] @ vectors[g]) + learned.weight * float(ratio[0, 0])
         ranking = [
             stored.identity[g] == stored.identity[probe]
             for g in sorted(gallery, key=lambda g: (-scores[g], g))
@@ -317,10 +317,8 @@ def test_scores_are_counted_between_images_of_two_cameras(filled: Gallery) -> No
     pairs = [(a, b) for a in rows for b in rows if stored.camera[a] != stored.camera[b]]
     same = sum(stored.identity[a] == stored.identity[b] > 0 for a, b in pairs)
     for found in (learned.cosines, learned.scores):
-        assert found is not None
         assert (found.same.sum(), found.different.sum()) == (same, len(pairs) - same)
     without = calibrate.calibrate(filled, source=calibrate.Source.MATCHES)
-    assert without.cosines is not None
     assert without.cosines.same.sum() == 0
     assert not without.by_identity
 

@@ -25,6 +25,11 @@ def test_a_threshold_is_reached_by_at_most_the_rate_of_different_pairs() -> None
     assert found.threshold(0.009) is None  # fewer than ten pairs would tell
 
 
+def test_the_spread_is_the_standard_deviation_of_different_pairs() -> None:
+    uniform = 1 / np.sqrt(12)  # of 0 to 1
+    assert distribution().spread == pytest.approx(uniform, rel=1e-5)
+
+
 def test_the_match_rate_is_the_share_of_same_pairs_that_reach_a_score() -> None:
     found = distribution()
     assert found.match_rate(0.6) == 0.5

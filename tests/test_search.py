@@ -136,7 +136,7 @@ def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
     camera = stored.labels.camera
     times = learned.transit.clock.times(camera, stored.sequence, stored.frame, stored.timestamp)
     ratios = learned.transit.ratios(camera[own], times[own], camera[others], times[others])
-    scores = vectors[others] @ vectors[own[0]] + transit.WEIGHT * ratios[0]
+    scores = vectors[others] @ vectors[own[0]] + learned.weight * ratios[0]
     assert np.abs(ratios).max() > 0
     order = np.lexsort((stored.ids[others], -scores))
     for top_k in (3, 27):

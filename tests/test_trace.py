@@ -62,7 +62,6 @@ def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
         trace.trace(probe, gallery=filled, encoder=encoder, calibration=None, rate=0.05)
     assert "--min-score" in error.value.hint
     learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
-    assert learned.scores is not None
     whole = found(probe, filled, encoder)
     assert whole.spatio_temporal
     assert whole.threshold == learned.scores.threshold(0.05)
@@ -74,7 +73,6 @@ def test_a_probe_of_unknown_camera_is_traced_by_its_looks_alone(
     tmp_path: Path, filled: Gallery, encoder: Encoder
 ) -> None:
     learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
-    assert learned.cosines is not None
     somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[3], seed=5)
     whole = found(somebody, filled, encoder)
     assert not whole.spatio_temporal
