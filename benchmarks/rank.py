@@ -30,13 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--distractors", type=int, default=0)
     arguments = parser.parse_args()
-    data = np.load(arguments.exported)
-
-    def part(split: str) -> tuple[Vectors, Labels]:
-        rows = (data["split"] == split) & (data["identity"] != JUNK)
-        return data["vector"][rows], Labels(data["identity"][rows], data["camera"][rows])
-
-    (p, probes), (g, gallery) = part("query"), part("gallery")
+    (p, probes), (g, gallery) = exported(arguments.exported)
     if arguments.distractors:
         with_distractors(p, probes, g, gallery, count=arguments.distractors)
         return
@@ -78,6 +72,17 @@ def main() -> None:
         assert abs(float(np.mean(inverse)) - scores.mINP) < SAME
         assert np.abs(cmc - curve).max() < SAME
         print("FastReID: the AP of every probe, mINP and the CMC to rank 50 are the same")
+
+
+def exported(path: Path) -> tuple[tuple[Vectors, Labels], tuple[Vectors, Labels]]:
+    """Probes and gallery, without junk, from a file that ``reidsearch export`` wrote."""
+    data = np.load(path)
+
+    def part(split: str) -> tuple[Vectors, Labels]:
+        rows = (data["split"] == split) & (data["identity"] != JUNK)
+        return data["vector"][rows], Labels(data["identity"][rows], data["camera"][rows])
+
+    return part("query"), part("gallery")
 
 
 def with_distractors(

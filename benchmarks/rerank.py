@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.rank import peak_mb, reset_peak
+from benchmarks.rank import exported, peak_mb, reset_peak
 from reidsearch import metrics, rerank
-from reidsearch.types import JUNK, Labels, Vectors
 
 SAME = 1e-5
 
@@ -24,13 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("exported", type=Path)
     arguments = parser.parse_args()
-    data = np.load(arguments.exported)
-
-    def part(split: str) -> tuple[Vectors, Labels]:
-        rows = (data["split"] == split) & (data["identity"] != JUNK)
-        return data["vector"][rows], Labels(data["identity"][rows], data["camera"][rows])
-
-    (p, probes), (g, gallery) = part("query"), part("gallery")
+    (p, probes), (g, gallery) = exported(arguments.exported)
 
     def numbers(distances: metrics.Distances) -> str:
         scores = metrics.per_probe(metrics.positive_ranks(distances, probes, gallery)).summary()

@@ -366,13 +366,14 @@ def trace(
     ctx: typer.Context,
     probe: Annotated[Path, typer.Argument(metavar="IMG", help="A picture of the person.")],
     false_matches: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=1e-6,
             max=0.5,
-            help="Take scores that at most this share of the pairs of different people reach.",
+            help="Take scores that at most this share of the pairs of different people reach; by "
+            "default 0.0001, or more where the gallery is small.",
         ),
-    ] = 1e-4,
+    ] = None,
     min_score: Annotated[
         float | None, typer.Option(help="Take scores from here on, without a calibration.")
     ] = None,

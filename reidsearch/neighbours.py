@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.errors import IncompleteGallery
 from reidsearch.gallery import Gallery
 from reidsearch.rerank import BLOCK, K1, Neighbours, neighbours
 from reidsearch.types import Ids, Split, Vectors
@@ -30,13 +31,18 @@ class Kept:
 
 def current(gallery: Gallery, split: Split) -> Kept:
     """The neighbours of all indexed images of a split, brought up to date and stored where they
-    were not."""
+    were not. Raises IncompleteGallery where an ingest adds images at this moment."""
     contents = gallery.catalog.contents(gallery.encoder_id, split)
     saved = gallery.catalog.neighbours(gallery.encoder_id, split)
     old = None if saved is None else _from_bytes(saved)
     if old is not None and np.array_equal(old[0], contents):
         return Kept(contents[:, 0], old[1], 0)
-    _, vectors = gallery.load([split])
+    stored, vectors = gallery.load([split])
+    if not np.array_equal(stored.ids, contents[:, 0]):
+        raise IncompleteGallery(
+            "images were stored while their neighbours were looked for",
+            hint="Run this again when the ingest has ended.",
+        )
     found = None if old is None else _grown(contents, vectors, *old)
     computed = len(contents) - (0 if found is None or old is None else len(old[0]))
     if found is None:

@@ -228,5 +228,7 @@ def print_trace(found: Trace) -> None:
     columns = ("", "camera", "sequence", "from", "to", "hits", "score", "identity", "best hit")
     output.print_table(rows, columns=columns, title=output.one_line(found.query))
     by = "cosine and transit times" if found.spatio_temporal else "cosine"
-    rate = "" if found.rate is None else f", which 1 in {1 / found.rate:,.0f} false matches reach"
+    rate = ""
+    if found.rate is not None:
+        rate = f", which 1 in {1 / found.rate:,.0f} pairs of different people reach"
     output.say(f"Scores by {by}, of at least {found.threshold:.3f}{rate}.")

@@ -17,6 +17,7 @@ from reidsearch.types import Answer, Hit, Split
 
 PAUSE = {transit.FRAMES: 1500.0, transit.SECONDS: 60.0}  # a minute unseen ends a stay
 FETCHED = 100  # hits asked for at first
+DEFAULT_RATES = (1e-4, 1e-3, 1e-2)  # of false matches
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,25 @@ def trace(
     gallery: Gallery,
     encoder: Encoder,
     calibration: Calibration | None,
-    rate: float,
+    rate: float | None = None,
     min_score: float | None = None,
     camera: int | None = None,
     timestamp: float | None = None,
 ) -> Trace:
     """The hits for the picture at ``probe`` above a threshold, as stays.
 
-    The threshold is the calibrated score that a share ``rate`` of false matches reaches, or
-    ``min_score``. Transit times join the score where they are known and the probe's camera and time
-    are. Raises NotCalibrated without either threshold, UsageError where the gallery is too small
-    for so low a rate, and as ``search.answer`` does.
+    The threshold is ``min_score``, or the calibrated score that at most a share ``rate`` of the
+    pairs of different people reach; by default the first of DEFAULT_RATES that the gallery has
+    enough pairs to tell. Transit times join the score where they are known and the probe's camera
+    and time are. Raises NotCalibrated without either threshold, UsageError where the gallery is too
+    small for so low a rate, and as ``search.answer`` does.
     """
     timed = calibration
-    threshold = min_score
+    rates = DEFAULT_RATES if rate is None else (rate,)
+    threshold, rate = min_score or 0.0, None
     while True:
         if min_score is None:
-            threshold = _threshold(calibration, rate, timed=timed is not None)
-        assert threshold is not None
+            threshold, rate = _threshold(calibration, rates, timed=timed is not None)
         try:
             answer = _answer(probe, gallery, encoder, timed, threshold, camera, timestamp)
             break
@@ -85,7 +87,7 @@ def trace(
         camera=answer.camera,
         identity=answer.identity,
         threshold=threshold,
-        rate=rate if min_score is None else None,
+        rate=rate,
         spatio_temporal=timed is not None,
         unit=unit,
         stays=_stays(answer.hits, times, PAUSE.get(unit or "", np.inf)),
@@ -119,20 +121,24 @@ def _answer(
         top_k *= 4
 
 
-def _threshold(calibration: Calibration | None, rate: float, *, timed: bool) -> float:
+def _threshold(
+    calibration: Calibration | None, rates: Sequence[float], *, timed: bool
+) -> tuple[float, float]:
+    """The score of the first rate that can be told, and that rate."""
     if calibration is None:
         raise NotCalibrated(
             "which score means the same person has not been learned from this gallery",
             hint="Learn it with: reidsearch calibrate, or give a score with --min-score.",
         )
     known = calibration.scores if timed else calibration.cosines
-    threshold = known.threshold(rate)
-    if threshold is None:
-        raise UsageError(
-            f"the gallery has too few pairs of images to tell a false match rate of {rate:g}",
-            hint="Give a greater --false-matches, or a score with --min-score.",
-        )
-    return threshold
+    for rate in rates:
+        threshold = known.threshold(rate)
+        if threshold is not None:
+            return threshold, rate
+    raise UsageError(
+        f"the gallery has too few pairs of images to tell a false match rate of {rates[-1]:g}",
+        hint="Give a greater --false-matches, or a score with --min-score.",
+    )
 
 
 def _times(

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from reidsearch import catalog, schema
+from reidsearch import schema, tables
 from reidsearch.errors import CatalogError, NewerSchema
 
 
@@ -18,7 +18,7 @@ def test_a_new_catalog_is_at_head_and_its_tables_are_those_of_the_code(tmp_path:
     with opened.engine.connect() as db:
         context = MigrationContext.configure(db)
         assert context.get_current_revision() == schema.HEAD
-        assert compare_metadata(context, catalog.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
     opened.close()
 
 

@@ -24,7 +24,7 @@ def found(probe: Path, gallery: Gallery, encoder: Encoder, **changes: float) -> 
         gallery=gallery,
         encoder=encoder,
         calibration=calibrate.load(gallery) if "min_score" not in changes else None,
-        rate=changes.get("rate", 0.05),
+        rate=changes.get("rate"),
         min_score=changes.get("min_score"),
     )
 
@@ -56,17 +56,23 @@ def test_a_pause_ends_a_stay(
 
 
 def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
-    filled: Gallery, encoder: Encoder, probe: Path
+    filled: Gallery, encoder: Encoder, probe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(NotCalibrated, match="which score") as error:
-        trace.trace(probe, gallery=filled, encoder=encoder, calibration=None, rate=0.05)
+        trace.trace(probe, gallery=filled, encoder=encoder, calibration=None)
     assert "--min-score" in error.value.hint
     learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
-    whole = found(probe, filled, encoder)
+    whole = found(probe, filled, encoder, rate=0.05)
     assert whole.spatio_temporal
     assert whole.threshold == learned.scores.threshold(0.05)
+    assert whole.rate == 0.05
     with pytest.raises(UsageError, match="too few pairs"):
         found(probe, filled, encoder, rate=1e-6)
+    # By default the strictest rate that can be told: here one in a hundred has too few pairs, too.
+    with pytest.raises(UsageError, match=r"rate of 0\.01"):
+        found(probe, filled, encoder)
+    monkeypatch.setattr(trace, "DEFAULT_RATES", (1e-3, 0.1, 0.2))
+    assert found(probe, filled, encoder).rate == 0.1
 
 
 def test_a_probe_of_unknown_camera_is_traced_by_its_looks_alone(
@@ -74,7 +80,7 @@ def test_a_probe_of_unknown_camera_is_traced_by_its_looks_alone(
 ) -> None:
     learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
     somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[3], seed=5)
-    whole = found(somebody, filled, encoder)
+    whole = found(somebody, filled, encoder, rate=0.05)
     assert not whole.spatio_temporal
     assert whole.threshold == learned.cosines.threshold(0.05)
     assert {hit.identity for stay in whole.stays for hit in stay.hits} == {3}

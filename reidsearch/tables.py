@@ -1,0 +1,115 @@
+"""The tables of the SQLite catalog. The scripts in ``migrations/`` make them; a test holds the two
+together."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+dataset = Table(
+    "dataset",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("root", String, nullable=False),
+)
+# Camera 2 of one data set is not camera 2 of another, nor are their people; hence own ids.
+camera = Table(
+    "camera",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    UniqueConstraint("dataset_id", "number"),
+)
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # -1 junk, 0 distractor
+    UniqueConstraint("dataset_id", "number"),
+)
+image = Table(
+    "image",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False, index=True),
+    Column("split", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("camera_id", ForeignKey("camera.id")),
+    Column("identity_id", ForeignKey("identity.id")),
+    Column("sequence", Integer),
+    Column("frame", Integer),
+    Column("timestamp", Float),  # seconds since 1970 UTC
+    Column("size", Integer),  # bytes
+    Column("modified_ns", BigInteger),
+    Column("sha256", String),
+    UniqueConstraint("dataset_id", "path"),
+)
+encoder = Table(
+    "encoder",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("dimension", Integer, nullable=False),
+)
+embedding = Table(
+    "embedding",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("image_id", ForeignKey("image.id"), primary_key=True),
+    Column("state", String, nullable=False),
+    Column("reason", String),  # why it failed
+)
+ingest_run = Table(
+    "ingest_run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
+    Column("encoder_id", ForeignKey("encoder.id"), nullable=False),
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Column("ingested", Integer),
+    Column("unchanged", Integer),
+    Column("failed", Integer),
+)
+
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("learned", Float, nullable=False),  # seconds since 1970 UTC
+    Column("source", String, nullable=False),
+    Column("encoder_id", ForeignKey("encoder.id"), nullable=False),
+    Column("images", Integer, nullable=False),
+    Column("transit", LargeBinary, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("cosines", LargeBinary, nullable=False),
+    Column("scores", LargeBinary, nullable=False),
+)
+# Derived from vectors, and made anew from them when it is missing.
+neighbours = Table(
+    "neighbours",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("split", String, primary_key=True),
+    Column("model", LargeBinary, nullable=False),
+)
