@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from reidsearch import catalog as catalogs
 from reidsearch import schema
 from reidsearch.catalog import Candidate, Catalog
 from reidsearch.errors import UsageError
@@ -147,3 +148,15 @@ def test_an_ingest_run_is_open_until_finished(catalog: Catalog, ids: tuple[int, 
     assert last is not None
     assert (last.ingested, last.unchanged, last.failed) == (3, 2, 1)
     assert last.finished >= last.started
+
+
+def test_any_number_of_images_is_described(
+    catalog: Catalog, ids: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, encoder = ids
+    many = [candidate(f"{n}.jpg", camera=n % 3) for n in range(11)]
+    catalog.stale(*ids, many)
+    catalog.finish(encoder, indexed={c.id: "0" * 64 for c in many[:9]})
+    monkeypatch.setattr(catalogs, "VARIABLES", 4)
+    found = catalog.describe(encoder, [c.id for c in many])
+    assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}

@@ -1,8 +1,10 @@
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -149,12 +151,22 @@ def command(settings: Config, *words: object) -> list[str]:
     return [str(executable), "--data-dir", home, "--encoder", encoder, *map(str, words)]
 
 
+def stored_in(catalog: Path) -> int:
+    """How many images the catalog calls indexed; none where it is still being made."""
+    try:
+        with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as db:
+            query = "SELECT count(*) FROM embedding WHERE state = 'indexed'"
+            return int(db.execute(query).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_ingest_killed_midway_is_completed_by_running_it_again(
     tmp_path: Path, settings: Config, encoder: Encoder, number: signal.Signals
 ) -> None:
     crops = tmp_path / "crops"
-    for seed in range(1500):
+    for seed in range(4000):  # two seconds' work
         write_crop(
             crops / f"{seed % 50:04d}_c{seed % 3}s1_{seed:06d}_00.jpg", color=COLORS[1 + seed % 4]
         )
@@ -162,12 +174,12 @@ def test_an_ingest_killed_midway_is_completed_by_running_it_again(
         command(settings, "ingest", crops), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 60
-    vectors = settings.data_dir / gallery.VECTORS
-    while not any(vectors.glob("*/edge_config.json")) and time.monotonic() < deadline:
+    catalog = settings.data_dir / gallery.CATALOG
+    while not stored_in(catalog) and time.monotonic() < deadline:
         time.sleep(0.005)
-    time.sleep(0.2)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
+    assert 0 < stored_in(settings.data_dir / gallery.CATALOG) < 4000
     if number == signal.SIGINT:
         assert process.returncode == 130, stderr
         assert b"run the same command again" in stderr
