@@ -5,18 +5,19 @@ method is one transaction.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Row, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.errors import UsageError
+from reidsearch.errors import CatalogLocked, UsageError
 from reidsearch.tables import (
     calibration,
     camera,
@@ -27,12 +28,15 @@ from reidsearch.tables import (
     image,
     ingest_run,
     neighbours,
+    query_log,
     setting,
 )
 from reidsearch.transit import Clock, Times
 from reidsearch.types import Ids, Labels, Rejected, Sighting, Split, image_id, optional
 
 VARIABLES = 10_000  # in one query; SQLite takes 32,766
+COMPACTION = "compaction"  # the setting that says that one is owed
+T = TypeVar("T")
 
 
 class State(StrEnum):
@@ -41,6 +45,7 @@ class State(StrEnum):
     PENDING = "pending"
     INDEXED = "indexed"
     FAILED = "failed"
+    DELETING = "deleting"  # shown no more; vector and row are to go
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,9 @@ class Catalog:
     def close(self) -> None:
         self.engine.dispose()
 
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return self.engine.execution_options(writes=True).begin()
+
     @property
     def key(self) -> str:
         """Names this catalog among others that share a Qdrant server."""
@@ -108,7 +116,7 @@ class Catalog:
         A data set whose old root is gone has moved, and its root is updated. Raises UsageError
         where the name belongs to another folder that still exists.
         """
-        with self.engine.begin() as db:
+        with self._writing() as db:
             known = db.execute(select(dataset).where(dataset.c.name == name)).first()
             if known is None:
                 new = db.execute(insert(dataset).values(name=name, root=str(root)))
@@ -124,7 +132,7 @@ class Catalog:
 
     def add_encoder(self, *, fingerprint: str, name: str, dimension: int) -> int:
         """The id of the encoder with that fingerprint, made where it is new."""
-        with self.engine.begin() as db:
+        with self._writing() as db:
             db.execute(
                 insert(encoder)
                 .values(fingerprint=fingerprint, name=name, dimension=dimension)
@@ -134,12 +142,17 @@ class Catalog:
             return int(db.execute(query).scalar_one())
 
     def encoders(self) -> list[Row[Any]]:
-        """Rows of fingerprint, name, dimension and number of indexed images, the fullest first."""
+        """Rows of id, fingerprint, name, dimension and number of indexed images, the fullest
+        first."""
         count = func.count(embedding.c.image_id)
         indexed = and_(embedding.c.encoder_id == encoder.c.id, embedding.c.state == State.INDEXED)
         query = (
             select(
-                encoder.c.fingerprint, encoder.c.name, encoder.c.dimension, count.label("indexed")
+                encoder.c.id,
+                encoder.c.fingerprint,
+                encoder.c.name,
+                encoder.c.dimension,
+                count.label("indexed"),
             )
             .select_from(encoder.outerjoin(embedding, indexed))
             .group_by(encoder.c.id)
@@ -156,10 +169,12 @@ class Catalog:
         These are ``pending`` afterwards. An image is left alone where it is indexed and its
         file's size and time of change, and what the data set says of it, are as recorded.
         """
-        with self.engine.begin() as db:
+        with self._writing() as db:
             cameras = _numbers(db, camera, dataset_id, (c.sighting.camera for c in candidates))
             people = _numbers(db, identity, dataset_id, (c.sighting.identity for c in candidates))
-            columns = [c for c in image.c if c.name not in ("dataset_id", "path", "sha256")]
+            columns = [
+                c for c in image.c if c.name not in ("dataset_id", "path", "sha256", "added")
+            ]
             state = embedding.c.state.label("state")
             known = {
                 row.id: row
@@ -186,10 +201,11 @@ class Catalog:
                 old = known.get(candidate.id)
                 if old is None or old._asdict() != {**row, "state": State.INDEXED}:
                     stale.append(candidate)
-                    rows.append({**row, "dataset_id": dataset_id, "path": seen.path})
+                    new_only = {"dataset_id": dataset_id, "path": seen.path, "added": time.time()}
+                    rows.append({**row, **new_only})
             if rows:
                 new = insert(image)
-                changed = {k: new.excluded[k] for k in rows[0] if k not in ("id", "path")}
+                changed = {k: new.excluded[k] for k in row if k != "id"}
                 db.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
                 _set_state(db, encoder_id, [(c.id, State.PENDING, None) for c in stale])
         return stale
@@ -198,20 +214,21 @@ class Catalog:
         self,
         encoder_id: int,
         *,
-        indexed: Mapping[int, str] | None = None,
+        indexed: Mapping[int, tuple[str, int]] | None = None,
         failed: Mapping[int, str] | None = None,
     ) -> None:
-        """Record the outcome of pending images: id -> SHA-256 of those indexed, id -> reason of
-        those that failed."""
-        with self.engine.begin() as db:
+        """Record the outcome of pending images: id -> SHA-256 of the file and checksum of the
+        vector of those indexed, id -> reason of those that failed."""
+        with self._writing() as db:
             if indexed:
                 db.execute(
                     update(image)
                     .where(image.c.id == bindparam("of"))
                     .values(sha256=bindparam("to")),
-                    [{"of": id, "to": digest} for id, digest in indexed.items()],
+                    [{"of": id, "to": digest} for id, (digest, _) in indexed.items()],
                 )
                 _set_state(db, encoder_id, [(id, State.INDEXED, None) for id in indexed])
+                self._set_checksums(db, encoder_id, {id: c for id, (_, c) in indexed.items()})
             if failed:
                 _set_state(db, encoder_id, [(id, State.FAILED, r) for id, r in failed.items()])
 
@@ -221,7 +238,7 @@ class Catalog:
         """Record files that a reader found and could not take in."""
         if not files:
             return
-        with self.engine.begin() as db:
+        with self._writing() as db:
             ids = [image_id(name, file.path) for file in files]
             rows = [
                 {
@@ -229,6 +246,7 @@ class Catalog:
                     "dataset_id": dataset_id,
                     "split": str(file.split),
                     "path": file.path,
+                    "added": time.time(),
                 }
                 for id, file in zip(ids, files, strict=True)
             ]
@@ -261,10 +279,158 @@ class Catalog:
         with self.engine.connect() as db:
             return set(db.scalars(query))
 
-    def forget_vectors(self, encoder_id: int, ids: Iterable[int]) -> None:
-        """Set images back to pending whose vectors turned out to be missing."""
-        with self.engine.begin() as db:
+    def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
+        """Set images back to pending whose vectors turned out to be missing or wrong."""
+        with self._writing() as db:
             _set_state(db, encoder_id, [(id, State.PENDING, None) for id in ids])
+
+    def set_checksums(self, encoder_id: int, checksums: Mapping[int, int]) -> None:
+        """Record the checksums of vectors, by image id."""
+        with self._writing() as db:
+            self._set_checksums(db, encoder_id, checksums)
+
+    def _set_checksums(self, db: Connection, encoder_id: int, checksums: Mapping[int, int]) -> None:
+        if checksums:
+            db.execute(
+                update(embedding)
+                .where(
+                    embedding.c.encoder_id == encoder_id, embedding.c.image_id == bindparam("of")
+                )
+                .values(checksum=bindparam("to")),
+                [{"of": id, "to": value} for id, value in checksums.items()],
+            )
+
+    def set_file(self, id: int, *, size: int, modified_ns: int) -> None:
+        """Record an image file's size (bytes) and time of change, where its content is the same."""
+        with self._writing() as db:
+            db.execute(
+                update(image).where(image.c.id == id).values(size=size, modified_ns=modified_ns)
+            )
+
+    def images(self, dataset_id: int | None = None) -> list[Row[Any]]:
+        """All images, of one data set or of all, in path order: the columns of ``image``, the data
+        set's name and root, and the numbers ``camera`` and ``identity``."""
+        query = (
+            select(
+                image,
+                dataset.c.name.label("dataset"),
+                dataset.c.root,
+                camera.c.number.label("camera"),
+                identity.c.number.label("identity"),
+            )
+            .select_from(_LABELLED)
+            .order_by(dataset.c.name, image.c.path)
+        )
+        if dataset_id is not None:
+            query = query.where(image.c.dataset_id == dataset_id)
+        with self.engine.connect() as db:
+            return list(db.execute(query))
+
+    def image_ids(self, dataset_id: int, splits: Iterable[Split]) -> set[int]:
+        """The ids of all images of these splits of a data set."""
+        query = select(image.c.id).where(
+            image.c.dataset_id == dataset_id, image.c.split.in_(list(splits))
+        )
+        with self.engine.connect() as db:
+            return set(db.scalars(query))
+
+    def embeddings(self, encoder_id: int) -> list[Row[Any]]:
+        """Rows of image_id, state, reason and checksum, of all images of one encoder."""
+        query = select(embedding).where(embedding.c.encoder_id == encoder_id)
+        with self.engine.connect() as db:
+            return list(db.execute(query))
+
+    def mark_deleting(self, ids: Sequence[int], *, compact: bool) -> None:
+        """Take images out of every answer at once, for every encoder, and note that their vectors
+        and rows are to go; with ``compact`` also that their bytes are."""
+        with self._writing() as db:
+            for some in _parts(ids):
+                db.execute(
+                    update(embedding)
+                    .where(embedding.c.image_id.in_(some))
+                    .values(state=State.DELETING)
+                )
+            if compact:
+                owed = insert(setting).values(key=COMPACTION, value="owed")
+                db.execute(owed.on_conflict_do_nothing())
+
+    def deleting(self, encoder_id: int) -> list[int]:
+        """The ids of images whose deletion is not finished."""
+        query = select(embedding.c.image_id).where(_is(encoder_id, State.DELETING))
+        with self.engine.connect() as db:
+            return list(db.scalars(query))
+
+    def delete(self, encoder_id: int, ids: Sequence[int]) -> None:
+        """Delete the rows of images whose vectors are deleted; those of an image itself, and of its
+        identity, when nothing else needs them."""
+        with self._writing() as db:
+            for some in _parts(ids):
+                db.execute(
+                    delete(embedding).where(
+                        _is(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
+                    )
+                )
+                used = select(embedding.c.image_id).where(embedding.c.image_id == image.c.id)
+                db.execute(delete(image).where(image.c.id.in_(some), ~used.exists()))
+            used = select(image.c.id).where(image.c.identity_id == identity.c.id)
+            db.execute(delete(identity).where(~used.exists()))
+
+    def delete_neighbours(self) -> None:
+        """Delete the neighbours kept of all images."""
+        with self._writing() as db:
+            db.execute(delete(neighbours))
+
+    def delete_calibration(self, encoder_id: int) -> None:
+        """Delete what was learned with this encoder."""
+        with self._writing() as db:
+            db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
+
+    @property
+    def compaction_owed(self) -> bool:
+        """Whether bytes of deleted images are still to be removed from both stores' files."""
+        with self.engine.connect() as db:
+            return db.scalar(select(setting).where(setting.c.key == COMPACTION)) is not None
+
+    def compact(self) -> None:
+        """Rewrite the file without what was deleted, its log included; then no compaction is owed.
+
+        Raises CatalogLocked where another process reads the catalog for too long.
+        """
+        with closing(self.engine.raw_connection()) as raw:
+            raw.execute("VACUUM")
+        self._truncate_log()
+        with self._writing() as db:
+            db.execute(delete(setting).where(setting.c.key == COMPACTION))
+        self._truncate_log()
+
+    def _truncate_log(self) -> None:
+        with closing(self.engine.raw_connection()) as raw:
+            (busy, *_) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise CatalogLocked(
+                "another process reads the catalog, so that its old log cannot be removed",
+                hint="Wait for it to end, and run the same command again.",
+            )
+
+    def log_query(self, **values: Any) -> None:
+        """Record one search; the values are those of ``query_log``."""
+        with self._writing() as db:
+            db.execute(insert(query_log).values(values))
+
+    def query_log(self, *, since: float = 0.0) -> list[Row[Any]]:
+        """All searches from that time on (seconds since 1970), the oldest first."""
+        query = select(query_log).where(query_log.c.time >= since).order_by(query_log.c.id)
+        with self.engine.connect() as db:
+            return list(db.execute(query))
+
+    def delete_probes(self, *, before: float = 0.0, digests: Iterable[str] = ()) -> None:
+        """Delete kept pictures of probes searched for before that time, or with one of these
+        SHA-256."""
+        with self._writing() as db:
+            gone = update(query_log).values(picture=None)
+            db.execute(gone.where(query_log.c.time < before))
+            for some in _parts(list(digests)):
+                db.execute(gone.where(query_log.c.probe_sha256.in_(some)))
 
     def stored(self, encoder_id: int, splits: Iterable[Split] = tuple(Split)) -> Stored:
         """All indexed images of these splits."""
@@ -328,7 +494,7 @@ class Catalog:
     def save_neighbours(self, encoder_id: int, split: Split, model: bytes) -> None:
         """Replace the neighbours kept of a split's images."""
         new = insert(neighbours).values(encoder_id=encoder_id, split=split, model=model)
-        with self.engine.begin() as db:
+        with self._writing() as db:
             db.execute(
                 new.on_conflict_do_update(
                     index_elements=["encoder_id", "split"], set_={"model": new.excluded.model}
@@ -358,16 +524,13 @@ class Catalog:
             )
         )
         with self.engine.connect() as db:
-            return {
-                row.id: row
-                for start in range(0, len(ids), VARIABLES)
-                for row in db.execute(query, {"ids": ids[start : start + VARIABLES]})
-            }
+            return {row.id: row for some in _parts(ids) for row in db.execute(query, {"ids": some})}
 
     def cameras(self) -> list[int]:
-        """The numbers of all cameras, ascending, each once."""
+        """The numbers of all cameras that have images, ascending, each once."""
         with self.engine.connect() as db:
-            return sorted(set(db.scalars(select(camera.c.number))))
+            query = select(camera.c.number).where(camera.c.id == image.c.camera_id).distinct()
+            return sorted(db.scalars(query))
 
     def camera_ids(self, number: int) -> list[int]:
         """The ids of the cameras of that number, one for each data set that has it."""
@@ -395,13 +558,19 @@ class Catalog:
     def start_run(self, dataset_id: int, encoder_id: int) -> int:
         """Record that an ingest has begun; returns its id."""
         values = {"dataset_id": dataset_id, "encoder_id": encoder_id, "started": time.time()}
-        with self.engine.begin() as db:
+        with self._writing() as db:
             new = db.execute(insert(ingest_run).values(values))
             return int(new.inserted_primary_key[0])  # type: ignore[index]
 
+    def close_runs(self) -> None:
+        """Call every ingest ended that was cut short and has since been made good."""
+        with self._writing() as db:
+            open_runs = update(ingest_run).where(ingest_run.c.finished.is_(None))
+            db.execute(open_runs.values(finished=time.time()))
+
     def finish_run(self, run: int, *, ingested: int, unchanged: int, failed: int) -> None:
         """Record how an ingest ended."""
-        with self.engine.begin() as db:
+        with self._writing() as db:
             db.execute(
                 update(ingest_run)
                 .where(ingest_run.c.id == run)
@@ -416,7 +585,7 @@ class Catalog:
     def save_calibration(self, encoder_id: int, **values: Any) -> float:
         """Replace what was learned with this encoder; returns the time of doing so."""
         learned = time.time()
-        with self.engine.begin() as db:
+        with self._writing() as db:
             db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
             db.execute(insert(calibration).values(encoder_id=encoder_id, learned=learned, **values))
         return learned
@@ -468,3 +637,9 @@ def _numbers(
         table.c.dataset_id == dataset_id, table.c.number.in_(wanted)
     )
     return {row.number: row.id for row in db.execute(query)}
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as one query takes."""
+    for start in range(0, len(values), VARIABLES):
+        yield values[start : start + VARIABLES]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from reidsearch import __version__, config, output
+from reidsearch import __version__, config, output, upkeep
 from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, UsageError
 from reidsearch.types import Answer, Split, parse_cameras
+from reidsearch.upkeep import Json
 
 if TYPE_CHECKING:
     from reidsearch.catalog import Catalog
@@ -84,8 +85,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
-
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -138,10 +137,14 @@ def ingest(
     name: Annotated[
         str | None, typer.Option(help="The data set's name, by default its folder's.")
     ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove stored images that the data set no longer has."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Encode a data set's crops and store them. Running it again changes nothing."""
-    from reidsearch import calibrate, datasets, gallery, show
+    from reidsearch import calibrate, datasets, forget, gallery, show
     from reidsearch.encoder import Encoder
     from reidsearch.ingest import ingest as run
 
@@ -151,8 +154,21 @@ def ingest(
         gallery.create(ctx.obj, encoder) as opened,
         output.ingest_progress(quiet=ctx.meta["quiet"]) as progress,
     ):
-        report = run(dataset, gallery=opened, encoder=encoder, on_progress=progress)
+        report = run(
+            dataset,
+            gallery=opened,
+            encoder=encoder,
+            oldest=ctx.obj.oldest,
+            on_progress=progress,
+        )
         learned = calibrate.keep_current(opened) if report.ingested else None
+        gone = forget.expired(opened.catalog, ctx.obj.oldest)
+        if prune:
+            gone += forget.of_dataset(opened.catalog, dataset.name, report.vanished)
+        owed = opened.catalog.compaction_owed
+    if gone or owed:
+        report.pruned = forget.forget(ctx.obj, gone, purpose="ingest").images
+        report.vanished = [] if prune else report.vanished
     if learned:
         output.say(f"The gallery has changed; calibrated anew from {learned.images} images.")
     if json:
@@ -203,7 +219,7 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import calibrate, datasets, gallery, neighbours, search, sheet, show
+    from reidsearch import audit, calibrate, datasets, gallery, neighbours, search, sheet, show
     from reidsearch.encoder import Encoder
 
     try:
@@ -217,7 +233,7 @@ def query(
     cameras = parse_cameras(only_camera) if only_camera else ()
     answers: list[Answer] = []
     failed = 0
-    with gallery.open_existing(ctx.obj) as opened:
+    with gallery.open_existing(ctx.obj, purpose="query") as opened:
         search.check_cameras(cameras, gallery=opened)
         calibration = calibrate.load(opened) if spatio_temporal else None
         kept = neighbours.current(opened, split) if rerank else None
@@ -246,6 +262,23 @@ def query(
                 output.complain(error)
                 failed += 1
                 continue
+            audit.record(
+                opened.catalog,
+                ctx.obj,
+                command="query",
+                probe=probe,
+                filters={
+                    "camera": answer.camera,
+                    "exclude_camera": exclude_camera,
+                    "only_camera": list(cameras),
+                    "split": str(split),
+                    "top_k": top_k,
+                    "min_score": None if min_score == -math.inf else min_score,
+                    "spatio_temporal": spatio_temporal,
+                    "rerank": rerank,
+                },
+                hits=len(answer.hits),
+            )
             answers.append(answer)
             if json:
                 output.print_json(asdict(answer))
@@ -307,7 +340,7 @@ def evaluate(
         reports.check()
 
     def evaluated(settings: config.Config) -> "Evaluation":
-        with gallery.open_existing(settings) as opened:
+        with gallery.open_existing(settings, purpose="evaluate") as opened:
             result = run(
                 opened,
                 multi_query=multi_query,
@@ -353,7 +386,7 @@ def calibrate(
 
     if source and source not in list(Source):
         raise UsageError(f"--source {source} is none of {', '.join(Source)}")
-    with gallery.open_existing(ctx.obj) as opened:
+    with gallery.open_existing(ctx.obj, purpose="calibrate") as opened:
         learned = run(opened, source=Source(source) if source else None)
     if json:
         output.print_json(show.calibration_document(learned))
@@ -389,7 +422,7 @@ def trace(
     json: Json = False,
 ) -> None:
     """Where was this person? Stays at cameras, in time order."""
-    from reidsearch import calibrate, datasets, gallery, show
+    from reidsearch import audit, calibrate, datasets, gallery, show
     from reidsearch import trace as tracing
     from reidsearch.encoder import Encoder
 
@@ -399,7 +432,7 @@ def trace(
         raise UsageError(f"--time: {error}") from None
     if save is not None:
         tracing.check(save)
-    with gallery.open_existing(ctx.obj) as opened:
+    with gallery.open_existing(ctx.obj, purpose="trace") as opened:
         try:
             calibration = calibrate.load(opened)
         except NotCalibrated:
@@ -413,6 +446,14 @@ def trace(
             min_score=min_score,
             camera=camera,
             timestamp=timestamp,
+        )
+        audit.record(
+            opened.catalog,
+            ctx.obj,
+            command="trace",
+            probe=probe,
+            filters={"camera": found.camera, "threshold": found.threshold, "rate": found.rate},
+            hits=sum(len(stay.hits) for stay in found.stays),
         )
     if json:
         output.print_json(asdict(found))
@@ -435,7 +476,7 @@ def export(
 
     if out.suffix != ".npz":
         raise UsageError(f"{out} does not end in .npz", hint="Name it like gallery.npz.")
-    with gallery.open_existing(ctx.obj) as opened:
+    with gallery.open_existing(ctx.obj, purpose="export") as opened:
         counts = run(opened, out)
     if json:
         output.print_json(counts)
@@ -487,6 +528,10 @@ def _status(settings: config.Config, catalog: "Catalog") -> dict[str, Any]:
         ],
         "last_ingest": run._asdict() if run else None,
     }
+
+
+for command in (upkeep.doctor, upkeep.forget, upkeep.audit):
+    app.command()(command)
 
 
 @app.command()

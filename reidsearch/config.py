@@ -1,9 +1,12 @@
 """Settings: a flag beats the environment, that beats ./reidsearch.toml, that beats the default."""
 
+import math
 import os
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
@@ -13,7 +16,16 @@ from reidsearch.errors import UsageError
 FILE = Path("reidsearch.toml")
 PREFIX = "REIDSEARCH_"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
-KEYS = ("data_dir", "qdrant_url", "encoder", "device")
+KEYS = ("data_dir", "qdrant_url", "encoder", "device", "audit", "retain_days")
+SECONDS_A_DAY = 86_400
+
+
+class Audit(StrEnum):
+    """What a search leaves in the catalog."""
+
+    ON = "on"  # who, when, how, and the hash of the probe
+    PICTURES = "pictures"  # the probe's file too
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,15 @@ class Config:
     encoder: Path
     device: str
     sources: dict[str, str]
+    audit: Audit = Audit.ON
+    retain_days: int | None = None
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest images that may be kept were taken, in seconds since 1970 UTC."""
+        if self.retain_days is None:
+            return -math.inf
+        return time.time() - self.retain_days * SECONDS_A_DAY
 
 
 def load(
@@ -47,6 +68,8 @@ def load(
         "qdrant_url": None,
         "encoder": str(DEFAULT_ENCODER),
         "device": "cpu",
+        "audit": str(Audit.ON),
+        "retain_days": None,
     }
     sources = dict.fromkeys(KEYS, "default")
 
@@ -64,7 +87,30 @@ def load(
         encoder=Path(str(values["encoder"])).expanduser(),
         device=str(values["device"]),
         sources=sources,
+        audit=_audit(str(values["audit"]), sources["audit"]),
+        retain_days=_days(values["retain_days"], sources["retain_days"]),
     )
+
+
+def _audit(text: str, source: str) -> Audit:
+    try:
+        return Audit(text.lower())
+    except ValueError:
+        raise UsageError(
+            f"audit {text!r} ({source}) is none of {', '.join(Audit)}",
+            hint="pictures also keeps the probes themselves.",
+        ) from None
+
+
+def _days(text: str | None, source: str) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 100_000):
+        raise UsageError(
+            f"retain_days {text!r} ({source}) is not a number of days",
+            hint="Write it like 30, or leave it out to keep images for good.",
+        )
+    return int(text)
 
 
 def _from_file(path: Path) -> dict[str, str | None]:
@@ -77,6 +123,8 @@ def _from_file(path: Path) -> dict[str, str | None]:
     for key, value in values.items():
         if key not in KEYS:
             raise UsageError(f"{path}: unknown key {key!r}", hint=f"Known are {', '.join(KEYS)}.")
-        if not isinstance(value, str):
+        if key == "retain_days" and type(value) is int:
+            values[key] = str(value)
+        elif not isinstance(value, str):
             raise UsageError(f"{path}: {key} must be text in quotes")
     return values

@@ -114,7 +114,7 @@ def read_market(
                 rejected.append(Rejected(path, reason, split))
                 continue
             sightings.append(seen)
-    return _dataset(name or _folder_name(root), root, sightings, rejected)
+    return _dataset(name or _folder_name(root), root, sightings, rejected, chosen)
 
 
 def read_folder(root: Path, *, name: str | None = None) -> Dataset:
@@ -124,7 +124,7 @@ def read_folder(root: Path, *, name: str | None = None) -> Dataset:
     """
     rejected: list[Rejected] = []
     sightings = [parse_name(p) for p in _pictures(root, root, rejected, Split.GALLERY)]
-    return _dataset(name or _folder_name(root), root, sightings, rejected)
+    return _dataset(name or _folder_name(root), root, sightings, rejected, Split)
 
 
 def read_manifest(
@@ -167,7 +167,7 @@ def read_manifest(
         ) from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from None
-    return _dataset(name or path.stem, path.resolve().parent, sightings.values(), rejected)
+    return _dataset(name or path.stem, path.resolve().parent, sightings.values(), rejected, chosen)
 
 
 def _from_row(row: dict[str, str]) -> Sighting:
@@ -250,7 +250,11 @@ def _folder_name(root: Path) -> str:
 
 
 def _dataset(
-    name: str, root: Path, sightings: Iterable[Sighting], rejected: list[Rejected]
+    name: str,
+    root: Path,
+    sightings: Iterable[Sighting],
+    rejected: list[Rejected],
+    splits: Iterable[Split],
 ) -> Dataset:
     ordered = sorted(sightings, key=lambda s: s.path)
     if not ordered and not rejected:
@@ -258,4 +262,10 @@ def _dataset(
             f"{root} holds no picture to take in",
             hint=f"Pictures end in {', '.join(sorted(SUFFIXES))}.",
         )
-    return Dataset(name, root.resolve(), ordered, sorted(rejected, key=lambda r: r.path))
+    return Dataset(
+        name,
+        root.resolve(),
+        ordered,
+        sorted(rejected, key=lambda r: r.path),
+        frozenset(splits),
+    )

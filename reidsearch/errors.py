@@ -8,7 +8,8 @@ ReidsearchError                 1   something failed
 ├── EncoderError                1   a model file cannot be used
 │   └── EncoderMismatch         1   the gallery was made with another encoder
 ├── CatalogError                1   the SQLite catalog cannot be used
-│   └── NewerSchema             1   it was written by a newer reidsearch
+│   ├── NewerSchema             1   it was written by a newer reidsearch
+│   └── CatalogLocked           4   another process writes it
 ├── EmptyGallery                1   nothing is stored to search or evaluate
 ├── IncompleteGallery           1   an ingest has not ended
 ├── NotCalibrated               1   transit times are needed and not learned
@@ -63,6 +64,12 @@ class CatalogError(ReidsearchError):
 
 class NewerSchema(CatalogError):
     """The catalog was written by a newer reidsearch."""
+
+
+class CatalogLocked(CatalogError):
+    """Another process writes the catalog and does not end."""
+
+    exit_code = 4
 
 
 class EmptyGallery(ReidsearchError):

@@ -1,14 +1,14 @@
 """A gallery: the catalog and one encoder's vector collection, opened together."""
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from reidsearch import schema
+from reidsearch import lock, schema
 from reidsearch.catalog import Catalog, Stored
 from reidsearch.config import PREFIX, Config
 from reidsearch.encoder import Encoder, fingerprint
@@ -23,15 +23,25 @@ FINGERPRINT_CHARACTERS = 16
 
 
 class Gallery:
-    """Use as a context manager: it holds the catalog's and the vector store's files open."""
+    """Use as a context manager: it holds the catalog's and the vector store's files open, and
+    ``resources`` beside them, until it ends."""
 
     def __init__(
-        self, catalog: Catalog, store: VectorStore, *, encoder_id: int, encoder_name: str
+        self,
+        catalog: Catalog,
+        store: VectorStore,
+        *,
+        encoder_id: int,
+        encoder_name: str,
+        dimension: int,
+        resources: ExitStack,
     ) -> None:
         self.catalog = catalog
         self.store = store
         self.encoder_id = encoder_id
         self.encoder_name = encoder_name
+        self.dimension = dimension
+        self._resources = resources
 
     def __enter__(self) -> Self:
         return self
@@ -42,8 +52,7 @@ class Gallery:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.store.close()
-        self.catalog.close()
+        self._resources.close()
 
     def load(self, splits: Sequence[Split] = tuple(Split)) -> tuple[Stored, Vectors]:
         """What is indexed of these splits, in id order, with its vectors (N x D).
@@ -71,28 +80,42 @@ def lacking(missing: int, of: int) -> EmptyGallery:
     )
 
 
-def create(config: Config, encoder: Encoder) -> Gallery:
-    """The gallery for vectors of this encoder, made where it is new."""
-    with ExitStack() as on_error:
-        catalog = open_catalog(config)
-        on_error.callback(catalog.close)
+def create(config: Config, encoder: Encoder, *, purpose: str = "ingest") -> Gallery:
+    """The gallery for vectors of this encoder, made where it is new, locked for this process.
+
+    Raises StoreLocked where another process holds it and does not end; ``purpose`` is the command
+    that it will be told of.
+    """
+    with ExitStack() as opened:
+        catalog = _locked_catalog(config, opened, purpose)
         encoder_id = catalog.add_encoder(
             fingerprint=encoder.fingerprint, name=encoder.name, dimension=encoder.dimension
         )
-        store = _open_store(config, catalog, encoder.fingerprint, encoder.dimension)
-        on_error.pop_all()
-    return Gallery(catalog, store, encoder_id=encoder_id, encoder_name=encoder.name)
+        store = open_store(config, catalog, encoder.fingerprint, encoder.dimension)
+        opened.callback(store.close)
+        return Gallery(
+            catalog,
+            store,
+            encoder_id=encoder_id,
+            encoder_name=encoder.name,
+            dimension=encoder.dimension,
+            resources=opened.pop_all(),
+        )
 
 
-def open_existing(config: Config) -> Gallery:
-    """The gallery that was ingested with the configured encoder.
+def open_existing(config: Config, *, purpose: str = "search") -> Gallery:
+    """The gallery that was ingested with the configured encoder, for reading.
 
-    Raises EmptyGallery where nothing has been ingested, EncoderMismatch where it was ingested
-    with other encoders only.
+    Vectors in the data dir can be held by one process at a time, so that it is locked then, and
+    StoreLocked raised as by ``create``. Raises EmptyGallery where nothing has been ingested,
+    EncoderMismatch where it was ingested with other encoders only.
     """
-    with ExitStack() as on_error:
-        catalog = open_catalog(config)
-        on_error.callback(catalog.close)
+    with ExitStack() as opened:
+        if config.qdrant_url is None:
+            catalog = _locked_catalog(config, opened, purpose)
+        else:
+            catalog = open_catalog(config)
+            opened.callback(catalog.close)
         wanted = fingerprint(config.encoder)
         filled = [row for row in catalog.encoders() if row.indexed]
         if not filled:
@@ -109,12 +132,45 @@ def open_existing(config: Config) -> Gallery:
                 hint="Search with the encoder it was made with (--encoder FILE), or ingest the "
                 "images again with this one; both sets of vectors can be stored side by side.",
             )
-        encoder_id = catalog.add_encoder(
-            fingerprint=mine.fingerprint, name=mine.name, dimension=mine.dimension
+        return _opened(config, catalog, mine, opened)
+
+
+@contextmanager
+def every(config: Config, *, purpose: str) -> Iterator[tuple[Catalog, list[Gallery]]]:
+    """The catalog and the galleries of all its encoders, under one lock, for changing them.
+
+    Raises StoreLocked as ``create`` does.
+    """
+    with ExitStack() as opened:
+        catalog = _locked_catalog(config, opened, purpose)
+        galleries = [
+            opened.enter_context(_opened(config, catalog, row, ExitStack()))
+            for row in catalog.encoders()
+        ]
+        yield catalog, galleries
+
+
+def _locked_catalog(config: Config, opened: ExitStack, purpose: str) -> Catalog:
+    schema.make_folder(config.data_dir)
+    opened.enter_context(lock.held(config.data_dir, purpose=purpose))
+    catalog = open_catalog(config)
+    opened.callback(catalog.close)
+    return catalog
+
+
+def _opened(config: Config, catalog: Catalog, encoder: Any, opened: ExitStack) -> Gallery:
+    """The gallery of an encoder's row in the catalog; ``opened`` closes with it."""
+    with opened:
+        store = open_store(config, catalog, encoder.fingerprint, encoder.dimension)
+        opened.callback(store.close)
+        return Gallery(
+            catalog,
+            store,
+            encoder_id=encoder.id,
+            encoder_name=encoder.name,
+            dimension=encoder.dimension,
+            resources=opened.pop_all(),
         )
-        store = _open_store(config, catalog, mine.fingerprint, mine.dimension)
-        on_error.pop_all()
-    return Gallery(catalog, store, encoder_id=encoder_id, encoder_name=mine.name)
 
 
 def open_catalog(config: Config) -> Catalog:
@@ -122,8 +178,14 @@ def open_catalog(config: Config) -> Catalog:
     return schema.open_catalog(config.data_dir / CATALOG)
 
 
-def _open_store(config: Config, catalog: Catalog, encoder: str, dimension: int) -> VectorStore:
-    name = f"reidsearch-{catalog.key}-{encoder[:FINGERPRINT_CHARACTERS]}"
+def collection_name(catalog: Catalog, encoder: str) -> str:
+    """What the collection for that encoder (its fingerprint) is called."""
+    return f"reidsearch-{catalog.key}-{encoder[:FINGERPRINT_CHARACTERS]}"
+
+
+def open_store(config: Config, catalog: Catalog, encoder: str, dimension: int) -> VectorStore:
+    """The collection of an encoder's vectors, of length ``dimension``, made where it is new."""
+    name = collection_name(catalog, encoder)
     # Imported here: qdrant_client takes longer to import than a whole embedded query.
     if config.qdrant_url is None:
         from reidsearch.stores.edge import EdgeStore

@@ -2,27 +2,28 @@
 
 The order makes a crash harmless at any point: images are recorded as pending, their vectors are
 stored durably, and only then are they recorded as indexed. Running again repeats what was not
-confirmed, which overwrites the same points with the same vectors.
+confirmed, which overwrites the same points with the same vectors. Tests break it off at the points
+that ``faults`` names.
 """
 
 import hashlib
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import images
+from reidsearch import faults, images, moves
 from reidsearch.catalog import Candidate
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError
 from reidsearch.gallery import Gallery
-from reidsearch.types import Dataset, Points, Rejected, Sighting, image_id
+from reidsearch.types import Dataset, Points, Rejected, Sighting, checksums, image_id, payload
 
 RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together
@@ -32,18 +33,27 @@ AHEAD = 2  # batches of decoded pictures that may wait for the encoder
 
 @dataclass
 class Report:
-    """What an ingest did. ``images_per_second`` counts the ingested ones alone."""
+    """What an ingest did. ``images_per_second`` counts the ingested ones alone.
+
+    ``moved`` images were renamed and kept their vector. ``vanished`` are the paths of stored images
+    that the data set no longer has; ``expired`` counts those too old to be taken in, ``pruned``
+    stored ones that were removed afterwards.
+    """
 
     found: int
     splits: dict[str, int]
     failures: list[Rejected] = field(default_factory=list)
     ingested: int = 0
     unchanged: int = 0
+    moved: int = 0
+    expired: int = 0
+    pruned: int = 0
+    vanished: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def done(self) -> int:
-        return self.ingested + self.unchanged + len(self.failures)
+        return self.ingested + self.unchanged + self.moved + self.expired + len(self.failures)
 
     @property
     def images_per_second(self) -> float:
@@ -65,22 +75,34 @@ def ingest(
     *,
     gallery: Gallery,
     encoder: Encoder,
+    oldest: float = -math.inf,
     on_progress: Callable[[Report], None] = lambda report: None,
 ) -> Report:
     """Store the vector of every crop that is new or has changed; leave the others alone.
 
-    ``on_progress`` is called at the start and after each STORE images. Files that cannot be read
-    are listed in the report's ``failures`` and recorded in the catalog with their reason. Raises
-    StoreError, CatalogError or EncoderError where it cannot go on; what was confirmed stays.
+    A renamed crop keeps its vector. Crops with a timestamp before ``oldest`` (seconds since 1970
+    UTC) are passed over. ``on_progress`` is called at the start and after each STORE images. Files
+    that cannot be read are listed in the report's ``failures`` and recorded in the catalog with
+    their reason. Raises StoreError, CatalogError or EncoderError where it cannot go on; what was
+    confirmed stays.
     """
     started = time.monotonic()
     splits = Counter(str(s.split) for s in dataset.sightings)
     report = Report(len(dataset.sightings) + len(dataset.rejected), dict(splits))
     dataset_id = gallery.catalog.add_dataset(dataset.name, dataset.root)
     run = gallery.catalog.start_run(dataset_id, gallery.encoder_id)
+    faults.reach("run started")
+    moves.finish_deletions(gallery)
     gallery.catalog.reject(dataset_id, gallery.encoder_id, dataset.name, dataset.rejected)
     report.failures.extend(dataset.rejected)
-    _forget_missing(gallery)
+    _require_vectors(gallery)
+    candidates = [
+        _candidate(dataset, sighting)
+        for sighting in dataset.sightings
+        if sighting.timestamp is None or sighting.timestamp >= oldest
+    ]
+    report.expired = len(dataset.sightings) - len(candidates)
+    report.vanished, report.moved = _compare(dataset, dataset_id, gallery, candidates)
     on_progress(report)
 
     batch: list[_Decoded] = []
@@ -89,6 +111,7 @@ def ingest(
 
     def encode() -> None:
         vectors = encoder.encode(np.stack([item.pixels for item in batch]))
+        faults.reach("encoded")
         points.extend(zip(batch, vectors, strict=True))
         batch.clear()
 
@@ -104,7 +127,7 @@ def ingest(
             report.seconds = time.monotonic() - started
             on_progress(report)
 
-        stale = _stale(dataset, dataset_id, gallery, report)
+        stale = _stale(candidates, dataset_id, gallery, report)
         try:
             for candidate, outcome in _decode_ahead(decoders, stale, dataset.root, encoder):
                 if isinstance(outcome, ImageError):
@@ -112,6 +135,7 @@ def ingest(
                     seen = candidate.sighting
                     report.failures.append(Rejected(seen.path, outcome.message, seen.split))
                     continue
+                faults.reach("decoded")
                 batch.append(outcome)
                 if len(batch) == encoder.batch:
                     encode()
@@ -127,6 +151,7 @@ def ingest(
     if failures:  # an earlier state of these files may have a vector
         gallery.store.delete(list(failures))
         gallery.catalog.finish(gallery.encoder_id, failed=failures)
+    report.unchanged -= report.moved  # whose vectors were there by then
     report.seconds = time.monotonic() - started
     on_progress(report)
     gallery.catalog.finish_run(
@@ -135,23 +160,51 @@ def ingest(
         unchanged=report.unchanged,
         failed=len(report.failures),
     )
+    faults.reach("run finished")
     return report
 
 
-def _forget_missing(gallery: Gallery) -> None:
+def _compare(
+    dataset: Dataset, dataset_id: int, gallery: Gallery, candidates: list[Candidate]
+) -> tuple[list[str], int]:
+    """The paths of stored images that are not in the data set any more, and the number of those
+    that are there under another path and have their vector now."""
+    if dataset.splits is None:
+        return [], 0
+    there = {image_id(dataset.name, sighting.path) for sighting in dataset.sightings}
+    rejected = [file.path for file in dataset.rejected]
+    lost = gallery.catalog.image_ids(dataset_id, dataset.splits) - there
+    lost -= {image_id(dataset.name, path) for path in rejected}
+    if not lost:
+        return [], 0
+    known = gallery.catalog.indexed_ids(gallery.encoder_id)
+    vanished = [
+        row
+        for row in gallery.catalog.images(dataset_id)
+        # What lies in a folder that could not be listed may well be there.
+        if row.id in lost and not any(row.path.startswith(f"{path}/") for path in rejected)
+    ]
+    fresh = [candidate for candidate in candidates if candidate.id not in known]
+    found = moves.find(vanished, fresh, root=dataset.root)
+    kept = moves.apply(gallery, dataset_id, found)
+    gone = {row.id for row, _ in found}
+    return [row.path for row in vanished if row.id not in gone], kept
+
+
+def _require_vectors(gallery: Gallery) -> None:
     """Set images to pending whose vectors the store does not have: it may be a new one."""
     missing = gallery.catalog.indexed_ids(gallery.encoder_id) - gallery.store.ids()
-    gallery.catalog.forget_vectors(gallery.encoder_id, missing)
+    gallery.catalog.set_pending(gallery.encoder_id, missing)
 
 
 def _stale(
-    dataset: Dataset, dataset_id: int, gallery: Gallery, report: Report
+    candidates: list[Candidate], dataset_id: int, gallery: Gallery, report: Report
 ) -> Iterator[Candidate]:
-    for start in range(0, len(dataset.sightings), RECORD):
-        sightings = dataset.sightings[start : start + RECORD]
-        candidates = [_candidate(dataset, sighting) for sighting in sightings]
-        stale = gallery.catalog.stale(dataset_id, gallery.encoder_id, candidates)
-        report.unchanged += len(candidates) - len(stale)
+    for start in range(0, len(candidates), RECORD):
+        some = candidates[start : start + RECORD]
+        stale = gallery.catalog.stale(dataset_id, gallery.encoder_id, some)
+        faults.reach("recorded")
+        report.unchanged += len(some) - len(stale)
         yield from stale
 
 
@@ -194,26 +247,22 @@ def _store(gallery: Gallery, points: list[_Point], report: Report) -> None:
             Points(
                 ids=np.array([item.candidate.id for item, _ in usable], dtype=np.int64),
                 vectors=np.stack([vector for _, vector in usable]),
-                payloads=[_payload(item.candidate.sighting) for item, _ in usable],
+                payloads=[payload(item.candidate.sighting) for item, _ in usable],
             )
         )
+        faults.reach("flushed")
     reason = "the encoder gave no usable vector for it"
     unusable = [item.candidate for item, vector in points if not np.isfinite(vector).all()]
     gallery.catalog.finish(
         gallery.encoder_id,
-        indexed={item.candidate.id: item.sha256 for item, _ in usable},
+        indexed={
+            item.candidate.id: (item.sha256, checksum)
+            for (item, _), checksum in zip(
+                usable, checksums(np.array([vector for _, vector in usable])), strict=True
+            )
+        },
         failed={candidate.id: reason for candidate in unusable},
     )
+    faults.reach("confirmed")
     report.ingested += len(usable)
     report.failures += [Rejected(c.sighting.path, reason, c.sighting.split) for c in unusable]
-
-
-def _payload(seen: Sighting) -> dict[str, Any]:
-    fields = {
-        "camera": seen.camera,
-        "identity": seen.identity,
-        "sequence": seen.sequence,
-        "frame": seen.frame,
-        "split": str(seen.split),
-    }
-    return {key: value for key, value in fields.items() if value is not None}

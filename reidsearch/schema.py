@@ -1,16 +1,19 @@
 """Open the catalog with its schema at head, upgrading it with Alembic where it is older."""
 
+import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 
+from reidsearch import faults
 from reidsearch.catalog import Catalog
-from reidsearch.errors import CatalogError, NewerSchema
+from reidsearch.errors import CatalogError, CatalogLocked, NewerSchema
 
 # The newest revision in migrations/. Kept here so that opening a current catalog, which every
 # command does, need not import Alembic; a test holds the two together.
-HEAD = "0003"
+HEAD = "0004"
 LOCK_SECONDS = 10.0
 
 
@@ -30,15 +33,20 @@ def open_catalog(path: Path) -> Catalog:
     return Catalog(engine)
 
 
-def connect(path: Path) -> Engine:
-    """An engine on the SQLite file at ``path``, with its folder made."""
+def make_folder(path: Path) -> None:
+    """Make the data dir where it is new. Raises CatalogError where that cannot be done."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CatalogError(
-            f"the data dir {path.parent} cannot be made: {error.strerror}",
+            f"the data dir {path} cannot be made: {error.strerror}",
             hint="Choose another with --data-dir.",
         ) from None
+
+
+def connect(path: Path) -> Engine:
+    """An engine on the SQLite file at ``path``, with its folder made."""
+    make_folder(path.parent)
     # Left to itself, sqlite3 commits before every DDL statement; with transactions begun by hand
     # an upgrade is applied whole or not at all.
     engine = create_engine(
@@ -51,20 +59,30 @@ def connect(path: Path) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        # A transaction that reads first and then writes fails where another wrote in between, and
+        # no waiting helps; one that says at once that it will write waits for its turn.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: ExceptionContext) -> None:
-        if isinstance(context.original_exception, sqlite3.Error):
-            raise CatalogError(
-                f"the catalog {path} cannot be used: {context.original_exception}",
-                hint="If another program holds it, wait for it to end; check the folder's "
-                "permissions and free space; if the file is damaged, restore a backup or choose "
-                "another --data-dir and ingest again.",
-            ) from context.original_exception
+        original = context.original_exception
+        if not isinstance(original, sqlite3.Error):
+            return
+        if "locked" in str(original):
+            raise CatalogLocked(
+                f"another program holds the catalog {path}: {original}",
+                hint="Wait for it to end, and run the same command again.",
+            ) from original
+        raise CatalogError(
+            f"the catalog {path} cannot be used: {original}",
+            hint="Check the folder's permissions and free space; if the file is damaged, restore "
+            "a backup or choose another --data-dir and ingest again.",
+        ) from original
 
     return engine
 
@@ -86,7 +104,11 @@ def _revision(engine: Engine) -> str | None:
                 f"{engine.url.database} is a database of another program",
                 hint="Choose another --data-dir.",
             )
-        return str(db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+        return _version(db)
+
+
+def _version(db: Connection) -> str:
+    return str(db.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
 
 
 def _upgrade(engine: Engine, path: Path, revision: str | None) -> None:
@@ -107,6 +129,32 @@ def _upgrade(engine: Engine, path: Path, revision: str | None) -> None:
                 hint="Upgrade with: pip install --upgrade reidsearch, or choose another "
                 "--data-dir. Nothing was changed.",
             ) from None
-    with engine.begin() as db:
+    with engine.execution_options(writes=True).begin() as db:
+        if revision is not None and _version(db) != HEAD:  # else another process was quicker
+            _back_up(path, revision)
+            faults.reach("backed up")
         config.attributes["connection"] = db
         command.upgrade(config, "head")
+        faults.reach("migrated")
+    faults.reach("upgraded")
+
+
+def backups(path: Path) -> list[Path]:
+    """The copies of a catalog that upgrades left beside it."""
+    return sorted(path.parent.glob(f"{path.name}.*.backup"))
+
+
+def _back_up(path: Path, revision: str) -> None:
+    """Copy the catalog to a file beside it, whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
+            source.backup(copy)
+        partial.replace(path.with_name(f"{path.name}.{revision}.backup"))
+    except (OSError, sqlite3.Error) as error:
+        partial.unlink(missing_ok=True)
+        raise CatalogError(
+            f"no backup of {path} can be made before it is upgraded: {error}",
+            hint="Free some space in its folder. Nothing was changed.",
+        ) from None

@@ -23,6 +23,10 @@ def report_document(report: Report) -> dict[str, object]:
         "ingested": report.ingested,
         "unchanged": report.unchanged,
         "failed": len(report.failures),
+        "moved": report.moved,
+        "expired": report.expired,
+        "vanished": report.vanished,
+        "pruned": report.pruned,
         "seconds": round(report.seconds, 3),
         "images_per_second": round(report.images_per_second, 1),
         "splits": report.splits,
@@ -34,6 +38,8 @@ def print_report(report: Report) -> None:
     rows = [(split, count) for split, count in sorted(report.splits.items())]
     rows += [("ingested", report.ingested), ("unchanged", report.unchanged)]
     rows += [("failed", len(report.failures))]
+    extra = {"renamed": report.moved, "too old": report.expired, "removed": report.pruned}
+    rows += [(name, count) for name, count in extra.items() if count]
     output.print_table(rows, columns=("", "images"))
     rate = f", {report.images_per_second:.0f} images/s" if report.ingested else ""
     output.say(f"{report.seconds:.1f} s{rate}")
@@ -41,6 +47,11 @@ def print_report(report: Report) -> None:
         output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
     if len(report.failures) > SHOWN_FAILURES:
         output.say(f"... and {len(report.failures) - SHOWN_FAILURES} more; --json lists them all")
+    if report.vanished:
+        output.say(
+            f"{len(report.vanished)} stored images are not in the data set any more, "
+            f"{output.one_line(report.vanished[0])} for one. They stay; --prune removes them."
+        )
 
 
 HIT_COLUMNS = ("rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path")

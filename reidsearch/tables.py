@@ -61,6 +61,7 @@ image = Table(
     Column("size", Integer),  # bytes
     Column("modified_ns", BigInteger),
     Column("sha256", String),
+    Column("added", Float),  # when it was first recorded, seconds since 1970 UTC
     UniqueConstraint("dataset_id", "path"),
 )
 encoder = Table(
@@ -78,6 +79,7 @@ embedding = Table(
     Column("image_id", ForeignKey("image.id"), primary_key=True),
     Column("state", String, nullable=False),
     Column("reason", String),  # why it failed
+    Column("checksum", BigInteger),  # of the vector as stored; not known of those before 0004
 )
 ingest_run = Table(
     "ingest_run",
@@ -112,4 +114,16 @@ neighbours = Table(
     Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
     Column("split", String, primary_key=True),
     Column("model", LargeBinary, nullable=False),
+)
+query_log = Table(
+    "query_log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("operator", String, nullable=False),
+    Column("command", String, nullable=False),
+    Column("probe_sha256", String, nullable=False),
+    Column("filters", String, nullable=False),  # a JSON object
+    Column("hits", Integer, nullable=False),
+    Column("picture", LargeBinary),  # the probe's file, only where the setting asks for it
 )

@@ -15,6 +15,7 @@ from reidsearch.errors import UsageError
 Images = NDArray[np.uint8]  # N x H x W x 3, RGB
 Vectors = NDArray[np.float32]  # N x D, rows of unit length
 Ids = NDArray[np.int64]  # N
+Payload = dict[str, Any]  # what a vector store knows of an image, see Points
 
 JUNK = -1  # the identity of a bad detection
 DISTRACTOR = 0  # the identity of people nobody asks for
@@ -67,12 +68,17 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a reader found at ``root``: the crops, and the files it could not make sense of."""
+    """What a reader found at ``root``: the crops, and the files it could not make sense of.
+
+    ``splits`` are those that were looked for; a stored image of one of them that is in neither list
+    is there no more. None where nothing can be said of others.
+    """
 
     name: str
     root: Path
     sightings: list[Sighting]
     rejected: list[Rejected] = field(default_factory=list)
+    splits: frozenset[Split] | None = None
 
 
 def image_id(dataset: str, path: str) -> int:
@@ -115,14 +121,41 @@ class Points:
 
     ids: Ids
     vectors: Vectors
-    payloads: list[dict[str, Any]]
+    payloads: list[Payload]
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.vectors) == len(self.payloads):
             raise ValueError("ids, vectors and payloads differ in length")
-        norms = np.linalg.norm(self.vectors, axis=1)
-        if not np.allclose(norms, 1.0, atol=1e-3):  # false for NaN as well
+        if not unit(self.vectors).all():
             raise ValueError("vectors must be finite and of unit length")
+
+
+def unit(vectors: Vectors) -> NDArray[np.bool_]:
+    """Which vectors (N x D) are finite and of unit length (N)."""
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(vectors, axis=1)
+    return np.asarray(np.abs(norms - 1) < 1e-3)  # false for NaN as well
+
+
+def checksums(vectors: Vectors) -> list[int]:
+    """Of each vector (N x D) a positive 63-bit integer that any other vector hardly has: the first
+    bits of BLAKE2b over its bytes."""
+    rows = np.ascontiguousarray(vectors, dtype="<f4")
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return [int.from_bytes(digest, "big") >> 1 for digest in digests]
+
+
+def payload(seen: Sighting) -> Payload:
+    """What a vector store is told of a sighting: what is known of camera, identity, sequence and
+    frame, and the split."""
+    fields = {
+        "camera": seen.camera,
+        "identity": seen.identity,
+        "sequence": seen.sequence,
+        "frame": seen.frame,
+        "split": str(seen.split),
+    }
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_new_images_are_pending_until_finished_and_then_no_longer_stale(
     two = [candidate("a.jpg", camera=1), candidate("b.jpg")]
     assert catalog.stale(*ids, two) == two
     assert catalog.stale(*ids, two) == two  # still pending
-    catalog.finish(ids[1], indexed={two[0].id: "0" * 64}, failed={two[1].id: "torn"})
+    catalog.finish(ids[1], indexed={two[0].id: ("0" * 64, 7)}, failed={two[1].id: "torn"})
     assert catalog.stale(*ids, two) == [two[1]]  # what failed is tried again
     assert catalog.indexed_ids(ids[1]) == {two[0].id}
 
@@ -52,7 +52,7 @@ def test_an_image_whose_file_or_description_changed_is_stale_again(
 ) -> None:
     old = candidate("a.jpg", camera=1, identity=1, frame=1)
     catalog.stale(*ids, [old])
-    catalog.finish(ids[1], indexed={old.id: "0" * 64})
+    catalog.finish(ids[1], indexed={old.id: ("0" * 64, 7)})
     assert catalog.stale(*ids, [old]) == []
     new = candidate("a.jpg", **{"camera": 1, "identity": 1, "frame": 1, **changed})
     assert catalog.stale(*ids, [new]) == [new]
@@ -61,7 +61,7 @@ def test_an_image_whose_file_or_description_changed_is_stale_again(
 def test_another_encoder_starts_from_nothing(catalog: Catalog, ids: tuple[int, int]) -> None:
     one = candidate("a.jpg")
     catalog.stale(*ids, [one])
-    catalog.finish(ids[1], indexed={one.id: "0" * 64})
+    catalog.finish(ids[1], indexed={one.id: ("0" * 64, 7)})
     other = catalog.add_encoder(fingerprint="0" * 64, name="other", dimension=4)
     assert catalog.stale(ids[0], other, [one]) == [one]
     assert catalog.indexed_ids(ids[1]) == {one.id}
@@ -78,7 +78,7 @@ def test_numbers_of_two_data_sets_are_different_people_and_cameras(
         seen = Sighting("a.jpg", camera=1, identity=5)
         new = Candidate(image_id(name, "a.jpg"), seen, 1, 1)
         catalog.stale(catalog.add_dataset(name, root), encoder, [new])
-        catalog.finish(encoder, indexed={new.id: ""})
+        catalog.finish(encoder, indexed={new.id: ("", 7)})
     stored = catalog.stored(encoder)
     assert stored.identity.tolist() == [5, 5]
     assert stored.camera.tolist() == [1, 1]
@@ -95,7 +95,7 @@ def test_junk_and_distractors_keep_their_numbers_and_unknown_reads_unknown(
         candidate("who.jpg"),
     ]
     catalog.stale(*ids, three)
-    catalog.finish(ids[1], indexed={c.id: "" for c in three})
+    catalog.finish(ids[1], indexed={c.id: ("", 7) for c in three})
     stored = catalog.stored(ids[1])
     by_path = dict(zip(stored.path.tolist(), stored.labels.identity.tolist(), strict=True))
     assert by_path == {"junk.jpg": -1, "distractor.jpg": 0, "who.jpg": UNKNOWN}
@@ -108,7 +108,7 @@ def test_splits_are_told_apart(catalog: Catalog, ids: tuple[int, int]) -> None:
         candidate("g.jpg"),
     ]
     catalog.stale(*ids, both)
-    catalog.finish(ids[1], indexed={c.id: "" for c in both})
+    catalog.finish(ids[1], indexed={c.id: ("", 7) for c in both})
     assert catalog.stored(ids[1], [Split.QUERY]).path.tolist() == ["q.jpg"]
     assert len(catalog.stored(ids[1])) == 2
     assert len(catalog.stored(ids[1], [Split.TRAIN])) == 0
@@ -156,7 +156,7 @@ def test_any_number_of_images_is_described(
     _, encoder = ids
     many = [candidate(f"{n}.jpg", camera=n % 3) for n in range(11)]
     catalog.stale(*ids, many)
-    catalog.finish(encoder, indexed={c.id: "0" * 64 for c in many[:9]})
+    catalog.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
     monkeypatch.setattr(catalogs, "VARIABLES", 4)
     found = catalog.describe(encoder, [c.id for c in many])
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}

@@ -31,7 +31,7 @@ def test_ingest_reports_as_the_contract_says_and_repeats_for_nothing(
     first = json.loads(run("ingest", market, "--json").stdout)
     assert first.keys() == {
         "found", "ingested", "unchanged", "failed", "seconds", "images_per_second", "splits",
-        "failures",
+        "failures", "moved", "vanished", "pruned", "expired",
     }  # fmt: skip
     assert (first["found"], first["ingested"], first["failed"]) == (31, 31, 0)
     assert first["splits"] == {"query": 4, "gallery": 27}

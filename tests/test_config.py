@@ -30,6 +30,8 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "encoder": "environment",
         "qdrant_url": str(file),
         "device": "default",
+        "audit": "default",
+        "retain_days": "default",
     }
 
 

@@ -223,7 +223,7 @@ def test_a_half_ingested_gallery_is_not_evaluated(
     market: Path, filled: Gallery, encoder: Encoder
 ) -> None:
     probe = int(filled.load([Split.QUERY])[0].ids[0])
-    filled.catalog.forget_vectors(filled.encoder_id, [probe])
+    filled.catalog.set_pending(filled.encoder_id, [probe])
     with pytest.raises(IncompleteGallery, match="1 images wait") as error:
         evaluate(filled)
     assert "run the same ingest again" in error.value.hint

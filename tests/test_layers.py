@@ -11,17 +11,28 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 # Each module may import from the lines above its own.
 LAYERS = [
-    {"errors", "figures", "tables"},
+    {"errors", "faults", "figures", "tables"},
     {"types"},
-    {"images", "metrics", "config", "stores.base", "pedestrians", "rerank", "transit", "scores"},
+    {
+        "images",
+        "metrics",
+        "config",
+        "stores.base",
+        "pedestrians",
+        "rerank",
+        "transit",
+        "scores",
+        "lock",
+    },
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},
-    {"calibrate", "neighbours"},
-    {"ingest", "search", "evaluate", "export"},
-    {"trace", "report", "compare"},
+    {"audit", "calibrate", "moves", "neighbours"},
+    {"forget", "ingest", "search", "evaluate", "export"},
+    {"doctor", "trace", "report", "compare"},
     {"demo", "output"},
     {"show"},
+    {"upkeep"},
     {"cli"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}

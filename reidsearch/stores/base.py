@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from reidsearch.types import Filter, Ids, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 # Payload fields that searches filter on. Every store indexes them.
 KEYWORD_FIELDS = ("split",)
@@ -43,8 +43,18 @@ class VectorStore(Protocol):
     def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
         """The stored vectors among these ids, in any order."""
 
+    def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
+        """Everything stored, payloads too, in id order, in blocks."""
+
     def ids(self) -> set[int]:
         """The ids of all stored points."""
+
+    def compact(self) -> bool:
+        """Rewrite the files without what was deleted. False where the store does that by itself, at
+        a time of its own."""
+
+    def recreate(self) -> None:
+        """An empty collection in place of this one."""
 
     def close(self) -> None:
         """Release the store. Idempotent."""

@@ -1,6 +1,7 @@
 """Qdrant Edge: the vector store inside this process, in a folder of the data dir."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,15 +9,20 @@ from typing import TypeVar
 
 import qdrant_edge as qdrant
 
+from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
-from reidsearch.types import Filter, Ids, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
 
 LOCK_PATIENCE = 5.0  # seconds: a query that another process runs is over by then
 LOCK_INTERVAL = 0.1
 SCROLLED = 128  # vectors at a time: as lists of Python floats they still fit the cache
+COPIED = 512  # points at a time when a collection is rewritten
+# Edge writes through memory maps, and a full disk ends a process that does so at once, without an
+# error. So nothing is written where less than this is free (bytes): its files grow by 32 MB.
+RESERVE = 128 << 20
 
 
 class EdgeStore:
@@ -28,12 +34,14 @@ class EdgeStore:
 
     def __init__(self, path: Path, *, dimension: int) -> None:
         self.path = path
+        self.dimension = dimension
         self._shard: qdrant.EdgeShard | None = _open(path, dimension)
 
     def upsert(self, points: Points) -> None:
         if not len(points.ids):
             return
         rows = zip(points.ids.tolist(), points.vectors.tolist(), points.payloads, strict=True)
+        _require_space(self.path)
         operation = qdrant.UpdateOperation.upsert_points([qdrant.Point(*row) for row in rows])
         self._write(operation)
 
@@ -56,14 +64,48 @@ class EdgeStore:
         return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
 
     def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
-        for records in self._records(SCROLLED, with_vector=True, splits=splits):
-            yield columns(records)
+        for found in self._records(SCROLLED, with_vector=True, splits=splits):
+            yield columns(found)
 
     def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
         return columns(self._call(lambda shard: shard.retrieve(list(ids), False, True)))
 
+    def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
+        for found in self._records(COPIED, with_vector=True, with_payload=True):
+            yield *columns(found), [record.payload or {} for record in found]
+
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}
+
+    def compact(self) -> bool:
+        """Copy what is stored into a new folder, which then takes this one's place.
+
+        Edge keeps the bytes of deleted vectors in its segments and of all in its log; a copy has
+        neither. A process that dies on the way leaves one of the two whole, and ``_recover`` knows
+        which.
+        """
+        new, old = _beside(self.path)
+        shutil.rmtree(new, ignore_errors=True)
+        copy = EdgeStore(new, dimension=self.dimension)
+        try:
+            for ids, vectors, payloads in self.records():
+                copy.upsert(Points(ids, vectors, payloads))
+        finally:
+            copy.close()
+        faults.reach("collection copied")
+        self.close()
+        self.path.rename(old)
+        faults.reach("collection aside")
+        new.rename(self.path)
+        faults.reach("collection swapped")
+        shutil.rmtree(old)
+        self._shard = _open(self.path, self.dimension)
+        return True
+
+    def recreate(self) -> None:
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._shard = _open(self.path, self.dimension)
 
     def close(self) -> None:
         if self._shard is not None:
@@ -71,7 +113,12 @@ class EdgeStore:
             self._shard = None
 
     def _records(
-        self, block: int, *, with_vector: bool, splits: Sequence[Split] = ()
+        self,
+        block: int,
+        *,
+        with_vector: bool,
+        with_payload: bool = False,
+        splits: Sequence[Split] = (),
     ) -> Iterator[list[qdrant.Record]]:
         offset = None
         where = None
@@ -83,17 +130,18 @@ class EdgeStore:
                 limit=block,
                 filter=where,
                 with_vector=with_vector,
-                with_payload=False,
+                with_payload=with_payload,
             )
-            records, offset = self._call(lambda shard, request=request: shard.scroll(request))  # type: ignore[misc]
-            if records:
-                yield records
+            found, offset = self._call(lambda shard, request=request: shard.scroll(request))  # type: ignore[misc]
+            if found:
+                yield found
             if offset is None:
                 return
 
     def _write(self, operation: qdrant.UpdateOperation) -> None:
         def write(shard: qdrant.EdgeShard) -> None:
             shard.update(operation)
+            faults.reach("upserted")
             shard.flush()  # only now is it on disk, segments included
 
         self._call(write)
@@ -115,10 +163,40 @@ def _open(path: Path, dimension: int) -> qdrant.EdgeShard:
             time.sleep(LOCK_INTERVAL)
 
 
+def _beside(path: Path) -> tuple[Path, Path]:
+    """Where a copy of the collection is made, and where the one it replaces is put aside."""
+    return path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.old")
+
+
+def _recover(path: Path) -> None:
+    """Finish a replacement that was cut short: without a collection in its place, the copy was
+    whole; with one, whatever lies beside it is done with or was not finished."""
+    new, old = _beside(path)
+    if not path.exists() and new.exists() and old.exists():
+        new.rename(path)
+    for left in (new, old):
+        if left.exists():
+            shutil.rmtree(left)
+
+
+def _require_space(path: Path) -> None:
+    free = shutil.disk_usage(path).free
+    if free < RESERVE:
+        raise StoreError(
+            f"the disk of {path} is full: {free / 1e6:.0f} MB are free, and "
+            f"{RESERVE / 1e6:.0f} MB must stay so",
+            hint="Free some space, or choose another --data-dir; what is stored stays, and running "
+            "the same command again goes on.",
+        )
+
+
 def _load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
+    if path.suffix != ".new":
+        _recover(path)
     if (path / "edge_config.json").exists():
         return qdrant.EdgeShard.load(str(path))
     path.mkdir(parents=True, exist_ok=True)
+    _require_space(path)
     # Vectors arrive with unit length, so the dot product is the cosine; and unlike Cosine, Dot
     # stores them bit for bit.
     params = qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Dot)
@@ -149,6 +227,8 @@ def _translated(path: Path, action: Callable[[], T]) -> T:
     """Run ``action``; Edge's errors, all of them bare Exceptions, become ours."""
     try:
         return action()
+    except StoreError:
+        raise
     except OSError as error:
         raise StoreError(
             f"the vector store {path} cannot be used: {error.strerror}",

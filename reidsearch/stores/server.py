@@ -9,12 +9,13 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from reidsearch.errors import StoreError, StoreUnreachable
 from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
-from reidsearch.types import Filter, Ids, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
 
 TIMEOUT = 30  # seconds; an upsert of 512 points with wait=True stays far below
 SCROLLED = 2048  # vectors in one answer
+COPIED = 512  # the same, with payloads
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
 
@@ -30,6 +31,7 @@ class ServerStore:
     ) -> None:
         self.url = url
         self.collection = collection
+        self.dimension = dimension
         try:
             self._client = QdrantClient(
                 url, api_key=api_key, timeout=TIMEOUT, check_compatibility=False
@@ -93,6 +95,17 @@ class ServerStore:
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vectors=False) for r in block}
 
+    def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
+        for found in self._records(COPIED, with_vectors=True, with_payload=True):
+            yield *columns(found), [record.payload or {} for record in found]
+
+    def compact(self) -> bool:
+        return False  # the server's optimiser does, some time after a deletion
+
+    def recreate(self) -> None:
+        self.delete_collection()
+        self._call(lambda c: _ensure(c, self.collection, self.dimension))
+
     def delete_collection(self) -> None:
         """Remove the whole collection from the server."""
         self._call(lambda c: c.delete_collection(self.collection))
@@ -101,7 +114,12 @@ class ServerStore:
         self._client.close()
 
     def _records(
-        self, block: int, *, with_vectors: bool, splits: Sequence[Split] = ()
+        self,
+        block: int,
+        *,
+        with_vectors: bool,
+        with_payload: bool = False,
+        splits: Sequence[Split] = (),
     ) -> Iterator[list[models.Record]]:
         offset: Any = None
         where = None
@@ -115,7 +133,7 @@ class ServerStore:
                     limit=block,
                     offset=offset,
                     with_vectors=with_vectors,
-                    with_payload=False,
+                    with_payload=with_payload,
                 )
             )
             if records:

@@ -1,0 +1,43 @@
+"""Named points at which tests kill the process, to see what is left behind.
+
+A point does nothing unless the environment variable names it: ``REIDSEARCH_TEST_FAULT=upserted``
+kills the process without warning the first time it gets there, ``upserted#3`` the third time.
+"""
+
+import os
+import signal
+
+VARIABLE = "REIDSEARCH_TEST_FAULT"
+INGEST = (
+    "run started",
+    "recorded",
+    "decoded",
+    "encoded",
+    "upserted",
+    "flushed",
+    "confirmed",
+    "run finished",
+)
+MOVE = ("moves recorded", "deletions flushed")
+FORGET = (
+    "deletion recorded",
+    "deletions flushed",
+    "rows deleted",
+    "collection copied",
+    "collection aside",
+    "collection swapped",
+    "catalog compacted",
+)
+UPGRADE = ("backed up", "migrated", "upgraded")
+
+_armed, _, _count = os.environ.get(VARIABLE, "").partition("#")
+_left = int(_count) if _count.isdecimal() else 1
+
+
+def reach(point: str) -> None:
+    """Die here by SIGKILL, where the environment says so."""
+    global _left
+    if point == _armed:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
