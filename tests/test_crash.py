@@ -1,0 +1,285 @@
+"""Killed without warning at any point, and run again: the stores end as if nothing had happened.
+
+Every kill is a real SIGKILL of a real process over a real SQLite file and a real Edge shard.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic import command as alembic
+from alembic.config import Config as AlembicConfig
+
+from reidsearch import datasets, faults, forget, gallery, ingest, schema
+from reidsearch.config import Config
+from reidsearch.encoder import Encoder
+from tests.conftest import COLORS, write_crop, write_encoder
+
+CROPS = 700  # two of the pipeline's STORE, and some
+PROMPT = 2.0  # seconds within which an interrupted ingest must have ended
+
+
+def reidsearch(settings: Config, *words: object, fault: str = "") -> "subprocess.Popen[bytes]":
+    executable = Path(sys.executable).with_name("reidsearch")
+    home, encoder = str(settings.data_dir), str(settings.encoder)
+    return subprocess.Popen(
+        [str(executable), "--data-dir", home, "--encoder", encoder, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, faults.VARIABLE: fault},
+    )
+
+
+def finish(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
+    _, stderr = process.communicate(timeout=120)
+    assert b"Traceback" not in stderr, stderr
+    return process.returncode, stderr.decode()
+
+
+def contents(settings: Config) -> dict[str, object]:
+    """All that both stores say, vectors bit for bit; times and row numbers left out."""
+    with gallery.every(settings, purpose="test") as (catalog, galleries):
+        found: dict[str, object] = {"images": [], "backups": []}
+        found["images"] = [
+            (r.id, r.path, r.split, r.camera, r.identity, r.sequence, r.frame, r.sha256, r.size)
+            for r in catalog.images()
+        ]
+        found["owed"] = catalog.compaction_owed
+        for one in galleries:
+            rows = catalog.embeddings(one.encoder_id)
+            found[one.encoder_name] = sorted((r.image_id, r.state, r.checksum) for r in rows)
+            for ids, vectors, payloads in one.store.records():
+                for id, vector, payload in zip(ids.tolist(), vectors, payloads, strict=True):
+                    found[f"{one.encoder_name} {id}"] = (vector.tobytes(), payload)
+            found["neighbours"] = [catalog.neighbours(one.encoder_id, s) for s in datasets.Split]
+    found["files"] = sorted(p.name for p in (settings.data_dir / gallery.VECTORS).iterdir())
+    return found
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "crops"
+    for seed in range(CROPS):
+        name = f"{seed % 50:04d}_c{seed % 3}s1_{seed:06d}_00.jpg"
+        write_crop(folder / name, color=COLORS[1 + seed % 4], seed=seed)
+    (folder / "0001_c1s1_999999_00.jpg").write_bytes(b"not a picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, crops: Path, encoder_file: Path) -> Config:
+    """A gallery of the crops that was never interrupted."""
+    home = tmp_path_factory.mktemp("whole") / "home"
+    settings = Config(home, None, encoder_file, "cpu", {})
+    encoder = Encoder(encoder_file)
+    with gallery.create(settings, encoder) as opened:
+        ingest.ingest(datasets.read(crops), gallery=opened, encoder=encoder)
+    return settings
+
+
+@pytest.fixture
+def copied(tmp_path: Path, whole: Config) -> Config:
+    """A gallery of its own to a test, like ``whole``; its catalog has a key in common with it."""
+    shutil.copytree(whole.data_dir, tmp_path / "copy")
+    return Config(tmp_path / "copy", None, whole.encoder, "cpu", {})
+
+
+@pytest.fixture(scope="module")
+def expected(whole: Config) -> dict[str, object]:
+    return {**contents(whole), "files": 1}
+
+
+def like(found: dict[str, object]) -> dict[str, object]:
+    """Collections are named after their catalog, which differs; their number must not."""
+    return {**found, "files": len(found["files"])}  # type: ignore[arg-type]
+
+
+REPEATED = ("decoded", "encoded", "upserted", "flushed", "confirmed")  # for each batch
+
+
+@pytest.mark.parametrize("fault", [*faults.INGEST, *(f"{point}#2" for point in REPEATED)])
+def test_an_ingest_killed_at_a_fault_point_is_completed_by_the_next(
+    crops: Path, settings: Config, expected: dict[str, object], fault: str
+) -> None:
+    code, _ = finish(reidsearch(settings, "ingest", crops, fault=fault))
+    assert code == -signal.SIGKILL, f"{fault} was never reached"
+    code, stderr = finish(reidsearch(settings, "ingest", crops))
+    assert code == 3, stderr  # the one file that is no picture
+    assert like(contents(settings)) == expected
+
+
+def moments(count: int) -> Iterator[float]:
+    rng = random.Random(0)
+    for _ in range(count):
+        yield rng.uniform(0.15, 2.0)
+
+
+@pytest.mark.parametrize(
+    "kills", [5, pytest.param(50, marks=pytest.mark.soak)], ids=lambda n: f"{n} kills"
+)
+def test_an_ingest_killed_at_random_moments_again_and_again_is_completed_by_the_last(
+    crops: Path, tmp_path: Path, encoder_file: Path, expected: dict[str, object], kills: int
+) -> None:
+    survived = 0
+    for number, moment in enumerate(moments(kills)):
+        if number % 5 == 0:  # five kills on the way to one gallery, then another
+            settings = Config(tmp_path / f"home{number}", None, encoder_file, "cpu", {})
+        process = reidsearch(settings, "ingest", crops)
+        time.sleep(moment)
+        process.kill()
+        code, _ = finish(process)
+        survived += code == -signal.SIGKILL
+        if number % 5 == 4:
+            finish(reidsearch(settings, "ingest", crops))
+            assert like(contents(settings)) == expected
+    assert survived > kills / 2  # others had ended before
+
+
+@pytest.mark.parametrize("point", faults.MOVE)
+def test_a_rename_killed_midway_ends_as_one_that_was_not(
+    tmp_path: Path, crops: Path, settings: Config, point: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(crops, data)
+    finish(reidsearch(settings, "ingest", data))
+    (data / "0000_c0s1_000000_00.jpg").rename(data / "0000_c0s1_000000_99.jpg")
+    code, _ = finish(reidsearch(settings, "ingest", data, fault=point))
+    assert code == -signal.SIGKILL
+    finish(reidsearch(settings, "ingest", data))
+    fresh = Config(tmp_path / "fresh", None, settings.encoder, "cpu", {})
+    finish(reidsearch(fresh, "ingest", data))
+    assert like(contents(settings)) == like(contents(fresh))
+
+
+@pytest.mark.parametrize("point", faults.FORGET)
+def test_a_forget_killed_at_a_fault_point_is_completed_by_the_next(
+    tmp_path: Path, copied: Config, point: str
+) -> None:
+    calm = Config(tmp_path / "calm", None, copied.encoder, "cpu", {})
+    shutil.copytree(copied.data_dir, calm.data_dir)
+    assert finish(reidsearch(calm, "forget", "--identity", 7, "--yes"))[0] == 0
+    words = ("forget", "--identity", 7, "--yes")
+    code, _ = finish(reidsearch(copied, *words, fault=point))
+    assert code == -signal.SIGKILL
+    code, stderr = finish(reidsearch(copied, *words))
+    assert code == 0, stderr
+    assert contents(copied) == contents(calm)
+    assert len(contents(copied)["images"]) == CROPS + 1 - 14  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("point", [*faults.FORGET[:3], "catalog compacted"])
+def test_a_doctor_finishes_a_forget_that_was_killed(copied: Config, point: str) -> None:
+    code, _ = finish(reidsearch(copied, "forget", "--identity", 7, "--yes", fault=point))
+    assert code == -signal.SIGKILL
+    assert finish(reidsearch(copied, "doctor", "--fix"))[0] == 0
+    found = contents(copied)
+    assert found["owed"] is False
+    assert not [row for row in found["images"] if row[4] == 7]  # type: ignore[attr-defined]
+
+
+def earlier(path: Path, revision: str) -> None:
+    """A catalog as an earlier version left it, with an image in it."""
+    engine = schema.connect(path)
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(schema.migrations()))
+    with engine.begin() as db:
+        config.attributes["connection"] = db
+        alembic.upgrade(config, revision)
+        db.exec_driver_sql("INSERT INTO dataset (name, root) VALUES ('old', '/data')")
+        db.exec_driver_sql(
+            "INSERT INTO image (id, dataset_id, split, path) VALUES (7, 1, 'gallery', 'a.jpg')"
+        )
+    engine.dispose()
+
+
+@pytest.mark.parametrize("point", faults.UPGRADE)
+def test_an_upgrade_killed_at_a_fault_point_is_completed_by_the_next(
+    settings: Config, point: str
+) -> None:
+    settings.data_dir.mkdir()
+    path = settings.data_dir / gallery.CATALOG
+    earlier(path, "0001")
+    code, _ = finish(reidsearch(settings, "status", fault=point))
+    assert code == -signal.SIGKILL
+    assert finish(reidsearch(settings, "status"))[0] == 0
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema.HEAD,)]
+        assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
+    (backup,) = schema.backups(path)
+    with closing(sqlite3.connect(backup)) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
+
+
+def test_every_fault_point_in_the_code_is_tested() -> None:
+    named = {*faults.INGEST, *faults.MOVE, *faults.FORGET, *faults.UPGRADE}
+    reached = set()
+    for path in Path(faults.__file__).parent.rglob("*.py"):
+        for part in path.read_text(encoding="utf-8").split('faults.reach("')[1:]:
+            reached.add(part.split('"')[0])
+    assert reached == named
+
+
+def test_an_interrupted_ingest_ends_soon_and_says_how_to_go_on(
+    crops: Path, settings: Config, expected: dict[str, object]
+) -> None:
+    process = reidsearch(settings, "ingest", crops)
+    lock = settings.data_dir / "lock.json"
+    while not lock.exists():
+        time.sleep(0.005)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    code, stderr = finish(process)
+    assert time.monotonic() - started < PROMPT
+    assert code == 130
+    assert "run the same command again" in stderr
+    finish(reidsearch(settings, "ingest", crops))
+    assert like(contents(settings)) == expected
+
+
+def test_a_slow_encoder_does_not_hold_up_an_interruption(tmp_path: Path, crops: Path) -> None:
+    encoder = write_encoder(tmp_path / "fine.onnx", cell=1)
+    settings = Config(tmp_path / "home", None, encoder, "cpu", {})
+    process = reidsearch(settings, "ingest", crops)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    finish(process)
+    assert time.monotonic() - started < PROMPT
+
+
+def test_nothing_forgotten_is_left_in_any_file(
+    tmp_path: Path, copied: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copied.data_dir / f"{gallery.CATALOG}.0003.backup").write_bytes(
+        (copied.data_dir / gallery.CATALOG).read_bytes()
+    )
+    with gallery.every(copied, purpose="test") as (catalog, (one,)):
+        rows = forget.select(catalog, forget.Selection(identity=7))
+        ids = [row.id for row in rows]
+        _, vectors = one.store.retrieve(ids)
+        paths = [row.path.encode() for row in rows]
+    tokens = [bytes(v.tobytes()) for v in vectors] + paths + [r.sha256.encode() for r in rows]
+    # The log holds numbers in the other order of bytes, and ids as text nowhere.
+    tokens += [np.asarray(v, dtype=">f4").tobytes() for v in vectors]
+
+    def holders() -> set[str]:
+        files = (p for p in copied.data_dir.rglob("*") if p.is_file())
+        return {p.name for p in files if any(t in p.read_bytes() for t in tokens)}
+
+    assert len(rows) == 14
+    assert holders()  # they are there to be found
+    forget.forget(copied, rows)
+    assert holders() == set()
+    assert not list(copied.data_dir.glob("*.backup"))
