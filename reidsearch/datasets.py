@@ -213,7 +213,8 @@ def parse_timestamp(text: str) -> float | None:
 
 
 def _is_market_root(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in MARKET_FOLDERS)
+    # os.path says no where Path.is_dir raises: in a folder that may not be entered.
+    return any(os.path.isdir(folder / name) for name in MARKET_FOLDERS)
 
 
 def _subfolders(folder: Path) -> list[Path]:

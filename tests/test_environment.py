@@ -3,6 +3,7 @@
 Real file systems, real rights and real processes.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -82,13 +83,9 @@ def test_a_disk_without_a_byte_left_loses_nothing(
     settings = Config(small_disk / "home", None, encoder_file, "cpu", {})
     assert finish(reidsearch(settings, "ingest", market))[0] == 0
     before = contents(settings)
-    with (small_disk / "film.mp4").open("wb") as film:
-        try:
-            while True:
-                film.write(bytes(1 << 16))
-                film.flush()
-        except OSError:
-            pass
+    with (small_disk / "film.mp4").open("wb", buffering=0) as film, contextlib.suppress(OSError):
+        while True:
+            film.write(bytes(1 << 12))
     write_crop(market / "query/0009_c1s1_000001_00.jpg", color=COLORS[1])
     code, stderr = finish(reidsearch(settings, "ingest", market))
     assert code in (1, 4), stderr

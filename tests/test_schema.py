@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from reidsearch import schema, tables
 from reidsearch.errors import CatalogError, NewerSchema
+from reidsearch.types import Split
 
 
 def test_a_new_catalog_is_at_head_and_its_tables_are_those_of_the_code(tmp_path: Path) -> None:
@@ -28,22 +30,69 @@ def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-def test_a_catalog_of_the_first_version_is_upgraded_with_what_it_holds(tmp_path: Path) -> None:
-    path = tmp_path / "c.sqlite"
+def made_by(path: Path, revision: str) -> None:
+    """A catalog as that version left it, with a row in each of its tables."""
     engine = schema.connect(path)
     config = Config()
     config.set_main_option("script_location", str(schema.migrations()))
     with engine.begin() as db:
         config.attributes["connection"] = db
-        command.upgrade(config, "0001")
-        db.exec_driver_sql("INSERT INTO dataset (name, root) VALUES ('old', '/data')")
+        command.upgrade(config, revision)
+        tables = {name for (name,) in db.exec_driver_sql("SELECT name FROM sqlite_master").all()}
+        for table, values in ROWS.items():
+            if table in tables:
+                db.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
     engine.dispose()
+
+
+ROWS = {
+    "dataset": "(1, 'old', '/data')",
+    "camera": "(1, 1, 6)",
+    "identity": "(1, 1, 1501)",
+    "encoder": "(1, 'abc', 'osnet', 512)",
+    "ingest_run": "(1, 1, 1, 1.5, 2.5, 3, 4, 5)",
+    "transit": "(1, 1.5, 'train', 1, 9, x'00')",
+    "calibration": "(1, 1.5, 'train', 1, 9, x'00', 0.1, x'00', x'00')",
+    "neighbours": "(1, 'gallery', x'00')",
+}
+IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id, sha256) VALUES "
+EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
+    tmp_path: Path, revision: str
+) -> None:
+    path = tmp_path / "c.sqlite"
+    made_by(path, revision)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(IMAGE + "(7, 1, 'query', 'a.jpg', 1, 1, 'ff')")
+        db.execute(EMBEDDING)
+        db.commit()
     opened = schema.open_catalog(path)
     with opened.engine.connect() as db:
-        assert MigrationContext.configure(db).get_current_revision() == schema.HEAD
-        assert db.exec_driver_sql("SELECT name, root FROM dataset").all() == [("old", "/data")]
-    assert opened.calibration(1) is None
+        context = MigrationContext.configure(db)
+        assert context.get_current_revision() == schema.HEAD
+        assert compare_metadata(context, tables.metadata) == []
+    (row,) = opened.images()
+    assert (row.id, row.path, row.camera, row.identity, row.sha256, row.root) == (
+        7, "a.jpg", 6, 1501, "ff", "/data"
+    )  # fmt: skip
+    assert row.added > 1_700_000_000  # as if it had come now
+    (embedding,) = opened.embeddings(1)
+    assert (embedding.state, embedding.checksum) == ("indexed", None)
+    assert opened.last_run() is not None
+    # What 0002 learned lacks what 0003 needs, and is learned anew.
+    assert (opened.calibration(1) is not None) == (revision == "0003")
+    assert opened.neighbours(1, Split.GALLERY) == (b"\0" if revision == "0003" else None)
     opened.close()
+    (backup,) = schema.backups(path)
+    assert backup.name == f"c.sqlite.{revision}.backup"
+    with closing(sqlite3.connect(backup)) as db:
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+        assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
+    schema.open_catalog(path).close()
+    assert schema.backups(path) == [backup]
 
 
 def test_opening_again_keeps_the_catalog_and_its_key(tmp_path: Path) -> None:
