@@ -95,21 +95,31 @@ class Neighbours:
 def neighbours(vectors: Vectors, *, of: Ids | None = None, k: int = K1 + 1) -> Neighbours:
     """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less."""
     of = np.arange(len(vectors)) if of is None else of
-    k = min(k, len(vectors))
-    width = -(-len(vectors) // max(1, min(SLABS, len(vectors) // k)))
-    slabs = -(-len(vectors) // width)
-    # All are padded to whole slabs, and one array is used again and again: new ones are slow.
-    every = np.pad(vectors, ((0, slabs * width - len(vectors)), (0, 0)))
-    cosines = np.empty((min(BLOCK, len(of)), slabs * width), dtype=np.float32)
-    nearest, near = np.empty((len(of), k), dtype=np.int64), np.empty((len(of), k), np.float32)
-    least = np.empty(len(of), dtype=np.float32)
-    for start in range(0, len(of), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(of)))
+
+    def fill(rows: slice, out: Vectors) -> None:
+        np.matmul(vectors[of[rows]], vectors.T, out=out)
+
+    return _neighbours(fill, count=len(of), size=len(vectors), k=k)
+
+
+def _neighbours(
+    fill: Callable[[slice, Vectors], None], *, count: int, size: int, k: int
+) -> Neighbours:
+    """Of ``count`` images among ``size``; ``fill`` writes the cosines of some of them to all."""
+    k = min(k, size)
+    width = -(-size // max(1, min(SLABS, size // k)))
+    slabs = -(-size // width)
+    # Padded to whole slabs, and one array is used again and again: new ones are slow.
+    cosines = np.empty((min(BLOCK, count), slabs * width), dtype=np.float32)
+    nearest, near = np.empty((count, k), dtype=np.int64), np.empty((count, k), np.float32)
+    least = np.empty(count, dtype=np.float32)
+    for start in range(0, count, BLOCK):
+        rows = slice(start, min(start + BLOCK, count))
         block = cosines[: rows.stop - start]
-        np.matmul(vectors[of[rows]], every.T, out=block)
+        fill(rows, block[:, :size])
         np.minimum(block, 1, out=block)  # rounding must not pass 1
-        least[rows] = block[:, : len(vectors)].min(axis=1)
-        block[:, len(vectors) :] = -np.inf
+        least[rows] = block[:, :size].min(axis=1)
+        block[:, size:] = -np.inf
         # The k-th largest of the columns' maxima is no more than the k-th largest of all.
         tops = block.reshape(len(block), slabs, width).max(axis=1)
         bar = np.partition(tops, width - k, axis=1)[:, width - k]
@@ -130,17 +140,29 @@ def rerank(
 
     Vectors are Q x D and G x D, of unit length; the original distance is the squared Euclidean
     one, 2 - 2 cos, divided by each image's largest. ``weight`` is the original distance's share.
-    Ties among neighbours go to the smaller position, probes first.
+    Ties among neighbours go to the smaller position, probes first. The cosines of all probes to the
+    gallery (Q x G) are held; they are needed three times, and take longer than all the rest.
     """
     vectors = np.concatenate([probes, gallery])
     count, size = len(probes), len(vectors)
-    found = neighbours(vectors, k=k1 + 1)
+    across = np.minimum(probes @ gallery.T, 1)
+
+    def fill(rows: slice, out: Vectors) -> None:
+        split = min(max(count - rows.start, 0), len(out))  # probes come first
+        of_probes = slice(rows.start, rows.start + split)
+        of_gallery = slice(max(rows.start - count, 0), max(rows.stop - count, 0))
+        np.matmul(probes[of_probes], probes.T, out=out[:split, :count])
+        out[:split, count:] = across[of_probes]
+        out[split:, :count] = across[:, of_gallery].T
+        np.matmul(gallery[of_gallery], gallery.T, out=out[split:, count:])
+
+    found = _neighbours(fill, count=size, size=size, k=k1 + 1)
     encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
     encoded = _mean(encoded, found.nearest[:, :k2], width=size)
     inverse = encoded.transposed(width=size)
     for start in range(0, count, PROBES):
         rows = slice(start, min(start + PROBES, count))
-        original = _distances(probes[rows] @ gallery.T) / found.largest[rows, None]
+        original = _distances(across[rows]) / found.largest[rows, None]
         shared = np.stack([_overlap(encoded, inverse, row) for row in range(rows.start, rows.stop)])
         yield _mixed(shared[:, count:], original, weight)
 

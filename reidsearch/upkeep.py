@@ -29,10 +29,8 @@ def doctor(
     )
     left = Counter(finding.kind for finding in checkup.left)
     kinds = Counter(finding.kind for finding in checkup.found) | left
-    subjects = {
-        kind: [f.subject for f in (*checkup.found, *checkup.left) if f.kind == kind]
-        for kind in kinds
-    }
+    every = dict.fromkeys((*checkup.found, *checkup.left))  # each once
+    subjects = {kind: [f.subject for f in every if f.kind == kind] for kind in kinds}
     if json:
         output.print_json(
             {
@@ -46,7 +44,7 @@ def doctor(
                         "what": examining.KINDS[kind],
                         "found": count,
                         "left": left[kind],
-                        "subjects": list(dict.fromkeys(subjects[kind])),
+                        "subjects": subjects[kind],
                     }
                     for kind, count in sorted(kinds.items())
                 ],
@@ -76,7 +74,7 @@ def _print_checkup(
             count,
             left[kind],
             words[kind],
-            ", ".join(subjects[kind][:SHOWN]) + (", ..." if count > SHOWN else ""),
+            ", ".join(subjects[kind][:SHOWN]) + ", ..." * (count > SHOWN),
         )
         for kind, count in sorted(kinds.items())
     ]
@@ -145,7 +143,7 @@ def forget(
             [("images", gone.images), ("vectors", gone.vectors)], columns=("", "forgotten")
         )
     if gone.backups:
-        output.say(f"{gone.backups} backups of the catalog went too; they held the same rows.")
+        output.say("The catalog's backups went too: they held the same rows.")
     if not gone.compacted:
         output.say("The Qdrant server drops the bytes from its disk when it next optimises.")
     if gone.images:
