@@ -15,6 +15,7 @@ from reidsearch.errors import UsageError
 
 FILE = Path("reidsearch.toml")
 PREFIX = "REIDSEARCH_"
+API_KEY = PREFIX + "QDRANT_API_KEY"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
 KEYS = ("data_dir", "qdrant_url", "encoder", "device", "audit", "retain_days")
 SECONDS_A_DAY = 86_400
@@ -32,8 +33,8 @@ class Audit(StrEnum):
 class Config:
     """Where things are. ``sources`` tells for each key where its value came from.
 
-    The server's key is no setting and stays out of here, so that it can never be printed: it is
-    read from REIDSEARCH_QDRANT_API_KEY at the moment of connecting.
+    The server's key is no setting and stays out of here, so that it can never be printed:
+    ``api_key`` reads it at the moment of connecting.
     """
 
     data_dir: Path
@@ -83,13 +84,49 @@ def load(
     take(flags, "flag")
     return Config(
         data_dir=Path(str(values["data_dir"])).expanduser(),
-        qdrant_url=values["qdrant_url"],
+        qdrant_url=_url(values["qdrant_url"]),
         encoder=Path(str(values["encoder"])).expanduser(),
         device=str(values["device"]),
         sources=sources,
         audit=_audit(str(values["audit"]), sources["audit"]),
         retain_days=_days(values["retain_days"], sources["retain_days"]),
     )
+
+
+def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The server's key: REIDSEARCH_QDRANT_API_KEY, or the content of the file that
+    REIDSEARCH_QDRANT_API_KEY_FILE names; None where there is neither.
+
+    Raises UsageError, which never shows the key, where both are given, the file cannot be read or
+    the key could not be sent.
+    """
+    key = environment.get(API_KEY)
+    file = environment.get(f"{API_KEY}_FILE")
+    if key and file:
+        raise UsageError(f"{API_KEY} and {API_KEY}_FILE are both set", hint="Unset one of them.")
+    if file:
+        try:
+            key = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise UsageError(f"{API_KEY}_FILE: {file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            key = "\0"  # refused below
+    if key and not (key.isascii() and key.isprintable()):
+        raise UsageError(
+            "the Qdrant server's key has characters that no key has",
+            hint=f"Look for a line break or a wrong file in {API_KEY} or {API_KEY}_FILE.",
+        )
+    return key or None
+
+
+def _url(text: str | None) -> str | None:
+    """The same, where it holds no secret: a URL is shown and logged, a key must never be."""
+    if text is not None and "@" in text.split("://")[-1].split("/")[0]:
+        raise UsageError(
+            "the Qdrant URL holds a user or a password",
+            hint=f"Write it without, and put the server's key into {API_KEY}.",
+        )
+    return text
 
 
 def _audit(text: str, source: str) -> Audit:

@@ -1,6 +1,5 @@
 """A gallery: the catalog and one encoder's vector collection, opened together."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -10,7 +9,7 @@ import numpy as np
 
 from reidsearch import lock, schema
 from reidsearch.catalog import Catalog, Stored
-from reidsearch.config import PREFIX, Config
+from reidsearch.config import Config, api_key
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import EmptyGallery, EncoderMismatch
 from reidsearch.stores import VectorStore
@@ -197,5 +196,5 @@ def open_store(config: Config, catalog: Catalog, encoder: str, dimension: int) -
         config.qdrant_url,
         collection=name,
         dimension=dimension,
-        api_key=os.environ.get(PREFIX + "QDRANT_API_KEY"),
+        api_key=api_key(),
     )

@@ -141,13 +141,14 @@ def ingest(
                     encode()
                 if len(points) >= STORE:
                     store()
+            if batch:
+                encode()
+            store()
+            stored.result()
         except BaseException:
+            gallery.store.abandon()  # or leaving this block would wait for the writer's tries
             decoders.shutdown(wait=False, cancel_futures=True)
             raise
-        if batch:
-            encode()
-        store()
-        stored.result()
     if failures:  # an earlier state of these files may have a vector
         gallery.store.delete(list(failures))
         gallery.catalog.finish(gallery.encoder_id, failed=failures)

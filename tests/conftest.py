@@ -16,6 +16,7 @@ from reidsearch.cli import app
 from reidsearch.config import Config, load
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.gallery import Gallery
+from tests.qdrant_server import QdrantStandIn
 
 HEIGHT, WIDTH = 16, 8
 COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40)}
@@ -138,3 +139,10 @@ def run(settings: Config) -> Run:
         return result
 
     return invoke
+
+
+@pytest.fixture
+def qdrant() -> Iterator[QdrantStandIn]:
+    """A stand-in for a Qdrant server, running."""
+    with QdrantStandIn() as server:
+        yield server

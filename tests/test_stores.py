@@ -18,13 +18,15 @@ from reidsearch.types import Filter, Points, Split, Vectors
 DIMENSION = 8
 
 
-@pytest.fixture(params=["edge", "memory", "server"])
+@pytest.fixture(params=["edge", "memory", "stand-in", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore
     if request.param == "edge":
         opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION)
     else:
         url = ":memory:" if request.param == "memory" else os.environ.get("QDRANT_URL")
+        if request.param == "stand-in":
+            url = request.getfixturevalue("qdrant").url
         if url is None:
             pytest.skip("QDRANT_URL is not set: no live Qdrant server to test against")
         name = f"reidsearch-test-{secrets.token_hex(4)}"

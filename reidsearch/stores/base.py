@@ -56,6 +56,10 @@ class VectorStore(Protocol):
     def recreate(self) -> None:
         """An empty collection in place of this one."""
 
+    def abandon(self) -> None:
+        """Wait no longer for a store that does not answer: calls under way fail at their next
+        try."""
+
     def close(self) -> None:
         """Release the store. Idempotent."""
 

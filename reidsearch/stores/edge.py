@@ -107,6 +107,9 @@ class EdgeStore:
         shutil.rmtree(self.path, ignore_errors=True)
         self._shard = _open(self.path, self.dimension)
 
+    def abandon(self) -> None:
+        """Nothing here waits for anybody."""
+
     def close(self) -> None:
         if self._shard is not None:
             self._shard.close()

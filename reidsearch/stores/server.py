@@ -1,11 +1,23 @@
 """A Qdrant server or cluster, through qdrant-client; also its in-memory mode, for tests."""
 
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
 from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from reidsearch.errors import StoreError, StoreUnreachable
 from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
@@ -16,6 +28,12 @@ T = TypeVar("T")
 TIMEOUT = 30  # seconds; an upsert of 512 points with wait=True stays far below
 SCROLLED = 2048  # vectors in one answer
 COPIED = 512  # the same, with payloads
+# How long a server may leave calls unanswered, and the waits between tries, in seconds: doubled
+# from the first to the longest, each shortened by chance, so that clients do not come in step.
+PATIENCE_OPENING, PATIENCE = 5.0, 60.0
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+PASSING = (429, 500, 502, 503, 504)  # answers that may be others a little later
+UNANSWERED = (ResponseHandlingException, ResourceExhaustedResponse, httpx.TransportError, OSError)
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
 
@@ -33,19 +51,26 @@ class ServerStore:
         self.collection = collection
         self.dimension = dimension
         try:
-            self._client = QdrantClient(
-                url, api_key=api_key, timeout=TIMEOUT, check_compatibility=False
-            )
+            with warnings.catch_warnings():
+                # A key over plain HTTP is warned of in a line of source code; on one machine, where
+                # the compose file publishes the port, it goes nowhere.
+                warnings.filterwarnings("ignore", message="Api key is used with an insecure")
+                self._client = QdrantClient(
+                    url, api_key=api_key, timeout=TIMEOUT, check_compatibility=False
+                )
         except ValueError as error:
             raise StoreError(
                 f"{url!r} is no Qdrant address: {error}",
                 hint="Write it like http://localhost:6333.",
             ) from None
+        self._patience = PATIENCE_OPENING
+        self._abandoned = threading.Event()
         try:
-            self._call(lambda client: _ensure(client, collection, dimension))
+            self._ensure()
         except StoreError:
             self._client.close()
             raise
+        self._patience = PATIENCE
 
     def upsert(self, points: Points) -> None:
         for start in range(0, len(points.ids), UPSERT_BATCH):
@@ -104,11 +129,14 @@ class ServerStore:
 
     def recreate(self) -> None:
         self.delete_collection()
-        self._call(lambda c: _ensure(c, self.collection, self.dimension))
+        self._ensure()
 
     def delete_collection(self) -> None:
         """Remove the whole collection from the server."""
         self._call(lambda c: c.delete_collection(self.collection))
+
+    def abandon(self) -> None:
+        self._abandoned.set()
 
     def close(self) -> None:
         self._client.close()
@@ -141,41 +169,74 @@ class ServerStore:
             if offset is None:
                 return
 
-    def _call(self, action: Callable[[QdrantClient], T]) -> T:
-        """Run ``action``; qdrant-client's and httpx's errors become ours."""
-        try:
-            return action(self._client)
-        except (ResponseHandlingException, httpx.TransportError, ConnectionError) as error:
-            raise StoreUnreachable(
-                f"no Qdrant server answers at {self.url}: {error}",
-                hint="Start one with: docker compose up -d, or leave out --qdrant-url to store "
-                "the vectors in the data dir.",
-            ) from None
-        except UnexpectedResponse as error:
-            hint = "Look into the server's log."
-            if error.status_code in (401, 403):
-                hint = "Put the server's key into the environment as REIDSEARCH_QDRANT_API_KEY."
-            raise StoreError(
-                f"the Qdrant server at {self.url} answered {error.status_code} "
-                f"{error.reason_phrase}",
-                hint=hint,
-            ) from None
+    def _ensure(self) -> None:
+        """Make the collection where it is missing. Every request is tried again by itself."""
+        if self._call(lambda c: c.collection_exists(self.collection)):
+            return
+        self._call(self._create)
+        kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
+        kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
+        if self.url == ":memory:":
+            return  # it has no payload indexes, and warns about each
+        for key, kind in kinds.items():
+            self._call(
+                lambda c, key=key, kind=kind: c.create_payload_index(  # type: ignore[misc]
+                    self.collection, key, kind, wait=True
+                )
+            )
 
-
-def _ensure(client: QdrantClient, collection: str, dimension: int) -> None:
-    if client.collection_exists(collection):
-        return
-    client.create_collection(
-        collection,
+    def _create(self, client: QdrantClient) -> None:
+        if client.collection_exists(self.collection):  # an earlier try was done, and not answered
+            return
         # Dot, as in edge.py: unit vectors are stored bit for bit.
-        vectors_config=models.VectorParams(size=dimension, distance=models.Distance.DOT),
-    )
-    kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
-    kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
-    if client.init_options["location"] == ":memory:":
-        return  # it has no payload indexes, and warns about each
-    for field, kind in kinds.items():
-        client.create_payload_index(collection, field, kind, wait=True)
+        params = models.VectorParams(size=self.dimension, distance=models.Distance.DOT)
+        client.create_collection(self.collection, vectors_config=params)
+
+    def _call(self, action: Callable[[QdrantClient], T]) -> T:
+        """Run ``action``, again where the server may yet answer; every action can be repeated.
+
+        Raises StoreUnreachable where it has not answered for as long as we wait, StoreError where
+        it refuses.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception(_may_pass),
+            stop=stop_any(stop_after_delay(self._patience), stop_when_event_set(self._abandoned)),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            sleep=sleep_using_event(self._abandoned),
+            reraise=True,
+        )
+        try:
+            return retrying(action, self._client)
+        except UnexpectedResponse as error:
+            raise self._refused(error) from None
+        except UNANSWERED as error:
+            raise StoreUnreachable(
+                f"no Qdrant server answers at {self.url}: {error} "
+                f"({retrying.statistics['attempt_number']} tries)",
+                hint="Start one with: docker compose up -d, or leave out --qdrant-url to store "
+                "the vectors in the data dir. What was stored stays; run the same command again to "
+                "go on.",
+            ) from None
+
+    def _refused(self, error: UnexpectedResponse) -> StoreError:
+        what = f"the Qdrant server at {self.url} answered {error.status_code} {error.reason_phrase}"
+        if error.status_code in PASSING:
+            hint = "What was stored stays; run the same command again when the server is well."
+            return StoreUnreachable(what, hint=hint)
+        if error.status_code in (401, 403):
+            hint = (
+                "Put the server's key into the environment as REIDSEARCH_QDRANT_API_KEY, or into a "
+                "file that REIDSEARCH_QDRANT_API_KEY_FILE names."
+            )
+            return StoreError(what, hint=hint)
+        return StoreError(what, hint="Look into the server's log.")
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same call may go through a little later."""
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code in PASSING
+    return isinstance(error, UNANSWERED)
 
 
 def _condition(where: Filter) -> models.Filter:

@@ -1,0 +1,178 @@
+"""A stand-in for a Qdrant server, over real HTTP, that fails when it is told to.
+
+It answers the few endpoints that the store uses, from a dictionary in memory. What it cannot tell
+is whether a real server behaves alike; tests/test_stores.py asks that of one where QDRANT_URL is
+set.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+
+class Fault(Enum):
+    """What goes wrong with one request."""
+
+    BUSY = 429
+    BROKEN = 500
+    AWAY = 503
+    FORBIDDEN = 403
+    SLOW = "answers after a client has given up"
+    DROPPED = "closes the connection before anything is done"
+    DIES_AFTER_THE_WORK = "does it, and closes the connection without an answer"
+
+
+# Says of the n-th request, counted from 1, what goes wrong with it.
+Plan = Callable[[int, str], Fault | None]
+
+
+class QdrantStandIn:
+    """Use as a context manager; ``down`` and ``up`` stop and start it with what it holds."""
+
+    def __init__(self) -> None:
+        self.collections: dict[str, dict[int, dict[str, Any]]] = {}
+        self.plan: Plan = lambda number, path: None
+        self.requests: list[str] = []
+        self.keys: set[str | None] = set()
+        self.delay = 1.2  # seconds that SLOW takes
+        self._port = 0
+        self._lock = threading.Lock()
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def up(self) -> None:
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                stand_in.handle(self)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _answer  # noqa: N815
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        ThreadingHTTPServer.allow_reuse_address = True
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def down(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        length = int(request.headers.get("Content-Length") or 0)
+        body = json.loads(request.rfile.read(length) or b"{}")
+        path = request.path.split("?")[0]
+        with self._lock:
+            self.requests.append(f"{request.command} {path}")
+            self.keys.add(request.headers.get("api-key"))
+            fault = self.plan(len(self.requests), path)
+            if fault is Fault.DROPPED:
+                request.close_connection = True
+                return
+            status, result = 200, None
+            if fault is not None and isinstance(fault.value, int):
+                status = fault.value
+            else:
+                result = self._work(request.command, path, body)
+        if fault is Fault.DIES_AFTER_THE_WORK:
+            request.close_connection = True
+            return
+        if fault is Fault.SLOW:
+            time.sleep(self.delay)
+        answer = {"time": 0.0, "status": "ok", "result": result}
+        if status != 200:
+            answer = {"time": 0.0, "status": {"error": "as planned"}}
+        data = json.dumps(answer).encode()
+        try:
+            request.send_response(status)
+            request.send_header("Content-Type", "application/json")
+            request.send_header("Content-Length", str(len(data)))
+            request.end_headers()
+            request.wfile.write(data)
+        except OSError:  # the client has gone
+            request.close_connection = True
+
+    def _work(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        found = re.fullmatch(r"/collections/([^/]+)(/.*)?", path)
+        assert found, path
+        name, what = found[1], found[2] or ""
+        points = self.collections.get(name, {})
+        match method, what:
+            case "GET", "/exists":
+                return {"exists": name in self.collections}
+            case "PUT", "":
+                assert name not in self.collections  # a real server refuses, too
+                self.collections[name] = {}
+                return True
+            case "DELETE", "":
+                self.collections.pop(name, None)
+                return True
+            case "PUT", "/index":
+                return {"operation_id": 1, "status": "completed"}
+            case "PUT", "/points":
+                batch = body["batch"]
+                rows = zip(batch["ids"], batch["vectors"], batch["payloads"], strict=True)
+                points.update({id: {"vector": v, "payload": p} for id, v, p in rows})
+                return {"operation_id": 1, "status": "completed"}
+            case "POST", "/points/delete":
+                for id in body["points"]:
+                    points.pop(id, None)
+                return {"operation_id": 1, "status": "completed"}
+            case "POST", "/points":
+                return [self._record(id, points[id], body) for id in body["ids"] if id in points]
+            case "POST", "/points/scroll":
+                ids = [id for id in sorted(points) if _fits(points[id], body.get("filter"))]
+                ids = [id for id in ids if id >= (body.get("offset") or 0)]
+                page, rest = ids[: body["limit"]], ids[body["limit"] :]
+                records = [self._record(id, points[id], body) for id in page]
+                return {"points": records, "next_page_offset": rest[0] if rest else None}
+            case "POST", "/points/query":
+                query = np.array(body["query"]["nearest"], dtype=np.float32)
+                ids = [id for id in points if _fits(points[id], body.get("filter"))]
+                scores = {
+                    id: float(np.array(points[id]["vector"], dtype=np.float32) @ query)
+                    for id in ids
+                }
+                best = sorted(ids, key=lambda one: -scores[one])[: body["limit"]]
+                return {"points": [{"id": id, "version": 0, "score": scores[id]} for id in best]}
+        raise AssertionError(f"{method} {path} is not known")
+
+    def _record(self, id: int, point: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        wanted = {"vector": body.get("with_vector"), "payload": body.get("with_payload")}
+        return {"id": id, **{key: point[key] for key, yes in wanted.items() if yes}}
+
+
+def _fits(point: dict[str, Any], where: dict[str, Any] | None) -> bool:
+    def holds(condition: dict[str, Any]) -> bool:
+        return point["payload"].get(condition["key"]) in condition["match"]["any"]
+
+    must, must_not = (where or {}).get("must") or [], (where or {}).get("must_not") or []
+    return all(map(holds, must)) and not any(map(holds, must_not))
