@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 # Each module may import from the lines above its own.
 LAYERS = [
-    {"errors", "figures", "tables"},
+    {"errors", "figures", "files", "tables"},
     {"types"},
     {"images", "metrics", "config", "stores.base", "pedestrians", "rerank", "transit", "scores"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
