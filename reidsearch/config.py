@@ -72,7 +72,7 @@ def _from_file(path: Path) -> dict[str, str | None]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
         raise UsageError(f"{path} cannot be read: {error}") from None
     for key, value in values.items():
         if key not in KEYS:

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 LAYERS = [
     {"errors", "figures", "files", "tables"},
     {"types"},
-    {"images", "metrics", "config", "stores.base", "pedestrians", "rerank", "transit", "scores"},
+    {"images", "metrics", "config", "onnxfile", "stores.base", "pedestrians"},
+    {"rerank", "transit", "scores"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},
