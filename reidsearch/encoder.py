@@ -52,6 +52,9 @@ PROVIDERS = {
 }
 
 
+_Tensor = tuple[str, Sequence[object]]  # name and shape
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """What stands between a decoded picture and the network. Sizes in pixels."""
@@ -135,28 +138,19 @@ class Encoder:
         on_cpu = device == "cpu"
         self._threads = _cores() if on_cpu else 1
         self._pool = ThreadPoolExecutor(self._threads)
+        metadata, (self._input, input_shape), (_, output_shape) = _described(path, self._session)
         try:
-            metadata = self._session.get_modelmeta().custom_metadata_map
             self.preprocessing = Preprocessing.from_metadata(metadata)
-        except UnicodeDecodeError:
-            raise _unusable(path, "its metadata is not text in UTF-8") from None
         except ValueError as error:
             raise _unusable(path, str(error)) from None
         self.name = _clean(metadata.get("name", "")) or _clean(path.stem)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
-            raise EncoderError(
-                f"{path} has {len(inputs)} inputs and {len(outputs)} outputs",
-                hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
-            )
-        self._input = inputs[0].name
-        fixed = next(iter(inputs[0].shape), None)  # a name or None where the file leaves it open
+        fixed = next(iter(input_shape), None)  # a name or None where the file leaves it open
         self._fixed_batch = fixed if isinstance(fixed, int) else None
         if self._fixed_batch is not None and not 0 < self._fixed_batch <= MAX_BATCH:
             raise EncoderError(f"{path} takes {fixed} pictures at once; at most {MAX_BATCH} can be")
         self._per_thread = self._fixed_batch or (PER_THREAD if on_cpu else PER_ACCELERATOR)
         self.batch = self._threads * self._per_thread
-        self.dimension = self._measure_dimension(outputs[0].shape)
+        self.dimension = self._measure_dimension(output_shape)
         if not 0 < self.dimension <= MAX_DIMENSION:
             raise EncoderError(
                 f"{path} makes vectors of {self.dimension} numbers",
@@ -261,7 +255,10 @@ def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
     options.log_severity_level = 4  # its own log would write into ours; errors are raised
     options.intra_op_num_threads = 1  # see PER_THREAD
     try:
-        return ort.InferenceSession(data, options, providers=[PROVIDERS[device]])
+        # Its fallback would take the CPU instead, and say so on stdout.
+        return ort.InferenceSession(
+            data, options, providers=[PROVIDERS[device]], enable_fallback=False
+        )
     except Exception as error:  # ONNX Runtime's errors share no public base
         raise _refused(path, _first_line(error)) from None
 
@@ -284,6 +281,26 @@ def _unusable(path: Path, reason: str) -> EncoderError:
 def _clean(name: str) -> str:
     """The name as one short line without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in name).split())[:MAX_TEXT]
+
+
+def _described(
+    path: Path, session: "ort.InferenceSession"
+) -> tuple[dict[str, str], _Tensor, _Tensor]:
+    """Metadata, input and output. Raises EncoderError where these are not an encoder's."""
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+        inputs, outputs = (
+            [(tensor.name, tensor.type, tensor.shape) for tensor in tensors]
+            for tensors in (session.get_inputs(), session.get_outputs())
+        )
+    except UnicodeDecodeError:
+        raise _unusable(path, "its names and metadata are not text in UTF-8") from None
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0][1] != "tensor(float)":
+        raise EncoderError(
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs",
+            hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
+        )
+    return metadata, inputs[0][::2], outputs[0][::2]
 
 
 def _cores() -> int:

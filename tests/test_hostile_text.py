@@ -245,6 +245,11 @@ def test_folders_deeper_than_pythons_stack_are_read(tmp_path: Path) -> None:
     os.chdir(here)
     (seen,) = datasets.read(tmp_path).sightings
     assert seen.path == "a/" * 1200 + "x.jpg"
+    os.chdir(tmp_path)  # pytest would leave them, for shutil recurses
+    os.remove(seen.path)
+    for depth in range(1200, 0, -1):
+        os.rmdir("a/" * depth)
+    os.chdir(here)
 
 
 def test_a_path_too_long_to_exist_does_not_exist(tmp_path: Path) -> None:
