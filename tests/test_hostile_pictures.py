@@ -32,8 +32,9 @@ def outcome(data: bytes) -> str:
     except ImageError as error:
         reason = error.message or "no reason"
     else:
-        assert (pixels.shape, pixels.dtype) == ((16, 8, 3), np.uint8)
-        assert (whole.shape[2:], whole.dtype) == ((3,), np.uint8)
+        assert pixels.shape == (16, 8, 3)
+        assert whole.shape[2:] == (3,)
+        assert pixels.dtype == whole.dtype == np.uint8
     assert "\n" not in reason
     assert reason != "no reason"
     assert time.monotonic() - started < SECONDS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reidsearch import config, datasets
 from reidsearch.errors import DatasetError, UsageError
-from reidsearch.types import Dataset, Filter, Sighting, parse_cameras
+from reidsearch.types import Dataset, Filter, Sighting, Split, parse_cameras
 from tests.conftest import COLORS, write_crop
 
 HUGE = "99999999999999999999"
@@ -71,7 +71,7 @@ def read(path: Path, content: bytes, database: sqlite3.Connection) -> int:
     """How many rows were read or rejected."""
     path.write_bytes(content)
     try:
-        found = datasets.read(path, splits=list(datasets.Split))
+        found = datasets.read(path, splits=list(Split))
     except DatasetError:
         return 0
     check(found, database)
