@@ -42,22 +42,23 @@ def read_inside(root: Path, relative: str) -> bytes:
     Raises ImageError as ``read_bytes`` does, and where the file lies elsewhere: links are followed
     inside ``root`` alone.
     """
-    with _explained(), files.open_regular(_inside(root, relative)) as file:
+    top = os.path.realpath(root)
+    with _explained(), files.open_regular(_inside(top, relative)) as file:
         # Links may have changed while it was opened. What is there now must be what was opened.
-        now = os.stat(_inside(root, relative), follow_symlinks=False)
+        now = os.stat(_inside(top, relative), follow_symlinks=False)
         if not os.path.samestat(os.fstat(file.fileno()), now):
             raise ImageError("changed while it was read")
         return _content(file)
 
 
-def _inside(root: Path, relative: str) -> Path:
+def _inside(top: str, relative: str) -> Path:
     try:
-        real = Path(os.path.realpath(root / relative))
+        real = os.path.realpath(os.path.join(top, relative))
     except ValueError:  # a NUL
         raise ImageError("cannot be read: no file can have this name") from None
-    if not real.is_relative_to(os.path.realpath(root)):
+    if not real.startswith(os.path.join(top, "")) and real != top:
         raise ImageError("leads out of the data set through a link")
-    return real
+    return Path(real)
 
 
 def _content(file: BinaryIO) -> bytes:
