@@ -62,7 +62,7 @@ def load(
     """Gather the settings; a flag of None counts as not given.
 
     Raises UsageError on a file that is not TOML, or holds unknown keys or values that are not
-    text.
+    text, and on paths that cannot be one.
     """
     values: dict[str, str | None] = {
         "data_dir": platformdirs.user_data_dir("reidsearch", appauthor=False),
@@ -83,9 +83,9 @@ def load(
     take({key: environment.get(PREFIX + key.upper()) for key in KEYS}, "environment")
     take(flags, "flag")
     return Config(
-        data_dir=Path(str(values["data_dir"])).expanduser(),
+        data_dir=_path("data_dir", str(values["data_dir"])),
         qdrant_url=_url(values["qdrant_url"]),
-        encoder=Path(str(values["encoder"])).expanduser(),
+        encoder=_path("encoder", str(values["encoder"])),
         device=str(values["device"]),
         sources=sources,
         audit=_audit(str(values["audit"]), sources["audit"]),
@@ -150,12 +150,22 @@ def _days(text: str | None, source: str) -> int | None:
     return int(text)
 
 
+def _path(key: str, text: str) -> Path:
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~somebody, whom the system does not know
+        raise UsageError(f"{key}: {text!r} names nobody's home folder") from None
+    if "\0" in text:
+        raise UsageError(f"{key}: {text!r} cannot be a path")
+    return path
+
+
 def _from_file(path: Path) -> dict[str, str | None]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:  # ValueError: not TOML, or not UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
         raise UsageError(f"{path} cannot be read: {error}") from None
     for key, value in values.items():
         if key not in KEYS:

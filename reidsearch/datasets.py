@@ -3,13 +3,15 @@
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TextIO
 
 from reidsearch.errors import DatasetError, ReidsearchError
 from reidsearch.images import SUFFIXES
-from reidsearch.types import Dataset, Rejected, Sighting, Split
+from reidsearch.types import YEAR_1, YEAR_10000, Dataset, Rejected, Sighting, Split
 
 MARKET_FOLDERS = {
     "bounding_box_train": Split.TRAIN,
@@ -22,11 +24,15 @@ SEARCH_DEPTH = 3  # how far below the given folder a Market-1501 root is looked 
 
 # 0002_c1s1_000451_03.jpg: identity, camera, sequence, frame, detection. DukeMTMC's
 # 0005_c2_f0046985.jpg has no sequence. What follows is free: 24 names of Market-1501 end in
-# ".jpg.jpg".
+# ".jpg.jpg". Numbers of more than 18 digits, which the catalog could not hold, are none.
 NAME = re.compile(
-    r"(?P<identity>-1|\d+)_c(?P<camera>\d+)(?:s(?P<sequence>\d+))?(?:_f?(?P<frame>\d+))?(?!\d)"
+    r"(?P<identity>-1|\d{1,18})_c(?P<camera>\d{1,18})"
+    r"(?:s(?P<sequence>\d{1,18})(?!\d))?(?:_f?(?P<frame>\d{1,18})(?!\d))?(?!\d)"
 )
 COLUMNS = ("path", "split", "camera", "identity", "sequence", "frame", "timestamp")
+MAX_LINE = 1_000_000  # characters of a line in a CSV
+MAX_PATH = 4096  # characters; no system opens a longer one
+SHOWN = 60  # characters of a wrong value that a reason repeats
 
 
 def read(
@@ -40,7 +46,7 @@ def read(
 
     Raises DatasetError where there is nothing of that kind.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where the name is too long
         raise DatasetError(f"{path} does not exist", hint="Check the path for a typo.")
     if path.is_file():
         if path.suffix.lower() not in {".csv", ".tsv"}:
@@ -132,8 +138,9 @@ def read_manifest(
 ) -> Dataset:
     """A CSV (or tab-separated .tsv) whose header names some of COLUMNS; only ``path`` must be.
 
-    Paths are relative to the CSV's folder. Timestamps are seconds since 1970 or ISO 8601 (UTC
-    where no offset is given). A row that cannot be understood is rejected with its line number.
+    Paths are relative to the CSV's folder and stay inside it. Timestamps are seconds since 1970 or
+    ISO 8601 (UTC where no offset is given). A row that cannot be understood is rejected with its
+    line number.
 
     Raises DatasetError on a file that is no such table.
     """
@@ -142,7 +149,8 @@ def read_manifest(
     rejected: list[Rejected] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+            tabs = path.suffix.lower() == ".tsv"
+            rows = csv.DictReader(_lines(file), delimiter="\t" if tabs else ",")
             header = [column.strip() for column in rows.fieldnames or []]
             rows.fieldnames = header
             if "path" not in header:
@@ -150,13 +158,19 @@ def read_manifest(
                     f"{path} has no column 'path'",
                     hint=f"Its first line must name its columns, of: {', '.join(COLUMNS)}.",
                 )
+            twice = [c for c, n in Counter(header).items() if n > 1 and c in COLUMNS]
+            if twice:
+                raise DatasetError(
+                    f"{path} has more than one column {twice[0]!r}", hint="Keep one of them."
+                )
             for row in rows:
                 try:
                     sighting = _from_row(row)
                     if sighting.path in sightings:
                         raise ValueError("the path stands in the manifest twice")
                 except (ValueError, ReidsearchError) as error:
-                    where = (row.get("path") or "").strip() or f"line {rows.line_num}"
+                    where = _cut((row.get("path") or "").strip(), MAX_PATH)
+                    where = where or f"line {rows.line_num}"
                     rejected.append(Rejected(where, f"line {rows.line_num}: {error}"))
                     continue
                 if sighting.split in chosen:
@@ -172,17 +186,16 @@ def read_manifest(
 
 def _from_row(row: dict[str, str]) -> Sighting:
     cells = {key: (row.get(key) or "").strip() for key in COLUMNS}
-    if not cells["path"]:
-        raise ValueError("the path is empty")
+    _check_path(cells["path"])
 
     def integer(column: str) -> int | None:
         try:
             return int(cells[column]) if cells[column] else None
         except ValueError:
-            raise ValueError(f"{column} {cells[column]!r} is not a whole number") from None
+            raise ValueError(f"{column} {_shown(cells[column])} is not a whole number") from None
 
     if cells["split"] and cells["split"] not in list(Split):
-        raise ValueError(f"split {cells['split']!r} is none of {', '.join(Split)}")
+        raise ValueError(f"split {_shown(cells['split'])} is none of {', '.join(Split)}")
     return Sighting(
         path=cells["path"],
         split=Split(cells["split"] or Split.GALLERY),
@@ -194,27 +207,62 @@ def _from_row(row: dict[str, str]) -> Sighting:
     )
 
 
+def _check_path(path: str) -> None:
+    """Raise ValueError where it cannot be the path of a file below the manifest's folder."""
+    if not path:
+        raise ValueError("the path is empty")
+    if len(path) > MAX_PATH:
+        raise ValueError(f"the path has {len(path)} characters")
+    if any(c < " " or c == "\x7f" for c in path):
+        raise ValueError("the path holds control characters")
+    windows = PureWindowsPath(path)  # understands both systems' absolute paths
+    if windows.anchor:
+        raise ValueError("the path is absolute; paths are relative to the manifest's folder")
+    depth = 0
+    for part in windows.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            raise ValueError("the path leads out of the manifest's folder")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(MAX_LINE):
+        if len(line) == MAX_LINE:
+            raise csv.Error(f"a line has more than {MAX_LINE} characters")
+        yield line
+
+
+def _shown(text: str) -> str:
+    return repr(_cut(text, SHOWN))
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
+
+
 def parse_timestamp(text: str) -> float | None:
     """Seconds since 1970 or ISO 8601 (UTC where no offset is given) in seconds; None if empty.
 
-    Raises ValueError on anything else.
+    Raises ValueError on anything else, and outside the years 1 to 9999.
     """
     if not text:
         return None
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"timestamp {text!r} is neither seconds nor ISO 8601") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            wrong = f"timestamp {_shown(text)} is neither seconds nor ISO 8601"
+            raise ValueError(wrong) from None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not YEAR_1 <= seconds < YEAR_10000:  # nor NaN
+        raise ValueError(f"timestamp {_shown(text)} is not in seconds of the years 1 to 9999")
+    return seconds
 
 
 def _is_market_root(folder: Path) -> bool:
-    # os.path says no where Path.is_dir raises: in a folder that may not be entered.
-    return any(os.path.isdir(folder / name) for name in MARKET_FOLDERS)
+    return any(os.path.isdir(folder / name) for name in MARKET_FOLDERS)  # Path.is_dir may raise
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -226,24 +274,40 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _pictures(root: Path, folder: Path, rejected: list[Rejected], split: Split) -> Iterator[str]:
     """Relative paths of the pictures below ``folder``; what cannot be listed is rejected."""
-
-    def unlistable(error: OSError) -> None:
-        where = Path(os.fsdecode(error.filename)).relative_to(root).as_posix()
-        rejected.append(Rejected(where, f"cannot be listed: {error.strerror}", split))
-
-    for parent, _, names in os.walk(folder, onerror=unlistable):
+    waiting = [str(folder)]  # os.walk recurses on Python 3.11, too deep for folders made to hurt
+    while waiting:
+        parent = waiting.pop()
         relative = Path(parent).relative_to(root)
-        for name in names:
+        try:
+            files = list(_files(parent, waiting))
+        except OSError as error:
+            where = _escaped(relative.as_posix())
+            rejected.append(Rejected(where, f"cannot be listed: {error.strerror}", split))
+            continue
+        for name in files:
             path = (relative / name).as_posix()
             if Path(name).suffix.lower() not in SUFFIXES:
                 continue
-            try:
-                path.encode()
-            except UnicodeEncodeError:
-                shown = os.fsencode(path).decode(errors="backslashreplace")
-                rejected.append(Rejected(shown, "its name is not valid UTF-8", split))
+            if _escaped(path) != path:
+                rejected.append(Rejected(_escaped(path), "its name is not valid UTF-8", split))
                 continue
             yield path
+
+
+def _files(folder: str, subfolders: list[str]) -> Iterator[str]:
+    """The names of the files in ``folder``; its folders go to ``subfolders``, links to such are
+    passed over."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(entry.path)
+            elif not os.path.isdir(entry.path):
+                yield entry.name
+
+
+def _escaped(path: str) -> str:
+    """The path with escapes for what is not valid UTF-8, which no store takes."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _folder_name(root: Path) -> str:
@@ -257,6 +321,11 @@ def _dataset(
     rejected: list[Rejected],
     splits: Iterable[Split],
 ) -> Dataset:
+    for text in (name, str(root.resolve())):
+        if _escaped(text) != text:
+            raise DatasetError(
+                f"{_escaped(text)} is not valid UTF-8", hint="Rename it, or give another --name."
+            )
     ordered = sorted(sightings, key=lambda s: s.path)
     if not ordered and not rejected:
         raise DatasetError(

@@ -199,7 +199,7 @@ def _files(
         for row in rows:
             if row.sha256 is None:  # never encoded; it is pending or failed
                 continue
-            state = _state_of_file(root / row.path, row)
+            state = _state_of_file(root, row)
             if state == "vanished":
                 vanished.append(row)
             elif state:
@@ -222,9 +222,9 @@ def _files(
                 moves.apply(one, dataset_id, found)
 
 
-def _state_of_file(path: Path, row: Any) -> str:
+def _state_of_file(root: Path, row: Any) -> str:
     try:
-        info = path.stat()
+        info = (root / row.path).stat()
     except (FileNotFoundError, NotADirectoryError):
         return "vanished"
     except OSError:  # it may be there; encoding it will tell
@@ -232,7 +232,7 @@ def _state_of_file(path: Path, row: Any) -> str:
     if (info.st_size, info.st_mtime_ns) == (row.size, row.modified_ns):
         return ""
     try:
-        digest = hashlib.sha256(images.read_bytes(path)).hexdigest()
+        digest = hashlib.sha256(images.read_inside(root, row.path)).hexdigest()
     except ImageError:
         return "changed"
     return "touched" if digest == row.sha256 else "changed"

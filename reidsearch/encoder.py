@@ -14,6 +14,7 @@ here, so that the cosine is their dot product.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch import files, onnxfile
 from reidsearch.errors import EncoderError
 from reidsearch.types import Images, Vectors
 
@@ -36,12 +38,21 @@ if TYPE_CHECKING:
 # layer. Accelerators want larger batches.
 PER_THREAD = 16
 PER_ACCELERATOR = 64
+# What no encoder needs more of. Protocol Buffers, and so ONNX, end at 2 GiB.
+MAX_BYTES = 2**31 - 1
+MAX_DIMENSION = 65_536
+MAX_BATCH = 1024  # that a file may fix
+MAX_TEXT = 200  # characters of a metadata value
+MAX_FACTOR = 1e6  # of mean and std, and std's inverse
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
 }
+
+
+_Tensor = tuple[str, Sequence[object]]  # name and shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,9 @@ class Preprocessing:
         missing = {"input_size", "mean", "std"} - metadata.keys()
         if missing:
             raise ValueError(f"its metadata has no {', '.join(sorted(missing))}")
+        for key in ("input_size", "mean", "std", "color_order", "flip_average"):
+            if len(metadata.get(key, "")) > MAX_TEXT:
+                raise ValueError(f"{key} has more than {MAX_TEXT} characters")
         try:
             height, width = (int(part) for part in metadata["input_size"].split("x"))
         except ValueError:
@@ -73,10 +87,13 @@ class Preprocessing:
         std = _triple("std", metadata["std"])
         if min(std) <= 0:
             raise ValueError("std must be positive")
+        mean = _triple("mean", metadata["mean"])
+        if max(*map(abs, mean), *std, *(1 / s for s in std)) > MAX_FACTOR:
+            raise ValueError("mean or std is out of range")
         return cls(
             height=height,
             width=width,
-            mean=_triple("mean", metadata["mean"]),
+            mean=mean,
             std=std,
             color_order=order,
             flip_average=metadata.get("flip_average", "false").lower() == "true",
@@ -121,28 +138,24 @@ class Encoder:
         on_cpu = device == "cpu"
         self._threads = _cores() if on_cpu else 1
         self._pool = ThreadPoolExecutor(self._threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        self.name = metadata.get("name", path.stem)
+        metadata, (self._input, input_shape), (_, output_shape) = _described(path, self._session)
         try:
             self.preprocessing = Preprocessing.from_metadata(metadata)
         except ValueError as error:
-            raise EncoderError(
-                f"{path} cannot be used as an encoder: {error}",
-                hint="Write the preprocessing into the file's metadata; the README's section on "
-                "your own encoder shows how.",
-            ) from None
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
-            raise EncoderError(
-                f"{path} has {len(inputs)} inputs and {len(outputs)} outputs",
-                hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
-            )
-        self._input = inputs[0].name
-        fixed = inputs[0].shape[0]  # a name or None where the file leaves it open
+            raise _unusable(path, str(error)) from None
+        self.name = _clean(metadata.get("name", "")) or _clean(path.stem)
+        fixed = next(iter(input_shape), None)  # a name or None where the file leaves it open
         self._fixed_batch = fixed if isinstance(fixed, int) else None
+        if self._fixed_batch is not None and not 0 < self._fixed_batch <= MAX_BATCH:
+            raise EncoderError(f"{path} takes {fixed} pictures at once; at most {MAX_BATCH} can be")
         self._per_thread = self._fixed_batch or (PER_THREAD if on_cpu else PER_ACCELERATOR)
         self.batch = self._threads * self._per_thread
-        self.dimension = self._measure_dimension(path, outputs[0].shape)
+        self.dimension = self._measure_dimension(output_shape)
+        if not 0 < self.dimension <= MAX_DIMENSION:
+            raise EncoderError(
+                f"{path} makes vectors of {self.dimension} numbers",
+                hint=f"An encoder's vectors have between 1 and {MAX_DIMENSION}.",
+            )
 
     def encode(self, images: Images) -> Vectors:
         """N x H x W x 3 RGB uint8, of the encoder's size -> N x D float32 of unit length.
@@ -154,7 +167,12 @@ class Encoder:
             images[start : start + self._per_thread]
             for start in range(0, len(images), self._per_thread)
         ]
-        return np.concatenate(list(self._pool.map(self._encode_part, parts)))
+        vectors = np.concatenate(list(self._pool.map(self._encode_part, parts)))
+        if vectors.shape[1] != self.dimension:
+            raise EncoderError(
+                f"{self.path} made vectors of {vectors.shape[1]} numbers, not {self.dimension}"
+            )
+        return vectors
 
     @property
     def size(self) -> tuple[int, int]:
@@ -172,13 +190,19 @@ class Encoder:
         if self._fixed_batch is not None:  # fill up with copies of the last picture
             images = np.concatenate([images, images[-1:].repeat(self._fixed_batch - count, axis=0)])
         try:
-            (vectors,) = self._session.run(None, {self._input: self.preprocessing(images)})
+            (raw,) = self._session.run(None, {self._input: self.preprocessing(images)})
+            vectors = np.asarray(raw, dtype=np.float32)
         except Exception as error:  # ONNX Runtime's errors share no public base
             raise EncoderError(f"{self.path} failed on its input: {_first_line(error)}") from None
-        return np.asarray(vectors, dtype=np.float32).reshape(len(images), -1)[:count]
+        if vectors.ndim < 2 or len(vectors) != len(images):
+            raise EncoderError(
+                f"{self.path} made an array of shape {vectors.shape} of {len(images)} pictures",
+                hint="An encoder's output has one row for each picture.",
+            )
+        return vectors.reshape(len(images), math.prod(vectors.shape[1:]))[:count]
 
-    def _measure_dimension(self, path: Path, shape: Sequence[object]) -> int:
-        if isinstance(shape[-1], int) and len(shape) == 2:
+    def _measure_dimension(self, shape: Sequence[object]) -> int:
+        if len(shape) == 2 and isinstance(shape[-1], int):
             return shape[-1]
         grey = np.full((1, *self.size, 3), 128, dtype=np.uint8)
         return int(self._run(grey).shape[1])
@@ -195,7 +219,14 @@ def _fingerprint(data: bytes) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with files.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise EncoderError(
+                    f"the encoder {path} is too large: {size / 1e9:.1f} GB",
+                    hint="An ONNX file has less than 2 GiB.",
+                )
+            return file.read(size)
     except OSError as error:
         raise EncoderError(
             f"the encoder {path} cannot be read: {error.strerror}",
@@ -205,8 +236,13 @@ def _read(path: Path) -> bytes:
 
 
 def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
-    # Imported here, because commands that only need a fingerprint should not wait for it.
+    # Here, because commands that only need a fingerprint should wait for neither.
     import onnxruntime as ort
+
+    try:
+        onnxfile.check(data)
+    except EncoderError as error:
+        raise _refused(path, error.message) from None
 
     available = ort.get_available_providers()
     if PROVIDERS.get(device) not in available:
@@ -219,12 +255,52 @@ def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
     options.log_severity_level = 4  # its own log would write into ours; errors are raised
     options.intra_op_num_threads = 1  # see PER_THREAD
     try:
-        return ort.InferenceSession(data, options, providers=[PROVIDERS[device]])
+        # Its fallback would take the CPU instead, and say so on stdout.
+        return ort.InferenceSession(
+            data, options, providers=[PROVIDERS[device]], enable_fallback=False
+        )
     except Exception as error:  # ONNX Runtime's errors share no public base
+        raise _refused(path, _first_line(error)) from None
+
+
+def _refused(path: Path, reason: str) -> EncoderError:
+    return EncoderError(
+        f"{path} is not a usable ONNX model: {reason}",
+        hint="Give a single .onnx file with its weights inside.",
+    )
+
+
+def _unusable(path: Path, reason: str) -> EncoderError:
+    return EncoderError(
+        f"{path} cannot be used as an encoder: {reason}",
+        hint="Write the preprocessing into the file's metadata; the README's section on "
+        "your own encoder shows how.",
+    )
+
+
+def _clean(name: str) -> str:
+    """The name as one short line without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())[:MAX_TEXT]
+
+
+def _described(
+    path: Path, session: "ort.InferenceSession"
+) -> tuple[dict[str, str], _Tensor, _Tensor]:
+    """Metadata, input and output. Raises EncoderError where these are not an encoder's."""
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+        inputs, outputs = (
+            [(tensor.name, tensor.type, tensor.shape) for tensor in tensors]
+            for tensors in (session.get_inputs(), session.get_outputs())
+        )
+    except UnicodeDecodeError:
+        raise _unusable(path, "its names and metadata are not text in UTF-8") from None
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0][1] != "tensor(float)":
         raise EncoderError(
-            f"{path} is not a usable ONNX model: {_first_line(error)}",
-            hint="Give a single .onnx file with its weights inside.",
-        ) from None
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs",
+            hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
+        )
+    return metadata, inputs[0][::2], outputs[0][::2]
 
 
 def _cores() -> int:
@@ -244,8 +320,10 @@ def _triple(key: str, text: str) -> tuple[float, float, float]:
         r, g, b = (float(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{key} {text!r} is not three numbers like 0.5,0.5,0.5") from None
+    if not all(map(math.isfinite, (r, g, b))):
+        raise ValueError(f"{key} {text!r} is not finite")
     return r, g, b
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:1000]

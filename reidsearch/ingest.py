@@ -234,7 +234,7 @@ def _decode_ahead(
 
 def _decode(candidate: Candidate, root: Path, size: tuple[int, int]) -> _Decoded | ImageError:
     try:
-        data = images.read_bytes(root / candidate.sighting.path)
+        data = images.read_inside(root, candidate.sighting.path)
         pixels = images.decode(data, size=size)
     except ImageError as error:
         return error

@@ -29,7 +29,7 @@ def find(vanished: Sequence[Any], new: Sequence[Candidate], *, root: Path) -> li
     moves = []
     for candidate in new:
         rows = by_size.get(candidate.size, [])
-        digest = _digest(root / candidate.sighting.path) if rows else ""
+        digest = _digest(root, candidate.sighting.path) if rows else ""
         found = next((row for row in rows if row.sha256 == digest), None)
         if found is not None:
             rows.remove(found)
@@ -85,8 +85,8 @@ def finish_deletions(gallery: Gallery) -> int:
     return len(ids)
 
 
-def _digest(path: Path) -> str:
+def _digest(root: Path, path: str) -> str:
     try:
-        return hashlib.sha256(images.read_bytes(path)).hexdigest()
+        return hashlib.sha256(images.read_inside(root, path)).hexdigest()
     except ImageError:
         return ""

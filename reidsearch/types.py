@@ -20,6 +20,8 @@ Payload = dict[str, Any]  # what a vector store knows of an image, see Points
 JUNK = -1  # the identity of a bad detection
 DISTRACTOR = 0  # the identity of people nobody asks for
 UNKNOWN = -2  # stands for "not known" where an array has no room for None
+LARGEST = 2**63 - 1  # what SQLite, Qdrant and NumPy hold
+YEAR_1, YEAR_10000 = -62_135_596_800, 253_402_300_800  # seconds since 1970 UTC
 
 
 class Split(StrEnum):
@@ -37,6 +39,8 @@ class Sighting:
 
     ``path`` is relative to the data set's root, with forward slashes. ``frame`` counts frames
     within ``sequence``; ``timestamp`` is in seconds since 1970 UTC. None means "not known".
+
+    Raises UsageError on numbers that the stores cannot hold or that would read as UNKNOWN.
     """
 
     path: str
@@ -54,6 +58,18 @@ class Sighting:
             raise UsageError(
                 f"identity {self.identity} is below -1",
                 hint="Use -1 for junk, 0 for distractors and positive numbers for people.",
+            )
+        for name in ("sequence", "frame"):
+            number = getattr(self, name)
+            if number is not None and number < 0:
+                raise UsageError(f"{name} {number} is negative", hint=f"Count {name}s from 0 up.")
+        for name in ("camera", "identity", "sequence", "frame"):
+            if (getattr(self, name) or 0) > LARGEST:
+                raise UsageError(f"{name} is too large", hint=f"At most {LARGEST} can be stored.")
+        if self.timestamp is not None and not YEAR_1 <= self.timestamp < YEAR_10000:  # nor NaN
+            raise UsageError(
+                f"timestamp {self.timestamp!r} is not between the years 1 and 9999",
+                hint="Give seconds since 1970, not milliseconds.",
             )
 
 
@@ -213,6 +229,10 @@ def _camera(text: str) -> int:
     if not text.strip().isdecimal():
         raise UsageError(
             f"{text.strip()!r} is not a camera number", hint="Write cameras like 2 or 2,3."
+        )
+    if len(text.strip()) > 18:  # surely below LARGEST
+        raise UsageError(
+            "a camera number has more than 18 digits", hint="Write cameras like 2 or 2,3."
         )
     return int(text)
 

@@ -11,19 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 # Each module may import from the lines above its own.
 LAYERS = [
-    {"errors", "faults", "figures", "tables"},
+    {"errors", "faults", "figures", "files", "tables"},
     {"types"},
-    {
-        "images",
-        "metrics",
-        "config",
-        "stores.base",
-        "pedestrians",
-        "rerank",
-        "transit",
-        "scores",
-        "lock",
-    },
+    {"images", "lock", "metrics", "config", "onnxfile", "stores.base", "pedestrians"},
+    {"rerank", "transit", "scores"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},

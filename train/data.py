@@ -67,7 +67,7 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
     dataset = datasets.read(path, splits=[split])
 
     def decode(sighting: Sighting) -> np.ndarray:
-        data = images.read_bytes(dataset.root / sighting.path)
+        data = images.read_inside(dataset.root, sighting.path)
         return images.decode(data, size=(height, width))
 
     decoded = np.empty((len(dataset.sightings), height, width, 3), dtype=np.uint8)
