@@ -1,5 +1,6 @@
 """Remove people from the gallery: answers, vectors, rows, what was computed from them, bytes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +96,8 @@ def forget(config: Config, rows: Sequence[Any], *, purpose: str = "forget") -> F
 
 
 def expired(catalog: Catalog, oldest: float) -> list[Any]:
-    """The rows of images from before ``oldest`` (seconds since 1970 UTC)."""
-    return select(catalog, Selection(before=oldest))
+    """The rows of images from before ``oldest`` (seconds since 1970 UTC), which may be -inf."""
+    return [] if oldest == -math.inf else select(catalog, Selection(before=oldest))
 
 
 def of_dataset(catalog: Catalog, dataset: str, paths: Sequence[str]) -> list[Any]:

@@ -25,6 +25,7 @@ class Fault(Enum):
     BROKEN = 500
     AWAY = 503
     FORBIDDEN = 403
+    NONSENSE = "answers with a page, as another program does"
     SLOW = "answers after a client has given up"
     DROPPED = "closes the connection before anything is done"
     DIES_AFTER_THE_WORK = "does it, and closes the connection without an answer"
@@ -111,6 +112,8 @@ class QdrantStandIn:
         if status != 200:
             answer = {"time": 0.0, "status": {"error": "as planned"}}
         data = json.dumps(answer).encode()
+        if fault is Fault.NONSENSE:
+            data = b"<html>It works!</html>"
         try:
             request.send_response(status)
             request.send_header("Content-Type", "application/json")

@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from json import JSONDecodeError
 from typing import Any, TypeVar
 
 import httpx
@@ -33,7 +34,15 @@ COPIED = 512  # the same, with payloads
 PATIENCE_OPENING, PATIENCE = 5.0, 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 PASSING = (429, 500, 502, 503, 504)  # answers that may be others a little later
-UNANSWERED = (ResponseHandlingException, ResourceExhaustedResponse, httpx.TransportError, OSError)
+# The last two are what qdrant-client makes of an answer that is none, as of another program's page.
+UNANSWERED = (
+    ResponseHandlingException,
+    ResourceExhaustedResponse,
+    httpx.TransportError,
+    OSError,
+    JSONDecodeError,
+    AssertionError,
+)
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
 
