@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Row, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.errors import CatalogLocked, UsageError
+from reidsearch.errors import CatalogError, CatalogLocked, UsageError
 from reidsearch.tables import (
     calibration,
     camera,
@@ -384,6 +384,16 @@ class Catalog:
         """Delete what was learned with this encoder."""
         with self._writing() as db:
             db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
+
+    def check(self) -> None:
+        """Raise CatalogError where SQLite finds the file damaged."""
+        with self.engine.connect() as db:
+            found = db.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise CatalogError(
+                f"the catalog {self.engine.url.database} is damaged: {found}",
+                hint="Restore a backup of it, or choose another --data-dir and ingest again.",
+            )
 
     @property
     def compaction_owed(self) -> bool:

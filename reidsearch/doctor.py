@@ -84,9 +84,10 @@ def examine(
     ``load_encoder`` gives the configured encoder, which is loaded only where images must be encoded
     again. Vectors of other encoders that need it stay in ``left``; so do vanished files, which
     ``ingest --prune`` or ``forget`` remove. Raises StoreLocked where another process holds the
-    gallery.
+    gallery, CatalogError where its file is damaged.
     """
     with gallery.every(config, purpose="doctor") as (catalog, galleries):
+        catalog.check()
         images_seen, vectors_seen, found = _look(config, catalog, galleries, fix=False)
         if not (fix and found):
             return Checkup(images_seen, vectors_seen, tuple(found), tuple(found), False)

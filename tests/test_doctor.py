@@ -118,6 +118,19 @@ def test_a_healthy_gallery_has_no_findings(whole: dict[str, object], run: Run) -
     assert "agree" in run("doctor").stderr
 
 
+def test_a_damaged_catalog_is_an_error(
+    settings: Config, whole: dict[str, object], run: Run
+) -> None:
+    path = settings.data_dir / gallery.CATALOG
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 8192 * 4096  # the start of a page
+    data[middle : middle + 512] = b"\xff" * 512
+    path.write_bytes(data)
+    error = run("doctor", "--fix", exit_code=1).stderr
+    assert "malformed" in error or "damaged" in error
+    assert "backup" in error
+
+
 def test_a_collection_of_another_dimension_is_made_anew(
     settings: Config, whole: dict[str, object], run: Run, encoder: Encoder
 ) -> None:
