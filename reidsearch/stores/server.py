@@ -74,14 +74,16 @@ class ServerStore:
             ) from None
         self._patience = PATIENCE_OPENING
         self._abandoned = threading.Event()
+        self._indexed = url == ":memory:"  # it has no payload indexes, and warns about each
         try:
-            self._ensure()
+            self._call(self._create)
         except StoreError:
             self._client.close()
             raise
         self._patience = PATIENCE
 
     def upsert(self, points: Points) -> None:
+        self._index()
         for start in range(0, len(points.ids), UPSERT_BATCH):
             rows = slice(start, start + UPSERT_BATCH)
             batch = models.Batch(
@@ -138,7 +140,8 @@ class ServerStore:
 
     def recreate(self) -> None:
         self.delete_collection()
-        self._ensure()
+        self._call(self._create)
+        self._indexed = self.url == ":memory:"
 
     def delete_collection(self) -> None:
         """Remove the whole collection from the server."""
@@ -178,15 +181,13 @@ class ServerStore:
             if offset is None:
                 return
 
-    def _ensure(self) -> None:
-        """Make the collection where it is missing. Every request is tried again by itself."""
-        if self._call(lambda c: c.collection_exists(self.collection)):
+    def _index(self) -> None:
+        """Make the payload indexes, once in a process: an earlier one may have died before."""
+        if self._indexed:
             return
-        self._call(self._create)
+        self._indexed = True
         kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
         kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
-        if self.url == ":memory:":
-            return  # it has no payload indexes, and warns about each
         for key, kind in kinds.items():
             self._call(
                 lambda c, key=key, kind=kind: c.create_payload_index(  # type: ignore[misc]
@@ -195,7 +196,9 @@ class ServerStore:
             )
 
     def _create(self, client: QdrantClient) -> None:
-        if client.collection_exists(self.collection):  # an earlier try was done, and not answered
+        """Make the collection where it is missing, as it is not after a try that was done, but not
+        answered."""
+        if client.collection_exists(self.collection):
             return
         # Dot, as in edge.py: unit vectors are stored bit for bit.
         params = models.VectorParams(size=self.dimension, distance=models.Distance.DOT)
