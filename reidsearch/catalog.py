@@ -433,14 +433,12 @@ class Catalog:
         with self.engine.connect() as db:
             return list(db.execute(query))
 
-    def delete_probes(self, *, before: float = 0.0, digests: Iterable[str] = ()) -> None:
-        """Delete kept pictures of probes searched for before that time, or with one of these
-        SHA-256."""
+    def delete_probes(self, digests: Sequence[str]) -> None:
+        """Delete the kept pictures of probes with one of these SHA-256."""
         with self._writing() as db:
-            gone = update(query_log).values(picture=None)
-            db.execute(gone.where(query_log.c.time < before))
-            for some in _parts(list(digests)):
-                db.execute(gone.where(query_log.c.probe_sha256.in_(some)))
+            for some in _parts(digests):
+                gone = update(query_log).where(query_log.c.probe_sha256.in_(some))
+                db.execute(gone.values(picture=None))
 
     def stored(self, encoder_id: int, splits: Iterable[Split] = tuple(Split)) -> Stored:
         """All indexed images of these splits."""

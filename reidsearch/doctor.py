@@ -4,7 +4,6 @@ Everything is looked at under one lock. Most can be mended from what is stored; 
 encoded again from the images, by the same pipeline that ingests them.
 """
 
-import hashlib
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +16,6 @@ from reidsearch.catalog import Candidate, Catalog, State
 from reidsearch.config import Config
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder, fingerprint
-from reidsearch.errors import ImageError
 from reidsearch.gallery import Gallery
 from reidsearch.types import (
     Dataset,
@@ -96,8 +94,6 @@ def examine(
             _encode_again(config, catalog, galleries, load_encoder)
         catalog.close_runs()
         expired = forget.expired(catalog, config.oldest)
-        if expired:
-            catalog.mark_deleting([row.id for row in expired], compact=True)
     if expired or {"deleting", "uncompacted"} & {finding.kind for finding in found}:
         forget.forget(config, expired, purpose="doctor")
     with gallery.every(config, purpose="doctor") as (catalog, galleries):
@@ -205,11 +201,11 @@ def _files(
                 vanished.append(row)
             elif state:
                 findings.append(Finding(state, row.path))
-                if fix and state == "touched":
+                if state == "changed":
+                    changed.append(row.id)
+                elif fix:
                     info = (root / row.path).stat()
                     catalog.set_file(row.id, size=info.st_size, modified_ns=info.st_mtime_ns)
-                else:
-                    changed.append(row.id)
         found = moves.find(vanished, _unknown_files(root, rows, vanished), root=root)
         for old, _ in found:
             findings.append(Finding("moved", old.path))
@@ -232,11 +228,7 @@ def _state_of_file(root: Path, row: Any) -> str:
         return ""
     if (info.st_size, info.st_mtime_ns) == (row.size, row.modified_ns):
         return ""
-    try:
-        digest = hashlib.sha256(images.read_inside(root, row.path)).hexdigest()
-    except ImageError:
-        return "changed"
-    return "touched" if digest == row.sha256 else "changed"
+    return "touched" if moves.digest(root, row.path) == row.sha256 else "changed"
 
 
 def _unknown_files(root: Path, rows: Iterable[Any], vanished: Sequence[Any]) -> list[Candidate]:

@@ -80,7 +80,7 @@ def forget(config: Config, rows: Sequence[Any], *, purpose: str = "forget") -> F
             faults.reach("deletion recorded")
         elif not catalog.compaction_owed:
             return Forgotten(0, 0, True, 0)
-        catalog.delete_probes(digests=[row.sha256 for row in rows if row.sha256])
+        catalog.delete_probes([row.sha256 for row in rows if row.sha256])
         vectors = sum(moves.finish_deletions(one) for one in galleries)
         catalog.delete_neighbours()
         compacted = True

@@ -29,8 +29,8 @@ def find(vanished: Sequence[Any], new: Sequence[Candidate], *, root: Path) -> li
     moves = []
     for candidate in new:
         rows = by_size.get(candidate.size, [])
-        digest = _digest(root, candidate.sighting.path) if rows else ""
-        found = next((row for row in rows if row.sha256 == digest), None)
+        content = digest(root, candidate.sighting.path) if rows else ""
+        found = next((row for row in rows if row.sha256 == content), None)
         if found is not None:
             rows.remove(found)
             moves.append((found, candidate))
@@ -85,7 +85,8 @@ def finish_deletions(gallery: Gallery) -> int:
     return len(ids)
 
 
-def _digest(root: Path, path: str) -> str:
+def digest(root: Path, path: str) -> str:
+    """The SHA-256 of the file at ``path`` below ``root``; empty where it cannot be read."""
     try:
         return hashlib.sha256(images.read_inside(root, path)).hexdigest()
     except ImageError:

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from alembic import command as alembic
-from alembic.config import Config as AlembicConfig
 
 from reidsearch import datasets, faults, forget, gallery, ingest, schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.types import Split
 from tests.conftest import COLORS, write_crop, write_encoder
+from tests.test_schema import IMAGE, made_by
 
 CROPS = 700  # two of the pipeline's STORE, and some
 PROMPT = 2.0  # seconds within which an interrupted ingest must have ended
@@ -181,28 +180,16 @@ def test_a_doctor_finishes_a_forget_that_was_killed(copied: Config, point: str) 
     assert not [row for row in found["images"] if row[4] == 7]  # type: ignore[attr-defined]
 
 
-def earlier(path: Path, revision: str) -> None:
-    """A catalog as an earlier version left it, with an image in it."""
-    engine = schema.connect(path)
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(schema.migrations()))
-    with engine.begin() as db:
-        config.attributes["connection"] = db
-        alembic.upgrade(config, revision)
-        db.exec_driver_sql("INSERT INTO dataset (name, root) VALUES ('old', '/data')")
-        db.exec_driver_sql(
-            "INSERT INTO image (id, dataset_id, split, path) VALUES (7, 1, 'gallery', 'a.jpg')"
-        )
-    engine.dispose()
-
-
 @pytest.mark.parametrize("point", faults.UPGRADE)
 def test_an_upgrade_killed_at_a_fault_point_is_completed_by_the_next(
     settings: Config, point: str
 ) -> None:
     settings.data_dir.mkdir()
     path = settings.data_dir / gallery.CATALOG
-    earlier(path, "0001")
+    made_by(path, "0001")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(IMAGE + "(7, 1, 'gallery', 'a.jpg', 1, 1, 'ff')")
+        db.commit()
     code, _ = finish(reidsearch(settings, "status", fault=point))
     assert code == -signal.SIGKILL
     assert finish(reidsearch(settings, "status"))[0] == 0
