@@ -9,9 +9,10 @@ Every image's nearest neighbours are found once (``Neighbours``); a gallery can 
 single probe needs to look at few images only.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,12 @@ from reidsearch.types import Ids, Vectors
 
 K1, K2, LAMBDA = 20, 6, 0.3  # the paper's choice for Market-1501
 BLOCK = 1024  # images whose cosines to all others are held at once
-PROBES = 256  # whose re-ranked distances are given at once
+PROBES = 64  # whose re-ranked distances are given at once
 SLABS = 16  # into which cosines are cut to find the largest of them
-PAIRS = 1 << 14  # pairs whose vectors are held at once
+SAMPLED = 16  # one image in so many is enough to see which cosines can be among the largest
+ROUNDING = 1e-5  # by which one cosine, computed twice, never differs
+MARKS = 1 << 24  # bytes in which neighbours are marked
+PAIRS = 1 << 10  # pairs whose vectors are held at once
 SHARE = 2 / 3  # of a neighbour's own neighbours that must be shared for them to join
 
 Distances = NDArray[np.float32]
@@ -94,38 +98,94 @@ class Neighbours:
 
 def neighbours(vectors: Vectors, *, of: Ids | None = None, k: int = K1 + 1) -> Neighbours:
     """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less."""
-    of = np.arange(len(vectors)) if of is None else of
+    size = len(vectors)
+    k = min(k, size)
+    if of is None:
+        return _neighbours(_Mirrored(vectors, k).fill, count=size, size=size, k=k)
 
-    def fill(rows: slice, out: Vectors) -> None:
+    def fill(rows: slice, out: Vectors) -> Vectors:
         np.matmul(vectors[of[rows]], vectors.T, out=out)
+        least: Vectors = out.min(axis=1)
+        return least
 
-    return _neighbours(fill, count=len(of), size=len(vectors), k=k)
+    return _neighbours(fill, count=len(of), size=size, k=k)
+
+
+class _Mirrored:
+    """The cosines of N images to each other from half of the products: those left of the diagonal
+    were computed right of it, when it was the other image's turn.
+
+    Of these, only such are kept as can be among an image's k largest: a share of all that falls
+    with N. Where they are too many all the same (one image stored thousands of times), the product
+    is made again instead.
+    """
+
+    def __init__(self, vectors: Vectors, k: int) -> None:
+        size = len(vectors)
+        self.vectors = vectors
+        self.least = np.full(size, np.inf, dtype=np.float32)
+        # The k-th largest of some cosines is no more than the k-th largest of all.
+        some = vectors[:: max(1, min(SAMPLED, size // k))]
+        self.bars = np.empty(size, dtype=np.float32)
+        for start in range(0, size, BLOCK):
+            part = np.partition(vectors[start : start + BLOCK] @ some.T, -k, axis=1)[:, -k]
+            self.bars[start : start + BLOCK] = part - ROUNDING
+        self.too_many = 4 * k / len(some)  # k / len(some) are to be expected
+        self.kept: dict[int, list[tuple[slice, _Entries | None]]] = defaultdict(list)
+
+    def fill(self, rows: slice, out: Vectors) -> Vectors:
+        """Write the cosines of the next BLOCK images (B x N), -inf for such as cannot be among the
+        k largest; give each one's least (B)."""
+        right = out[:, rows.start :]
+        np.matmul(self.vectors[rows], self.vectors[rows.start :].T, out=right)
+        out[:, : rows.start] = -np.inf
+        for others, kept in self.kept.pop(rows.start, ()):
+            if kept is None:
+                np.matmul(self.vectors[rows], self.vectors[others].T, out=out[:, others])
+            else:
+                out[kept.rows, kept.columns] = kept.values
+        for start in range(rows.stop, out.shape[1], BLOCK):
+            others = slice(start, start + BLOCK)
+            block = out[:, others]
+            np.minimum(self.least[others], block.min(axis=0), out=self.least[others])
+            place = np.flatnonzero(block >= self.bars[others])
+            entries = None
+            if len(place) <= self.too_many * block.size:
+                own, other = np.divmod(place.astype(np.int32), block.shape[1])
+                entries = _Entries(other, own + rows.start, block[own, other])
+            self.kept[start].append((rows, entries))
+        least: Vectors = np.minimum(self.least[rows], right.min(axis=1))
+        return least
+
+
+class _Entries(NamedTuple):
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    values: Vectors
 
 
 def _neighbours(
-    fill: Callable[[slice, Vectors], None], *, count: int, size: int, k: int
+    fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k: int
 ) -> Neighbours:
-    """Of ``count`` images among ``size``; ``fill`` writes the cosines of some of them to all."""
-    k = min(k, size)
+    """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of some of them to
+    all, and gives each one's least."""
     width = -(-size // max(1, min(SLABS, size // k)))
     slabs = -(-size // width)
     # Padded to whole slabs, and one array is used again and again: new ones are slow.
     cosines = np.empty((min(BLOCK, count), slabs * width), dtype=np.float32)
+    cosines[:, size:] = -np.inf
     nearest, near = np.empty((count, k), dtype=np.int64), np.empty((count, k), np.float32)
     least = np.empty(count, dtype=np.float32)
     for start in range(0, count, BLOCK):
         rows = slice(start, min(start + BLOCK, count))
         block = cosines[: rows.stop - start]
-        fill(rows, block[:, :size])
-        np.minimum(block, 1, out=block)  # rounding must not pass 1
-        least[rows] = block[:, :size].min(axis=1)
-        block[:, size:] = -np.inf
+        least[rows] = fill(rows, block[:, :size])
         # The k-th largest of the columns' maxima is no more than the k-th largest of all.
         tops = block.reshape(len(block), slabs, width).max(axis=1)
-        bar = np.partition(tops, width - k, axis=1)[:, width - k]
+        bar = np.minimum(np.partition(tops, width - k, axis=1)[:, width - k], 1)
         place = np.flatnonzero(block >= bar[:, None])
         row, column = np.divmod(place, slabs * width)
-        values = block.reshape(-1)[place]
+        values = np.minimum(block.reshape(-1)[place], 1)  # rounding must not pass 1
         order = np.lexsort((column, -values, row))
         first = np.searchsorted(row, np.arange(len(block)))
         kept = order[first[:, None] + np.arange(k)]
@@ -145,26 +205,26 @@ def rerank(
     """
     vectors = np.concatenate([probes, gallery])
     count, size = len(probes), len(vectors)
-    across = np.minimum(probes @ gallery.T, 1)
+    across = np.empty((count, len(gallery)), dtype=np.float32)
+    mirrored = _Mirrored(vectors, min(k1 + 1, size))
 
-    def fill(rows: slice, out: Vectors) -> None:
-        split = min(max(count - rows.start, 0), len(out))  # probes come first
-        of_probes = slice(rows.start, rows.start + split)
-        of_gallery = slice(max(rows.start - count, 0), max(rows.stop - count, 0))
-        np.matmul(probes[of_probes], probes.T, out=out[:split, :count])
-        out[:split, count:] = across[of_probes]
-        out[split:, :count] = across[:, of_gallery].T
-        np.matmul(gallery[of_gallery], gallery.T, out=out[split:, count:])
+    def fill(rows: slice, out: Vectors) -> Vectors:
+        least = mirrored.fill(rows, out)
+        across[rows] = out[: max(count - rows.start, 0), count:]  # right of the diagonal
+        return least
 
-    found = _neighbours(fill, count=size, size=size, k=k1 + 1)
+    found = _neighbours(fill, count=size, size=size, k=min(k1 + 1, size))
     encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
     encoded = _mean(encoded, found.nearest[:, :k2], width=size)
     inverse = encoded.transposed(width=size)
     for start in range(0, count, PROBES):
         rows = slice(start, min(start + PROBES, count))
-        original = _distances(across[rows]) / found.largest[rows, None]
-        shared = np.stack([_overlap(encoded, inverse, row) for row in range(rows.start, rows.stop)])
-        yield _mixed(shared[:, count:], original, weight)
+        original = _distances(across[rows])
+        original /= found.largest[rows, None]
+        shared = np.stack(
+            [_overlap(encoded, inverse, row)[count:] for row in range(rows.start, rows.stop)]
+        )
+        yield _mixed(shared, original, weight)
 
 
 def rerank_one(
@@ -182,8 +242,9 @@ def rerank_one(
     last = size - 1  # the probe's position
 
     def vectors(positions: Ids) -> Vectors:
-        of_gallery = fetch(positions[positions < last])  # positions ascend, the probe's comes last
-        return np.concatenate([of_gallery, probe]) if positions[-1] == last else of_gallery
+        others = positions[positions < last]  # positions ascend, the probe's comes last
+        known = [fetch(others)] if len(others) else []
+        return np.concatenate([*known, probe])[: len(positions)]
 
     # An image shares something with the probe only where one of its K2 nearest has encoded an image
     # that the probe's have: and then at most two mutual steps lie between these.
@@ -223,10 +284,13 @@ def _with_probe(cosines: Vectors, gallery: Neighbours) -> Neighbours:
 
 
 def _mixed(shared: NDArray[np.float32], original: Distances, weight: float) -> Distances:
-    jaccard = 1 - shared / (2 - shared)
-    jaccard *= 1 - weight
-    jaccard += weight * original
-    return jaccard
+    """In place of both: an array as large as these takes longer to get than to fill."""
+    mixed = np.divide(shared, shared - 2, out=shared)  # minus the Jaccard similarity
+    mixed += 1
+    mixed *= 1 - weight
+    original *= weight
+    mixed += original
+    return mixed
 
 
 def _distances(cosines: Vectors) -> Distances:
@@ -242,36 +306,50 @@ def _encode(found: Neighbours, of: Ids, vectors: Callable[[Ids], Vectors], *, k1
     size, k = found.nearest.shape
     k, closer_k = min(k1 + 1, k), min(round(k1 / 2) + 1, k)
     needed = np.unique(found.nearest[of, :k])
-    nearest = found.nearest.astype(np.int32)  # half the bytes to compare
-    closer = np.where(found.mutual(needed, closer_k), nearest[needed, :closer_k], -1)
-    rows, columns = [], []
-    for start in range(0, len(of), BLOCK):
-        block = of[start : start + BLOCK]
-        own = np.where(found.mutual(block, k), nearest[block, :k], -2)  # -2 equals no -1
-        theirs = closer[np.searchsorted(needed, np.maximum(own, needed[0]))]  # B K C
-        present = theirs >= 0
-        shared = np.zeros(theirs.shape, dtype=bool)
-        for nth in range(k):  # several times as fast as one comparison with an axis more
-            shared |= theirs == own[:, nth, None, None]
-        joins = (own >= 0) & (shared.sum(-1) > SHARE * present.sum(-1))
-        for which, kept in ((own, own >= 0), (theirs, present & joins[..., None])):
-            place = np.arange(start, start + len(block)).reshape(-1, *[1] * (which.ndim - 1))
-            rows.append(np.broadcast_to(place, which.shape)[kept])
-            columns.append(which[kept])
-    keys = np.concatenate(rows) * size + np.concatenate(columns)
-    keys.sort()  # np.unique hashes first, which takes ten times as long
-    keys = keys[np.append(True, keys[1:] != keys[:-1])]
-    row, column = keys // size, keys % size
-    involved = np.union1d(of, column)
+    closer = np.where(found.mutual(needed, closer_k), found.nearest[needed, :closer_k], size)
+    step = max(1, MARKS // (size + 1))
+    marks = np.empty((min(step, len(of)), size + 1), dtype=bool)  # its last column is for nobody
+    found_at = []
+    for start in range(0, len(of), step):
+        block = of[start : start + step]
+        marked = marks[: len(block)]
+        marked[:] = False
+        place = np.arange(len(block))[:, None]
+        own = np.where(found.mutual(block, k), found.nearest[block, :k], size)
+        marked[place, own] = True
+        marked[:, size] = False
+        theirs = closer[np.searchsorted(needed, found.nearest[block, :k])]  # B K C
+        shared = marked[place[..., None], theirs].sum(-1)
+        joins = (own < size) & (shared > SHARE * (theirs < size).sum(-1))
+        marked[np.nonzero(joins)[0][:, None], theirs[joins]] = True
+        marked[:, size] = False
+        found_at.append(np.flatnonzero(marked) + start * (size + 1))
+    keys = np.concatenate(found_at)
+    row, column = np.divmod(keys, size + 1)
+    cosines = _known(found, of, keys)
+    unknown = np.flatnonzero(np.isnan(cosines))
+    mine, other = of[row[unknown]], column[unknown]
+    involved, which = np.unique([mine, other], return_inverse=True)
     theirs = vectors(involved)
-    mine, other = np.searchsorted(involved, of[row]), np.searchsorted(involved, column)
-    weights = np.empty(len(keys))
-    for start in range(0, len(keys), PAIRS):
+    for start in range(0, len(unknown), PAIRS):
         part = slice(start, start + PAIRS)
-        cosines = np.einsum("pd,pd->p", theirs[mine[part]], theirs[other[part]])
-        weights[part] = np.exp(-_distances(cosines) / found.largest[of[row[part]]])
-    totals = np.bincount(row, weights=weights, minlength=len(of))
-    return Sparse.from_pairs(row, column, weights / totals[row], shape=(len(of), size))
+        one, two = (theirs[at] for at in which.reshape(2, -1)[:, part])
+        cosines[unknown[part]] = np.einsum("pd,pd->p", one, two)
+    weights = np.exp(-_distances(cosines) / found.largest[of[row]])
+    weights /= np.bincount(row, weights=weights)[row]
+    starts = np.searchsorted(row, np.arange(len(of) + 1))
+    return Sparse(starts, column, weights.astype(np.float32))
+
+
+def _known(found: Neighbours, of: Ids, keys: Ids) -> Vectors:
+    """The cosines at ascending places in a table of M rows and N + 1 columns; NaN where they are
+    not among a row's nearest."""
+    wanted = np.arange(len(of))[:, None] * (len(found.nearest) + 1) + found.nearest[of]
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    there = keys[place] == wanted
+    cosines = np.full(len(keys), np.nan, dtype=np.float32)
+    cosines[place[there]] = found.cosines[of][there]
+    return cosines
 
 
 def _mean(encoded: Sparse, of: Ids, *, width: int) -> Sparse:
