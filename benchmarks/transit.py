@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from reidsearch import datasets, metrics, rerank, transit
+from reidsearch.clock import Clock, Times
 from reidsearch.encoder import Encoder
+from reidsearch.pairs import known_pairs, mutual_pairs
 from reidsearch.types import Ids, Split, optional
 from train import data
 
@@ -38,7 +40,7 @@ def main() -> None:
 
     sightings = {s.path: s for s in datasets.read(arguments.data, splits=[Split.TRAIN]).sightings}
 
-    def frames(crops: data.Crops) -> tuple[Ids, Ids, Ids, transit.Times]:
+    def frames(crops: data.Crops) -> tuple[Ids, Ids, Ids, Times]:
         """Camera, sequence, frame and (unknown) timestamp."""
         seen = [sightings[path] for path in crops.paths]
         sequence, frame = optional(s.sequence for s in seen), optional(s.frame for s in seen)
@@ -46,7 +48,7 @@ def main() -> None:
 
     # Not the held-out people's alone: strangers are what evidence must not lift.
     gallery = everyone.subset(~np.isin(everyone.paths, probes.paths))
-    clock = transit.clock(*frames(everyone))
+    clock = Clock.of(*frames(everyone))
     times = {name: clock.times(*frames(crops)) for name, crops in (
         ("others", others), ("probes", probes), ("gallery", gallery)
     )}  # fmt: skip
@@ -58,8 +60,8 @@ def main() -> None:
     print(f"weights are in units of {unit:.3f}")
 
     people, cameras = others.labels.identity, others.labels.camera
-    labelled = transit.known_pairs(people, cameras)
-    matches = transit.mutual_pairs(g, gallery.labels.camera)
+    labelled = known_pairs(people, cameras)
+    matches = mutual_pairs(g, gallery.labels.camera)
     right = gallery.labels.identity[matches]
     print(f"{len(matches)} matches, {(right[:, 0] == right[:, 1]).mean():.1%} of them right\n")
     models = {

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from reidsearch import transit
 from reidsearch.catalog import Stored
+from reidsearch.clock import FRAMES, Clock
 from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.pairs import known_pairs, mutual_pairs
 from reidsearch.scores import Distribution
 from reidsearch.transit import Transit
 from reidsearch.types import JUNK, Split, Vectors
@@ -62,7 +64,7 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     """
     stored, vectors = gallery.load([Split.TRAIN, Split.GALLERY])
     camera, identity = stored.labels.camera, stored.labels.identity
-    clock = transit.clock(camera, stored.sequence, stored.frame, stored.timestamp)
+    clock = Clock.of(camera, stored.sequence, stored.frame, stored.timestamp)
     times = stored.times(clock)
 
     if source is None:
@@ -74,9 +76,9 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
             hint="Ingest the training split (--split train), or calibrate --source matches.",
         )
     if source is Source.MATCHES:
-        same = transit.mutual_pairs(vectors[rows], camera[rows])
+        same = mutual_pairs(vectors[rows], camera[rows])
     else:
-        same = transit.known_pairs(identity[rows], camera[rows])
+        same = known_pairs(identity[rows], camera[rows])
     model = transit.learn(clock, camera[rows], times[rows], same)
 
     known = source is Source.GALLERY
@@ -132,7 +134,7 @@ def keep_current(gallery: Gallery) -> Calibration | None:
     now = int(_rows(stored, Source(row.source)).sum())
     clock = Transit.from_bytes(row.transit).clock
     parts = set(zip(stored.labels.camera.tolist(), stored.sequence.tolist(), strict=True))
-    new_parts = clock.unit == transit.FRAMES and not parts <= clock.starts.keys()
+    new_parts = clock.unit == FRAMES and not parts <= clock.starts.keys()
     if abs(now - row.images) <= GROWTH * row.images and not new_parts:
         return None
     try:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Row, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from reidsearch.clock import Clock, Times
 from reidsearch.errors import CatalogError, CatalogLocked, UsageError
 from reidsearch.tables import (
     calibration,
@@ -31,7 +32,6 @@ from reidsearch.tables import (
     query_log,
     setting,
 )
-from reidsearch.transit import Clock, Times
 from reidsearch.types import Ids, Labels, Rejected, Sighting, Split, image_id, optional
 
 VARIABLES = 10_000  # in one query; SQLite takes 32,766

@@ -11,6 +11,7 @@ import numpy as np
 
 from reidsearch import images, rerank, transit
 from reidsearch.calibrate import Calibration
+from reidsearch.clock import SECONDS, Times
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder
 from reidsearch.errors import (
@@ -195,7 +196,7 @@ def _ratios(
         )
     model = calibration.transit
 
-    def times(of: Sequence[Any]) -> transit.Times:
+    def times(of: Sequence[Any]) -> Times:
         return model.clock.times(
             optional(row.camera_id for row in of),
             optional(row.sequence for row in of),
@@ -214,7 +215,7 @@ def _ratios(
         raise UsageError(
             f"when {probe.path} was taken is not known",
             hint="Add --time, or name it like 0002_c1s1_000451_03.jpg, from a stored sequence."
-            if model.clock.unit == transit.SECONDS
+            if model.clock.unit == SECONDS
             else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
         )
 

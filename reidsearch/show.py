@@ -195,7 +195,7 @@ def calibration_document(learned: Calibration) -> dict[str, object]:
         "source": str(learned.source),
         "images": learned.images,
         "pairs": learned.transit.pairs,
-        "camera_pairs": len(learned.transit.tables),
+        "camera_pairs": len(learned.transit.own),
         "unit": learned.transit.clock.unit,
         "weight": round(learned.weight, 4),
         "thresholds": thresholds,

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reidsearch import search, sheet, transit
+from reidsearch import search, sheet
 from reidsearch.calibrate import Calibration
+from reidsearch.clock import FRAMES, SECONDS, Clock
 from reidsearch.encoder import Encoder
 from reidsearch.errors import NotCalibrated, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.types import Answer, Hit, Split
 
-PAUSE = {transit.FRAMES: 1500.0, transit.SECONDS: 60.0}  # a minute unseen ends a stay
+PAUSE = {FRAMES: 1500.0, SECONDS: 60.0}  # a minute unseen ends a stay
 FETCHED = 100  # hits asked for at first
 DEFAULT_RATES = (1e-4, 1e-3, 1e-2)  # of false matches
 
@@ -151,7 +152,7 @@ def _times(
     else:
         labels = stored.labels
         try:
-            clock = transit.clock(labels.camera, stored.sequence, stored.frame, stored.timestamp)
+            clock = Clock.of(labels.camera, stored.sequence, stored.frame, stored.timestamp)
         except UsageError:
             return None, {}
     at = np.searchsorted(stored.ids, np.array([hit.id for hit in hits], dtype=np.int64))
@@ -243,6 +244,6 @@ def moment(time: float | None, unit: str | None) -> str:
     """A time for people: a frame's number, or date and time of day (UTC)."""
     if time is None:
         return ""
-    if unit == transit.FRAMES:
+    if unit == FRAMES:
         return f"frame {time:.0f}"
     return str(np.datetime64(round(time), "s")).replace("T", " ")

@@ -9,91 +9,55 @@ pairs of images that are each other's nearest across cameras.
 import io
 import itertools
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.clock import Clock, Times
 from reidsearch.errors import UsageError
-from reidsearch.types import UNKNOWN, Ids, Vectors
+from reidsearch.pairs import Pairs
+from reidsearch.types import Ids
 
-Times = NDArray[np.float64]  # N, in frames or seconds; NaN where not known
-Pairs = NDArray[np.int64]  # P x 2, positions of images
+Bins = NDArray[np.int64]
 Counts = NDArray[np.float64]
 Ratios = NDArray[np.float32]
 
-FRAMES, SECONDS = "frames", "seconds"
-BIN = {FRAMES: 100.0, SECONDS: 4.0}  # 100 frames are 4 s at Market-1501's 25 frames a second
 SMOOTHING = 3.0  # standard deviation of the Gaussian, in bins
+REACH = 12  # bins that it reaches to either side
+KERNEL = np.exp(-0.5 * (np.arange(-REACH, REACH + 1) / SMOOTHING) ** 2)
+KERNEL /= KERNEL.sum()
 CLIP = 6.0  # the largest ratio, as a natural logarithm
 PRIOR_PAIRS = 50.0  # a camera pair's own data weighs as much as the prior at this many pairs
-FARTHEST = 25_000  # bins; 28 hours
+FARTHEST = 25_000  # bins; 28 hours. What is farther apart counts as that far
+ENOUGH = 1 << 20  # pairs of sightings that tell how far apart strangers' are
 # What a ratio weighs: beside the cosine, times the standard deviation of strangers' cosines, which
 # differs from encoder to encoder; beside re-ranked scores, as it is. Both are the best for people
 # held out from training (benchmarks/transit.py).
 WEIGHT, RERANKED_WEIGHT = 0.56, 0.07
-BLOCK = 512  # images whose cosines to all others are held at once
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Puts sightings of one camera on one time axis, in ``unit``.
+class Own(NamedTuple):
+    """What a pair of cameras (a, b), a < b, adds to the prior: log-likelihood ``ratios`` where its
+    own pairs of one person lie, at the differences ``bins``, time at b less time at a, ascending.
+    Elsewhere the prior counts with its ``share`` there, which is all that is left to it."""
 
-    Where all have timestamps these are the time, in seconds. Otherwise frames are, which start
-    anew with each sequence: ``starts`` maps (camera, sequence) to the frames before it.
-    """
-
-    unit: str
-    starts: dict[tuple[int, int], int]
-
-    def times(self, camera: Ids, sequence: Ids, frame: Ids, timestamp: Times) -> Times:
-        """The time of each sighting; NaN where it is not known."""
-        if self.unit == SECONDS:
-            return timestamp
-        starts = [
-            self.starts.get(key, np.nan)
-            for key in zip(camera.tolist(), sequence.tolist(), strict=True)
-        ]
-        return np.where(frame == UNKNOWN, np.nan, frame + np.array(starts, dtype=float))
-
-    def bins(self, times: Times) -> Times:
-        """Whole numbers of BIN, as floats; NaN stays."""
-        return np.floor(times / BIN[self.unit])
-
-
-def clock(camera: Ids, sequence: Ids, frame: Ids, timestamp: Times) -> Clock:
-    """The clock that fits these sightings. Raises UsageError where none tells a time."""
-    if len(timestamp) and np.isfinite(timestamp).all():
-        return Clock(SECONDS, {})
-    if not (frame != UNKNOWN).any():
-        raise UsageError(
-            "no stored image has a time: neither frames nor timestamps are known",
-            hint="Ingest images named like 0002_c1s1_000451_03.jpg, or a CSV with the column "
-            "timestamp.",
-        )
-    starts: dict[tuple[int, int], int] = {}
-    for one in np.unique(camera).tolist():
-        before = 0
-        for part in np.unique(sequence[camera == one]).tolist():
-            starts[one, part] = before
-            before += int(frame[(camera == one) & (sequence == part)].max()) + 1
-    return Clock(FRAMES, starts)
+    bins: Bins
+    ratios: Ratios
+    share: float
 
 
 @dataclass(frozen=True)
 class Transit:
     """Log-likelihood ratios by camera pair and by the time between two sightings.
 
-    ``tables`` maps cameras (a, b), a < b, to the ratio for each difference in bins, time at b less
-    time at a, from ``first`` on. ``shared`` has the ratio for each number of bins apart, whatever
-    the cameras and the sign; it serves pairs of cameras without a table. Beyond the ends of both,
-    their outermost value holds.
+    ``prior`` has the likelihood ratio for each number of bins apart, whatever the cameras and the
+    sign; ``own`` what single pairs of cameras add. Beyond the prior's end its last value holds.
     """
 
     clock: Clock
-    shared: Ratios
-    tables: dict[tuple[int, int], Ratios]
-    first: dict[tuple[int, int], int]
+    prior: Ratios
+    own: dict[tuple[int, int], Own]
     pairs: int  # of the same person, that it was learned from
 
     def ratios(self, probe_camera: Ids, probe_times: Times, camera: Ids, times: Times) -> Ratios:
@@ -102,40 +66,47 @@ class Transit:
         0, which speaks neither for nor against, within a camera and where a time is not known.
         """
         mine, theirs = (self.clock.bins(t) for t in (probe_times, times))
-        known, present = np.isfinite(mine), np.isfinite(theirs)
         out = np.zeros((len(mine), len(theirs)), dtype=np.float32)
-        for here in np.unique(probe_camera[known]).tolist():
-            rows = np.flatnonzero(known & (probe_camera == here))
-            for there in np.unique(camera[present]).tolist():
-                columns = np.flatnonzero(present & (camera == there))
+        gallery = _by_camera(camera, theirs)
+        for here, rows in _by_camera(probe_camera, mine).items():
+            for there, columns in gallery.items():
                 if here != there:
                     later = (theirs[columns][None, :] - mine[rows][:, None]).astype(np.int64)
                     out[np.ix_(rows, columns)] = self._look_up(here, there, later)
         return out
 
-    def _look_up(self, here: int, there: int, later: NDArray[np.int64]) -> Ratios:
-        pair = min(here, there), max(here, there)
-        if pair in self.tables:
-            table = self.tables[pair]
-            index = (later if here < there else -later) - self.first[pair]
-        else:
-            table, index = self.shared, np.abs(later)
-        return table[np.clip(index, 0, len(table) - 1)]
+    def _look_up(self, here: int, there: int, later: Bins) -> Ratios:
+        last = len(self.prior) - 1
+        if later.size > 2 * last + 1:  # then it is quicker to have the ratio of every difference
+            every = self._look_up(here, there, np.arange(-last, last + 1))
+            return every[np.clip(later, -last, last) + last]
+        prior = self.prior[np.minimum(np.abs(later), last)]
+        own = self.own.get((min(here, there), max(here, there)))
+        if own is None:
+            return _log(prior)
+        ratios = _log(prior * np.float32(own.share))
+        signed = np.clip(later if here < there else -later, -last, last)
+        place = np.minimum(np.searchsorted(own.bins, signed), len(own.bins) - 1)
+        its_own = own.bins[place] == signed
+        ratios[its_own] = own.ratios[place[its_own]]
+        return ratios
 
     def to_bytes(self) -> bytes:
         """As an .npz archive, without pickles."""
-        pairs = sorted(self.tables)
+        pairs = sorted(self.own)
+        own = [self.own[pair] for pair in pairs]
         starts = [(*key, value) for key, value in sorted(self.clock.starts.items())]
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,
             unit=np.array(self.clock.unit),
             starts=np.array(starts, dtype=np.int64).reshape(-1, 3),
-            shared=self.shared,
+            prior=self.prior,
             cameras=np.array(pairs, dtype=np.int64).reshape(-1, 2),
-            first=np.array([self.first[p] for p in pairs], dtype=np.int64),
-            lengths=np.array([len(self.tables[p]) for p in pairs], dtype=np.int64),
-            values=np.concatenate([np.empty(0, np.float32), *(self.tables[p] for p in pairs)]),
+            shares=np.array([one.share for one in own]),
+            lengths=np.array([len(one.bins) for one in own], dtype=np.int64),
+            bins=np.concatenate([np.empty(0, np.int64), *(one.bins for one in own)]),
+            ratios=np.concatenate([np.empty(0, np.float32), *(one.ratios for one in own)]),
             pairs=np.array(self.pairs),
         )
         return buffer.getvalue()
@@ -144,14 +115,15 @@ class Transit:
     def from_bytes(cls, data: bytes) -> Self:
         """The inverse of ``to_bytes``."""
         with np.load(io.BytesIO(data), allow_pickle=False) as saved:
+            ends = np.cumsum(saved["lengths"])[:-1]
+            bins, ratios = (np.split(saved[name], ends) for name in ("bins", "ratios"))
+            own = map(Own, bins, ratios, saved["shares"].tolist())
             cameras = [(a, b) for a, b in saved["cameras"].tolist()]
-            tables = np.split(saved["values"], np.cumsum(saved["lengths"])[:-1])
             starts = {(camera, part): before for camera, part, before in saved["starts"].tolist()}
             return cls(
                 clock=Clock(str(saved["unit"]), starts),
-                shared=saved["shared"],
-                tables=dict(zip(cameras, tables, strict=False)),
-                first=dict(zip(cameras, saved["first"].tolist(), strict=True)),
+                prior=saved["prior"],
+                own=dict(zip(cameras, own, strict=False)),  # without cameras np.split gives one
                 pairs=int(saved["pairs"]),
             )
 
@@ -174,114 +146,124 @@ def learn(clock: Clock, camera: Ids, times: Times, same: Pairs) -> Transit:
         )
     swap = camera[same[:, 0]] > camera[same[:, 1]]
     same = np.where(swap[:, None], same[:, ::-1], same)
-    apart = (bins[same[:, 1]] - bins[same[:, 0]]).astype(np.int64)
-    seen = {one: bins[(camera == one) & np.isfinite(bins)] for one in np.unique(camera).tolist()}
+    later = (bins[same[:, 1]] - bins[same[:, 0]]).astype(np.int64)
+    seen = {
+        one: np.sort(bins[rows]).astype(np.int64) for one, rows in _by_camera(camera, bins).items()
+    }
 
-    def histograms(a: int, b: int) -> tuple[int, Counts, Counts]:
-        first, different = _differences(seen[a], seen[b])
-        ours = (camera[same[:, 0]] == a) & (camera[same[:, 1]] == b)
-        together = np.bincount(apart[ours] - first, minlength=len(different)).astype(float)
-        return _fold(first, _smooth(together), _smooth(different))
-
-    pairs = [(a, b) for a, b in itertools.combinations(seen, 2) if len(seen[a]) and len(seen[b])]
-    sums = np.zeros((2, FARTHEST + 1))
-    for pair in pairs:
-        first, *counts = histograms(*pair)
-        for total, count in zip(sums, counts, strict=True):
-            np.add.at(total, np.abs(np.arange(first, first + len(count))), count)
-    reached = int(np.flatnonzero(sums[1])[-1]) + 1
-    p_together, p_different = (sums / sums.sum(axis=1, keepdims=True))[:, :reached]
-    prior = np.divide(p_together, p_different, out=np.zeros(reached), where=p_different > 0)
-
-    tables, firsts = {}, {}
-    for pair in pairs:
-        first, together, different = histograms(*pair)
-        if not together.any():
-            continue
-        p_different = different / different.sum()
-        p_prior = p_different * prior[np.abs(np.arange(first, first + len(different)))]
-        weight = PRIOR_PAIRS / p_prior.sum()
-        p_same = (together + weight * p_prior) / (together.sum() + PRIOR_PAIRS)
-        tables[pair], firsts[pair] = _log_ratio(p_same, p_different), first
-    shared = _log_ratio(p_together, sums[1, :reached] / sums[1].sum())
-    return Transit(clock, shared, tables, firsts, len(same))
+    different = np.zeros(2 * FARTHEST + 1)
+    for a, b in itertools.combinations(seen, 2):
+        different += _differences(seen[a], seen[b])
+    prior = _prior(_counts(later), different)
+    every = np.pad(prior, (0, FARTHEST + 1 - len(prior)), mode="edge")
+    every = np.concatenate([every[:0:-1], every])  # from -FARTHEST on
+    spread = np.convolve(every, KERNEL, mode="same")
+    own = {
+        pair: _own(later[rows], _differences(*(seen[one] for one in pair)), every, spread)
+        for pair, rows in _by_pair(camera[same]).items()
+    }
+    return Transit(clock, prior.astype(np.float32), own, len(same))
 
 
-def known_pairs(identity: Ids, camera: Ids) -> Pairs:
-    """All pairs of images of one known person from two cameras."""
-    found = []
-    order = np.argsort(identity, kind="stable")
-    for images in np.split(order, np.flatnonzero(np.diff(identity[order])) + 1):
-        if len(images) > 1 and identity[images[0]] > 0:
-            pairs = images[np.stack(np.triu_indices(len(images), 1), axis=1)]
-            found.append(pairs[camera[pairs[:, 0]] != camera[pairs[:, 1]]])
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
+def _own(later: Bins, different: Counts, prior: Counts, spread: Counts) -> Own:
+    """What a pair of cameras adds, from the differences of its pairs of one person, how often each
+    occurs between any two sightings, and the prior of each, as it is and smoothed."""
+    p_different = different / different.sum()
+    # The prior's ratio makes a distribution of the pair's strangers, once scaled.
+    share = PRIOR_PAIRS / (PRIOR_PAIRS + len(later)) / float(p_different @ spread)
+    p_same = _counts(later) / (PRIOR_PAIRS + len(later))
+    there = np.flatnonzero(p_same) - FARTHEST
+    bins = np.unique(there[:, None] + np.arange(-REACH, REACH + 1))
+    bins = bins[np.abs(bins) <= FARTHEST]
+    ratio = share * prior[bins + FARTHEST]
+    near, strangers = _smooth(p_same, bins), _smooth(p_different, bins)
+    occur = strangers > 0  # a sample of them may lack some
+    ratio[occur] += near[occur] / strangers[occur]
+    return Own(bins, _log(ratio), share)
 
 
-def mutual_pairs(vectors: Vectors, camera: Ids) -> Pairs:
-    """For every two cameras, the pairs of their images that are each other's nearest by cosine.
-
-    Some show two people. Their times differ as those of strangers do, which only flattens what is
-    learned from them.
-    """
-    found = []
-    for a, b in itertools.combinations(np.unique(camera).tolist(), 2):
-        rows, columns = np.flatnonzero(camera == a), np.flatnonzero(camera == b)
-        forth, back = _nearest(vectors[rows], vectors[columns])
-        mutual = back[forth] == np.arange(len(rows))
-        found.append(np.stack([rows[mutual], columns[forth[mutual]]], axis=1))
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
-
-
-def _nearest(a: Vectors, b: Vectors) -> tuple[Ids, Ids]:
-    """The position in ``b`` of the nearest to each of ``a``, and the other way round."""
-    forth = np.empty(len(a), dtype=np.int64)
-    back, best = np.zeros(len(b), dtype=np.int64), np.full(len(b), -np.inf)
-    for start in range(0, len(a), BLOCK):
-        cosines = a[start : start + BLOCK] @ b.T
-        forth[start : start + BLOCK] = cosines.argmax(axis=1)
-        candidate = cosines.argmax(axis=0)
-        score = cosines[candidate, np.arange(len(b))]
-        better = score > best
-        back[better], best[better] = candidate[better] + start, score[better]
-    return forth, back
+def _prior(together: Counts, different: Counts) -> Counts:
+    """The likelihood ratio by number of bins apart, to the last that occurs, from how often each
+    difference from -FARTHEST on does."""
+    apart = []
+    for counts in (together, different):
+        smooth = np.convolve(counts, KERNEL, mode="same")
+        folded = smooth[FARTHEST:].copy()
+        folded[1:] += smooth[FARTHEST - 1 :: -1]
+        apart.append(folded / folded.sum())
+    last = int(np.flatnonzero(apart[1])[-1])
+    p_together, p_different = (p[: last + 1] for p in apart)
+    # Where nobody was that far apart, nothing is known.
+    prior = np.ones(last + 1)
+    np.divide(p_together, p_different, out=prior, where=p_different > 0)
+    return prior
 
 
-def _log_ratio(p_same: Counts, p_different: Counts) -> Ratios:
+def _smooth(counts: Counts, differences: Bins) -> Counts:
+    """What a convolution with the Gaussian makes of ``counts`` at these differences."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(counts, REACH), len(KERNEL))
+    around: Counts = windows[differences + FARTHEST] @ KERNEL
+    return around
+
+
+def _log(ratio: NDArray[np.floating]) -> Ratios:
     floor = np.exp(-CLIP)  # the share of pairs that follow no rule about transit times
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log((1 - floor) * p_same / p_different + floor)
-    clipped: Ratios = np.clip(np.nan_to_num(ratio), -CLIP, CLIP).astype(np.float32)
+    clipped: Ratios = np.minimum(np.log((1 - floor) * ratio + floor), CLIP).astype(np.float32)
     return clipped
 
 
-def _differences(a: Times, b: Times) -> tuple[int, Counts]:
-    """The smallest difference b - a of two sets of bins, and how often each from there occurs."""
-    low_a, low_b = int(a.min()), int(b.min())
-    count_a = np.bincount((a - low_a).astype(np.int64)).astype(float)
-    count_b = np.bincount((b - low_b).astype(np.int64)).astype(float)
+def _by_camera(camera: Ids, bins: Times) -> dict[int, Ids]:
+    """The positions of each camera's sightings of known time; cameras ascend."""
+    known = np.flatnonzero(np.isfinite(bins))
+    return _groups(camera[known], known)
+
+
+def _by_pair(cameras: NDArray[np.int64]) -> dict[tuple[int, int], Ids]:
+    """The positions of each pair of cameras among P x 2."""
+    pairs, which = np.unique(cameras, axis=0, return_inverse=True)
+    groups = _groups(which.reshape(-1), np.arange(len(cameras)))
+    return {(a, b): groups[at] for at, (a, b) in enumerate(pairs.tolist())}
+
+
+def _groups(keys: Ids, values: Ids) -> dict[int, Ids]:
+    order = np.argsort(keys, kind="stable")
+    names, first = np.unique(keys[order], return_index=True)
+    return dict(zip(names.tolist(), np.split(values[order], first[1:]), strict=False))
+
+
+def _differences(a: Bins, b: Bins) -> Counts:
+    """How often b - a takes each value from -FARTHEST to FARTHEST, those beyond added to these.
+
+    Both ascend. Of many pairs in a long time some of ``a`` stand for all.
+    """
+    span = max(a[-1], b[-1]) - min(a[0], b[0])
+    if len(a) * len(b) > ENOUGH and span <= 4 * FARTHEST:
+        return _correlated(a, b)
+    first = np.searchsorted(b, a - FARTHEST)
+    counts = np.searchsorted(b, a + FARTHEST, side="right") - first
+    total, rows = counts.sum(), np.arange(len(a))
+    if total > ENOUGH:
+        rows = np.random.default_rng(0).permutation(rows)[: 1 + len(a) * ENOUGH // total]
+    some = counts[rows]
+    place = np.arange(some.sum()) + np.repeat(first[rows] - np.cumsum(some) + some, some)
+    later = b[place] - np.repeat(a[rows], some)
+    found = _counts(later)
+    found *= total / max(some.sum(), 1)
+    found[0] += first.sum()
+    found[-1] += (len(b) - first - counts).sum()
+    return found
+
+
+def _correlated(a: Bins, b: Bins) -> Counts:
+    """The same by Fourier transform, as the correlation of two histograms."""
+    count_a, count_b = (np.bincount(x - x[0]).astype(np.float64) for x in (a, b))
     size = len(count_a) + len(count_b) - 1
-    # The correlation of the two histograms, by Fourier transform: they may be long.
     spectrum = np.fft.rfft(count_b, size) * np.fft.rfft(count_a[::-1], size)
-    counts = np.round(np.fft.irfft(spectrum, size))
-    return low_b - low_a - (len(count_a) - 1), np.maximum(counts, 0.0)
+    counts = np.maximum(np.round(np.fft.irfft(spectrum, size)), 0)
+    return _counts(np.arange(size) + b[0] - a[-1], counts)
 
 
-def _smooth(counts: Counts) -> Counts:
-    """Convolved with a Gaussian of SMOOTHING bins; what would leave at the ends stays there."""
-    reach = int(4 * SMOOTHING)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHING) ** 2)
-    spread = np.convolve(counts, kernel / kernel.sum())
-    inner = spread[reach : reach + len(counts)].copy()
-    inner[0] += spread[:reach].sum()
-    inner[-1] += spread[reach + len(counts) :].sum()
-    return inner
-
-
-def _fold(first: int, *counts: Counts) -> tuple[int, Counts, Counts]:
-    """Counts by difference, from ``first`` on, with those beyond FARTHEST added to its own."""
-    differences = np.arange(first, first + len(counts[0]))
-    low = max(first, -FARTHEST)
-    index = np.clip(differences, -FARTHEST, FARTHEST) - low
-    together, different = (np.bincount(index, weights=c).astype(np.float64) for c in counts)
-    return low, together, different
+def _counts(differences: Bins, weights: Counts | None = None) -> Counts:
+    """How often each difference from -FARTHEST to FARTHEST occurs, those beyond added to these."""
+    place = np.clip(differences, -FARTHEST, FARTHEST) + FARTHEST
+    return np.bincount(place, weights, minlength=2 * FARTHEST + 1).astype(np.float64)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from reidsearch import datasets, gallery, ingest, transit
+from reidsearch import clock, datasets, gallery, ingest, transit
 from reidsearch.cli import app
 from reidsearch.config import Config, load
 from reidsearch.encoder import Encoder, Preprocessing
@@ -104,8 +104,9 @@ def market(tmp_path: Path) -> Path:
 @pytest.fixture
 def _short_bins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transit times that tell the market set's few frames apart."""
-    monkeypatch.setitem(transit.BIN, transit.FRAMES, 2.0)
-    monkeypatch.setattr(transit, "SMOOTHING", 1.0)
+    monkeypatch.setitem(clock.BIN, clock.FRAMES, 2.0)
+    narrow = np.exp(-0.5 * np.arange(-transit.REACH, transit.REACH + 1) ** 2)
+    monkeypatch.setattr(transit, "KERNEL", narrow / narrow.sum())
     monkeypatch.setattr(transit, "PRIOR_PAIRS", 1.0)
 
 

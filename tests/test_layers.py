@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 LAYERS = [
     {"errors", "faults", "figures", "files", "tables"},
     {"types"},
-    {"images", "lock", "metrics", "config", "onnxfile", "stores.base", "pedestrians"},
+    {"clock", "config", "images", "lock", "metrics", "onnxfile", "pairs", "pedestrians"},
+    {"stores.base"},
     {"rerank", "transit", "scores"},
     {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},

@@ -1,50 +1,19 @@
 """Transit times: against closed forms and slow references."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from reidsearch import transit
+from reidsearch import pairs, transit
+from reidsearch.clock import FRAMES, SECONDS, Clock
 from reidsearch.errors import UsageError
-from reidsearch.transit import FRAMES, SECONDS, Clock, Transit
-from reidsearch.types import UNKNOWN
-
-UNKNOWN_TIMES = np.full(4, np.nan)
+from reidsearch.transit import Transit
 
 
 def integers(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.int64)
-
-
-def test_frames_go_on_from_one_sequence_of_a_camera_to_the_next() -> None:
-    camera, sequence = integers(1, 1, 1, 2), integers(1, 1, 2, 1)
-    frame = integers(5, 99, 7, 7)
-    clock = transit.clock(camera, sequence, frame, UNKNOWN_TIMES)
-    assert clock.unit == FRAMES
-    times = clock.times(camera, sequence, frame, UNKNOWN_TIMES)
-    assert times.tolist() == [5, 99, 100 + 7, 7]  # the first sequence has frames 0 to 99
-
-
-def test_a_sighting_without_a_frame_or_of_a_new_sequence_has_no_time() -> None:
-    clock = Clock(FRAMES, {(1, 1): 0})
-    times = clock.times(integers(1, 1), integers(1, 2), integers(UNKNOWN, 3), UNKNOWN_TIMES[:2])
-    assert np.isnan(times).all()
-
-
-def test_timestamps_are_the_time_where_all_are_known() -> None:
-    stamps = np.array([10.0, 20.0, 30.0, 40.0])
-    none = np.full(4, UNKNOWN)
-    clock = transit.clock(none, none, none, stamps)
-    assert clock.unit == SECONDS
-    assert clock.times(none, none, none, stamps).tolist() == stamps.tolist()
-    assert clock.bins(stamps).tolist() == [2, 5, 7, 10]  # of 4 s
-
-
-def test_without_any_time_nothing_can_be_learned() -> None:
-    none = np.full(4, UNKNOWN)
-    with pytest.raises(UsageError, match="no stored image has a time"):
-        transit.clock(none, none, none, UNKNOWN_TIMES)
 
 
 WALK = 20  # bins from camera 1 to camera 2
@@ -78,7 +47,7 @@ def test_the_ratio_is_that_of_the_two_distributions() -> None:
         assert ratio(bins_later) == pytest.approx(math.log(gauss / strangers), abs=0.1)
     assert ratio(WALK + 200) < -5
     assert ratio(WALK + 200) >= -transit.CLIP
-    assert ratio(10 * BINS) == ratio(BINS + WALK - 1)  # beyond the end the outermost value holds
+    assert ratio(10 * BINS) == ratio(BINS + WALK - 1)  # beyond the end its last value holds
 
 
 def test_the_other_way_round_is_the_same_evidence() -> None:
@@ -102,7 +71,7 @@ def test_cameras_without_pairs_lean_on_what_all_together_say() -> None:
     camera = np.concatenate([camera, np.full(BINS, 3)])
     times = np.concatenate([times, times[:BINS]])
     model = transit.learn(Clock(SECONDS, {}), camera, times, same)
-    assert set(model.tables) == {(1, 2)}
+    assert set(model.own) == {(1, 2)}
     here = np.array([0.0])
     near, far = (
         model.ratios(integers(1), here, integers(3), np.array([b * 4.0]))[0, 0]
@@ -114,15 +83,136 @@ def test_cameras_without_pairs_lean_on_what_all_together_say() -> None:
     assert backwards == near
 
 
-def test_times_far_apart_share_the_outermost_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_far_apart_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transit, "FARTHEST", 50)
     camera, times, same = walkers()
     model = transit.learn(Clock(SECONDS, {}), camera, times, same)
-    assert len(model.tables[1, 2]) == 2 * 50 + 1
+    assert len(model.prior) == 50 + 1
     later = np.array([WALK, 60, 900]) * 4.0
     ratios = model.ratios(integers(1), np.array([0.0]), integers(2, 2, 2), later)
     assert ratios[0, 0] > 4
     assert ratios[0, 1] == ratios[0, 2] < -4
+
+
+def ring(*, cameras: int, people: int, seconds: float, seed: int) -> tuple[np.ndarray, ...]:
+    """People walk past five of the cameras, one after the other, a minute from each to the next.
+    Their identities, cameras and times."""
+    rng = np.random.default_rng(seed)
+    step = np.arange(5)
+    camera = (rng.integers(0, cameras, (people, 1)) + step) % cameras + 1
+    times = rng.uniform(0, seconds, (people, 1)) + 60.0 * step + rng.normal(0, 6, (people, 5))
+    return np.repeat(np.arange(1, people + 1), 5), camera.reshape(-1), times.reshape(-1)
+
+
+def slowly(camera: np.ndarray, bins: np.ndarray, same: np.ndarray) -> dict[tuple[int, ...], float]:
+    """(a, b, difference) -> ratio, by the definition, pair by pair."""
+    reach = int(np.abs(bins[:, None] - bins).max()) + 12
+    width = 2 * reach + 1
+
+    def smooth(differences: list[int]) -> np.ndarray:
+        out = np.zeros(width)
+        for difference in differences:
+            for away in range(-12, 13):
+                if abs(difference + away) <= reach:
+                    out[difference + away + reach] += math.exp(-0.5 * (away / 3) ** 2)
+        return out / sum(math.exp(-0.5 * (away / 3) ** 2) for away in range(-12, 13))
+
+    def folded(counts: np.ndarray) -> np.ndarray:
+        out = counts[reach:] + np.append(0.0, counts[:reach][::-1])
+        return np.asarray(out / out.sum())
+
+    pairs = list(itertools.combinations(sorted(set(camera.tolist())), 2))
+    together: dict[tuple[int, int], list[int]] = {pair: [] for pair in pairs}
+    for i, j in same.tolist():
+        i, j = (i, j) if camera[i] < camera[j] else (j, i)
+        together[int(camera[i]), int(camera[j])].append(int(bins[j] - bins[i]))
+    different = {
+        (a, b): [int(v - u) for u in bins[camera == a] for v in bins[camera == b]]
+        for a, b in pairs
+    }  # fmt: skip
+    p_same, p_all = (
+        folded(smooth([d for pair in pairs for d in one[pair]])) for one in (together, different)
+    )
+    prior = np.divide(p_same, p_all, out=np.ones(reach + 1), where=p_all > 0)
+    floor, out = math.exp(-6), dict[tuple[int, ...], float]()
+    for a, b in pairs:
+        strangers = smooth(different[a, b])
+        strangers /= strangers.sum()
+        leaning = strangers * prior[np.abs(np.arange(-reach, reach + 1))]
+        count = len(together[a, b])
+        for place in np.flatnonzero(strangers > 1e-6):
+            ratio = prior[abs(place - reach)]
+            if count:
+                own = smooth(together[a, b])[place] + 50 * leaning[place] / leaning.sum()
+                ratio = own / (count + 50) / strangers[place]
+            found = math.log((1 - floor) * ratio + floor)
+            out[a, b, int(place - reach)] = min(max(found, -6.0), 6.0)
+    return out
+
+
+def test_ratios_are_those_of_the_definition() -> None:
+    identity, camera, times = ring(cameras=11, people=18, seconds=700, seed=2)
+    clock = Clock(SECONDS, {})
+    same = pairs.known_pairs(identity, camera)
+    expected = slowly(camera, clock.bins(times).astype(int), same)
+    model = transit.learn(clock, camera, times, same)
+    assert 20 < len(model.own) < 50  # of 55
+    for (a, b, difference), ratio in expected.items():
+        later = np.array([difference * 4.0])
+        found = model.ratios(integers(a), np.zeros(1), integers(b), later)
+        assert found[0, 0] == pytest.approx(ratio, abs=0.02), (a, b, difference)
+    assert max(expected.values()) > 1.5
+    assert min(expected.values()) < -5
+
+
+def test_many_ratios_at_once_are_those_asked_for_one_by_one() -> None:
+    identity, camera, times = ring(cameras=4, people=60, seconds=600, seed=1)
+    model = transit.learn(
+        Clock(SECONDS, {}), camera, times, pairs.known_pairs(identity, camera)
+    )  # fmt: skip
+    at_once = model.ratios(camera, times, camera, times)
+    assert (camera == 1).sum() * (camera == 2).sum() > 2 * len(model.prior)
+    for i in range(0, len(camera), 7):
+        one = model.ratios(camera[i : i + 1], times[i : i + 1], camera, times)
+        assert np.array_equal(one[0], at_once[i])
+
+
+@pytest.mark.parametrize("enough", [0, 10, 10_000])
+@pytest.mark.parametrize("span", [150, 2000])
+def test_differences_are_those_of_all_pairs(
+    enough: int, span: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transit, "FARTHEST", 40)
+    monkeypatch.setattr(transit, "ENOUGH", enough)
+    rng = np.random.default_rng(span)
+    a, b = (np.sort(rng.integers(0, span, size)) + 1000 for size in (70, 90))
+    expected = np.zeros(81)
+    for one in a:
+        for other in b:
+            expected[int(np.clip(other - one, -40, 40)) + 40] += 1
+    found = transit._differences(a, b)
+    assert found.sum() == pytest.approx(expected.sum())
+    if enough < 10_000 and span == 2000:  # a sample: what is farther is counted all the same
+        assert found[[0, -1]] == pytest.approx(expected[[0, -1]], abs=40)
+        assert np.count_nonzero(found) < np.count_nonzero(expected)
+    else:
+        assert found.tolist() == expected.tolist()
+
+
+def test_two_hundred_cameras_over_a_month_take_room_for_what_was_seen() -> None:
+    identity, camera, times = ring(cameras=200, people=2000, seconds=30 * 86400, seed=4)
+    same = pairs.known_pairs(identity, camera)
+    model = transit.learn(Clock(SECONDS, {}), camera, times, same)
+    assert len(model.own) == 200 * 4
+    assert sum(len(own.bins) for own in model.own.values()) < len(same) * len(transit.KERNEL)
+    assert len(model.to_bytes()) < 1_000_000
+    here = np.zeros(1)
+    minute, hour = (
+        float(model.ratios(integers(17), here, integers(18), np.array([s]))[0, 0])
+        for s in (60.0, 3600.0)
+    )
+    assert minute > 3
+    assert hour < -5
 
 
 def test_without_pairs_across_cameras_nothing_can_be_learned() -> None:
@@ -131,41 +221,15 @@ def test_without_pairs_across_cameras_nothing_can_be_learned() -> None:
         transit.learn(Clock(SECONDS, {}), camera, times, integers(0, 1).reshape(1, 2))
 
 
-def test_known_pairs_are_of_one_person_and_two_cameras() -> None:
-    identity = integers(7, 0, 7, -1, 7, 0, 8)
-    camera = integers(1, 1, 2, 2, 1, 2, 1)
-    pairs = {tuple(sorted(pair)) for pair in transit.known_pairs(identity, camera).tolist()}
-    assert pairs == {(0, 2), (2, 4)}
-
-
-def test_mutual_pairs_are_each_others_nearest_between_two_cameras(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(transit, "BLOCK", 7)
-    rng = np.random.default_rng(3)
-    vectors = rng.normal(size=(60, 8)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    camera = rng.integers(1, 4, 60)
-
-    def nearest(image: int, other: int) -> int:
-        there = [j for j in range(60) if camera[j] == other]
-        return max(there, key=lambda j: float(vectors[image] @ vectors[j]))
-
-    expected = {
-        (i, nearest(i, b))
-        for i in range(60)
-        for b in (1, 2, 3)
-        if b > camera[i] and nearest(nearest(i, b), int(camera[i])) == i
-    }
-    assert {tuple(pair) for pair in transit.mutual_pairs(vectors, camera).tolist()} == expected
-    assert len(expected) > 10
-
-
 def test_a_model_comes_back_from_its_bytes() -> None:
     camera, times, same = walkers()
     clock = Clock(FRAMES, {(1, 1): 0, (2, 1): 5})
     model = transit.learn(clock, camera, times, same)
     again = Transit.from_bytes(model.to_bytes())
-    assert (again.clock, again.first, again.pairs) == (model.clock, model.first, model.pairs)
-    assert np.array_equal(again.shared, model.shared)
-    assert np.array_equal(again.tables[1, 2], model.tables[1, 2])
+    assert (again.clock, again.pairs) == (model.clock, model.pairs)
+    assert np.array_equal(again.prior, model.prior)
+    assert again.own.keys() == model.own.keys() == {(1, 2)}
+    (bins, ratios, share), expected = again.own[1, 2], model.own[1, 2]
+    assert bins.tolist() == expected.bins.tolist()
+    assert ratios.tolist() == expected.ratios.tolist()
+    assert share == expected.share

@@ -1,0 +1,52 @@
+"""Pairs of images from two cameras that show, or probably show, one person."""
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch.types import Ids, Vectors
+
+Pairs = NDArray[np.int64]  # P x 2, positions of images
+
+BLOCK = 512  # images whose cosines to all others are held at once
+
+
+def known_pairs(identity: Ids, camera: Ids) -> Pairs:
+    """All pairs of images of one known person from two cameras."""
+    found = []
+    order = np.argsort(identity, kind="stable")
+    for images in np.split(order, np.flatnonzero(np.diff(identity[order])) + 1):
+        if len(images) > 1 and identity[images[0]] > 0:
+            pairs = images[np.stack(np.triu_indices(len(images), 1), axis=1)]
+            found.append(pairs[camera[pairs[:, 0]] != camera[pairs[:, 1]]])
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
+
+
+def mutual_pairs(vectors: Vectors, camera: Ids) -> Pairs:
+    """For every two cameras, the pairs of their images that are each other's nearest by cosine.
+
+    Some show two people. Their times differ as those of strangers do, which only flattens what is
+    learned from them.
+    """
+    found = []
+    for a, b in itertools.combinations(np.unique(camera).tolist(), 2):
+        rows, columns = np.flatnonzero(camera == a), np.flatnonzero(camera == b)
+        forth, back = _nearest(vectors[rows], vectors[columns])
+        mutual = back[forth] == np.arange(len(rows))
+        found.append(np.stack([rows[mutual], columns[forth[mutual]]], axis=1))
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
+
+
+def _nearest(a: Vectors, b: Vectors) -> tuple[Ids, Ids]:
+    """The position in ``b`` of the nearest to each of ``a``, and the other way round."""
+    forth = np.empty(len(a), dtype=np.int64)
+    back, best = np.zeros(len(b), dtype=np.int64), np.full(len(b), -np.inf)
+    for start in range(0, len(a), BLOCK):
+        cosines = a[start : start + BLOCK] @ b.T
+        forth[start : start + BLOCK] = cosines.argmax(axis=1)
+        candidate = cosines.argmax(axis=0)
+        score = cosines[candidate, np.arange(len(b))]
+        better = score > best
+        back[better], best[better] = candidate[better] + start, score[better]
+    return forth, back
