@@ -1,6 +1,7 @@
 """A gallery: the catalog and one encoder's vector collection, opened together."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -58,8 +59,10 @@ class Gallery:
 
         Raises EmptyGallery where the vector store lacks some of what the catalog lists.
         """
-        stored = self.catalog.stored(self.encoder_id, splits)
-        blocks = list(self.store.scroll(splits=splits))
+        with ThreadPoolExecutor(1) as pool:  # SQLite's work goes on beside the other store's
+            listed = pool.submit(self.catalog.stored, self.encoder_id, splits)
+            blocks = list(self.store.scroll(splits=splits))
+            stored = listed.result()
         ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
         missing = len(stored) - int(np.isin(stored.ids, ids, assume_unique=True).sum())
         if missing:

@@ -7,6 +7,7 @@ Ties are broken by gallery position; keep the gallery in id order to make that r
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ Distances = NDArray[np.floating[Any]]
 Ranks = NDArray[np.int64]  # 0-based ranks of one probe's positives, ascending
 
 CMC_RANKS = (1, 5, 10, 20)
+CELLS = 1 << 20  # distances that are ranked at once
 
 
 @dataclass(frozen=True)
@@ -89,39 +91,76 @@ def positive_ranks(
     """
     if distances.shape != (len(probes), len(gallery)):
         raise ValueError(f"distances are {distances.shape}, not {len(probes)} x {len(gallery)}")
-    not_junk = gallery.identity != JUNK
     by_identity = np.argsort(gallery.identity, kind="stable")
-    starts, ends = (
-        np.searchsorted(gallery.identity[by_identity], probes.identity, side).tolist()
-        for side in ("left", "right")
-    )
-    rows = zip(distances, probes.identity.tolist(), probes.camera, starts, ends, strict=True)
-    for row, identity, camera, start, end in rows:
-        if len(row) and np.isnan(row.min()):
+    found = gallery.identity[by_identity]
+    starts = np.searchsorted(found, probes.identity, "left")
+    counts = np.searchsorted(found, probes.identity, "right") - starts
+    counts[probes.identity == JUNK] = 0  # nobody is known to be the same person
+    junk = np.flatnonzero(gallery.identity == JUNK)
+
+    def of_block(rows: slice) -> list[Ranks]:
+        block = distances[rows]
+        if block.size and np.isnan(block.min()):
             raise ValueError("distances hold NaN")
-        same = by_identity[start:end]
-        elsewhere = gallery.camera[same] != camera
-        positive = same[elsewhere]
-        if not len(positive) or identity == JUNK:
-            yield np.empty(0, dtype=np.int64)
-            continue
-        positive = positive[np.argsort(row[positive], kind="stable")]
-        wanted = row[positive]
-        near = row <= wanted[-1]
-        near &= not_junk
+        row = np.repeat(np.arange(len(block)), counts[rows])
+        within = np.arange(len(row)) - (np.cumsum(counts[rows]) - counts[rows])[row]
+        column = by_identity[starts[rows][row] + within]  # who shows the same person
+        elsewhere = gallery.camera[column] != probes.camera[rows][row]
+        left_out = row[~elsewhere], column[~elsewhere]
+        row, column = row[elsewhere], column[elsewhere]
+        order = np.lexsort((column, block[row, column], row))
+        row, column = row[order], column[order]
+
+        farthest = np.full(len(block), -np.inf, dtype=block.dtype)
+        farthest[row] = block[row, column]  # the last one of each row stays
+        near = block <= farthest[:, None]
+        near[np.bincount(row, minlength=len(block)) == 0] = False
         if other_cameras_only:
-            near &= gallery.camera != camera
-        else:
-            near[same[~elsewhere]] = False
-        places = np.flatnonzero(near)
-        values = row[places]
-        # A value precedes all positives beyond those that are not farther than it ...
-        passed = np.searchsorted(wanted, values, side="right")
-        ranks = np.cumsum(np.bincount(passed, minlength=len(wanted) + 1)[: len(wanted)])
-        # ... and of those that are as far as it, the ones behind it in the gallery.
-        tied = places[wanted[passed - 1] == values]
-        earlier = (row[tied] == wanted[:, None]) & (tied < positive[:, None])
-        yield ranks + earlier.sum(axis=1)
+            near &= gallery.camera != probes.camera[rows, None]
+        near[left_out] = False
+        near[:, junk] = False
+        return _ranks(block, near, row, column)
+
+    step = max(1, CELLS // max(1, len(gallery)))
+    # Two at a time: more would only wait for the interpreter between numpy's calls.
+    with ThreadPoolExecutor(2) as pool:
+        blocks = (slice(start, start + step) for start in range(0, len(probes), step))
+        for ranks in pool.map(of_block, blocks):
+            yield from ranks
+
+
+def _ranks(block: Distances, near: NDArray[np.bool_], row: Ranks, column: Ranks) -> list[Ranks]:
+    """Of each probe of a block (B x G), the ranks of its positives among what is ``near``; all of
+    these lie at (row, column), ordered by row, distance and column."""
+    size = block.shape[1]
+    wanted = block[row, column]
+    ends = np.cumsum(np.bincount(row, minlength=len(block)))
+    firsts = np.append(0, ends[:-1])
+    hits = np.flatnonzero(near)
+    values = block.reshape(-1)[hits]
+    stops = np.searchsorted(hits, np.arange(1, len(block) + 1) * size)
+    # A value precedes all positives beyond those that are not farther than it ...
+    passed = np.empty(len(hits), dtype=np.int64)
+    spans = zip(*(of.tolist() for of in (firsts, ends, stops)), strict=True)
+    begin = 0
+    for first, end, stop in spans:
+        passed[begin:stop] = wanted[first:end].searchsorted(values[begin:stop], "right")
+        begin = stop
+    of_row = hits // size
+    passed += firsts[of_row]
+    below = np.bincount(passed + of_row, minlength=len(row) + len(block))
+    ranks = np.cumsum(below[np.arange(len(row)) + row])
+    ranks -= np.append(0, ranks)[firsts[row]]
+    # ... and of those that are as far as it, the ones behind it in the gallery.
+    last = np.maximum(passed - 1, firsts[of_row])
+    tied = np.flatnonzero(wanted[last] == values)
+    group = last[tied]
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    earlier = np.zeros(len(hits), dtype=np.int64)
+    earlier[tied[order]] = np.arange(len(tied)) - np.searchsorted(ordered, ordered)
+    ranks += earlier[np.searchsorted(hits, row * size + column)]
+    return [ranks[first:end] for first, end in zip(firsts, ends, strict=True)]
 
 
 def per_probe(ranks: Iterable[Ranks]) -> PerProbe:
