@@ -141,25 +141,27 @@ def _ranks(block: Distances, near: NDArray[np.bool_], row: Ranks, column: Ranks)
     stops = np.searchsorted(hits, np.arange(1, len(block) + 1) * size)
     # A value precedes all positives beyond those that are not farther than it ...
     passed = np.empty(len(hits), dtype=np.int64)
-    spans = zip(*(of.tolist() for of in (firsts, ends, stops)), strict=True)
     begin = 0
-    for first, end, stop in spans:
+    for first, end, stop in zip(*(of.tolist() for of in (firsts, ends, stops)), strict=True):
         passed[begin:stop] = wanted[first:end].searchsorted(values[begin:stop], "right")
         begin = stop
-    of_row = hits // size
-    passed += firsts[of_row]
-    below = np.bincount(passed + of_row, minlength=len(row) + len(block))
+    per_row = np.diff(stops, prepend=0)
+    slots = np.repeat(firsts + np.arange(len(block)), per_row)  # one more than there are positives
+    slots += passed
+    below = np.bincount(slots, minlength=len(row) + len(block))
     ranks = np.cumsum(below[np.arange(len(row)) + row])
     ranks -= np.append(0, ranks)[firsts[row]]
     # ... and of those that are as far as it, the ones behind it in the gallery.
-    last = np.maximum(passed - 1, firsts[of_row])
-    tied = np.flatnonzero(wanted[last] == values)
-    group = last[tied]
+    passed -= 1
+    np.maximum(passed, 0, out=passed)
+    passed += np.repeat(firsts, per_row)
+    tied = np.flatnonzero(wanted[passed] == values)
+    group = passed[tied]
     order = np.argsort(group, kind="stable")
     ordered = group[order]
-    earlier = np.zeros(len(hits), dtype=np.int64)
-    earlier[tied[order]] = np.arange(len(tied)) - np.searchsorted(ordered, ordered)
-    ranks += earlier[np.searchsorted(hits, row * size + column)]
+    earlier = np.empty(len(tied), dtype=np.int64)
+    earlier[order] = np.arange(len(tied)) - np.searchsorted(ordered, ordered)
+    ranks += earlier[np.searchsorted(hits[tied], row * size + column)]
     return [ranks[first:end] for first, end in zip(firsts, ends, strict=True)]
 
 
