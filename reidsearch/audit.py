@@ -37,7 +37,7 @@ def record(
         data = images.read_bytes(probe)
     except ImageError:  # it was readable a moment ago, and was searched for
         data = b""
-    catalog.log_query(
+    catalog.log.add(
         time=time.time(),
         operator=operator(),
         command=command,
@@ -71,14 +71,14 @@ def entries(catalog: Catalog, *, since: float = 0.0) -> list[dict[str, Any]]:
             "hits": row.hits,
             "picture": row.picture is not None,
         }
-        for row in catalog.query_log(since=since)
+        for row in catalog.log.entries(since=since)
     ]
 
 
 def save_pictures(catalog: Catalog, folder: Path) -> int:
     """Write the kept pictures of probes to a folder, named by their SHA-256; returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {row.probe_sha256: row.picture for row in catalog.query_log() if row.picture}
+    kept = {row.probe_sha256: row.picture for row in catalog.log.entries() if row.picture}
     for digest, data in kept.items():
         (folder / digest).write_bytes(data)
     return len(kept)

@@ -92,7 +92,7 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     scores = Distribution.of(
         _pairs(stored, vectors, searched, known=known, model=model, weight=weight)
     )
-    learned = gallery.catalog.save_calibration(
+    learned = gallery.catalog.learned.save_calibration(
         gallery.encoder_id,
         source=source,
         images=int(rows.sum()),
@@ -106,7 +106,7 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
 
 def load(gallery: Gallery) -> Calibration:
     """What ``calibrate`` stored last. Raises NotCalibrated where it never ran."""
-    row = gallery.catalog.calibration(gallery.encoder_id)
+    row = gallery.catalog.learned.calibration(gallery.encoder_id)
     if row is None:
         raise NotCalibrated(
             "the times between this gallery's cameras have not been learned",
@@ -127,10 +127,10 @@ def keep_current(gallery: Gallery) -> Calibration | None:
     """Learn anew, from the same source, where a calibrated gallery has grown or shrunk by more than
     GROWTH since, or has cameras or sequences that the clock does not know. None otherwise, and
     where what is left no longer suffices to learn from."""
-    row = gallery.catalog.calibration(gallery.encoder_id)
+    row = gallery.catalog.learned.calibration(gallery.encoder_id)
     if row is None:
         return None
-    stored = gallery.catalog.stored(gallery.encoder_id, [Split.TRAIN, Split.GALLERY])
+    stored = gallery.catalog.images.stored(gallery.encoder_id, [Split.TRAIN, Split.GALLERY])
     now = int(_rows(stored, Source(row.source)).sum())
     clock = Transit.from_bytes(row.transit).clock
     parts = set(zip(stored.labels.camera.tolist(), stored.sequence.tolist(), strict=True))

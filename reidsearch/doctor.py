@@ -92,7 +92,7 @@ def examine(
         _look(config, catalog, galleries, fix=True)
         if load_encoder is not None:
             _encode_again(config, catalog, galleries, load_encoder)
-        catalog.close_runs()
+        catalog.runs.close_all()
         expired = forget.expired(catalog, config.oldest)
     if expired or {"deleting", "uncompacted"} & {finding.kind for finding in found}:
         forget.forget(config, expired, purpose="doctor")
@@ -109,7 +109,7 @@ def _look(
     findings: list[Finding] = []
     vectors = 0
     _files(catalog, galleries, findings, fix=fix)
-    rows = {row.id: row for row in catalog.images()}
+    rows = {row.id: row for row in catalog.images.all()}
     for one in galleries:
         vectors += _vectors(one, rows, findings, fix=fix)
     _strays(config, catalog, findings, fix=fix)
@@ -121,7 +121,7 @@ def _look(
 
 def _vectors(one: Gallery, rows: dict[int, Any], findings: list[Finding], *, fix: bool) -> int:
     """Hold one encoder's collection against the catalog."""
-    known = {row.image_id: row for row in one.catalog.embeddings(one.encoder_id)}
+    known = {row.image_id: row for row in one.catalog.embeddings.all(one.encoder_id)}
     seen: set[int] = set()
     again: list[int] = []
     orphans: list[int] = []
@@ -171,12 +171,12 @@ def _vectors(one: Gallery, rows: dict[int, Any], findings: list[Finding], *, fix
     if fix:
         if wrong:
             one.store.recreate()
-        one.catalog.set_pending(one.encoder_id, again)
+        one.catalog.embeddings.set_pending(one.encoder_id, again)
         if orphans:
             one.store.delete(orphans)
         for ids, vectors, payloads in stale:
             one.store.upsert(Points(ids, vectors, payloads))
-        one.catalog.set_checksums(one.encoder_id, fresh)
+        one.catalog.embeddings.set_checksums(one.encoder_id, fresh)
     return count
 
 
@@ -185,7 +185,7 @@ def _files(
 ) -> None:
     """Hold the images' files against the catalog."""
     by_dataset = defaultdict(list)
-    for row in catalog.images():
+    for row in catalog.images.all():
         by_dataset[row.dataset_id].append(row)
     for dataset_id, rows in by_dataset.items():
         root = Path(rows[0].root)
@@ -205,7 +205,7 @@ def _files(
                     changed.append(row.id)
                 elif fix:
                     info = (root / row.path).stat()
-                    catalog.set_file(row.id, size=info.st_size, modified_ns=info.st_mtime_ns)
+                    catalog.images.set_file(row.id, size=info.st_size, modified_ns=info.st_mtime_ns)
         found = moves.find(vanished, _unknown_files(root, rows, vanished), root=root)
         for old, _ in found:
             findings.append(Finding("moved", old.path))
@@ -213,8 +213,8 @@ def _files(
         findings += [Finding("vanished", row.path) for row in vanished if row.id not in gone]
         if fix:
             for one in galleries:
-                indexed = catalog.indexed_ids(one.encoder_id)
-                catalog.set_pending(one.encoder_id, indexed.intersection(changed))
+                indexed = catalog.embeddings.indexed_ids(one.encoder_id)
+                catalog.embeddings.set_pending(one.encoder_id, indexed.intersection(changed))
             for one in galleries[:1]:  # the fullest; other encoders' vectors are made again
                 moves.apply(one, dataset_id, found)
 
@@ -279,8 +279,10 @@ def _encode_again(
     mine = next((one for one in galleries if _is_of(one, catalog, config)), None)
     if mine is None:
         return
-    pending = {e.image_id for e in catalog.embeddings(mine.encoder_id) if e.state == State.PENDING}
-    for row in catalog.images():
+    pending = {
+        e.image_id for e in catalog.embeddings.all(mine.encoder_id) if e.state == State.PENDING
+    }
+    for row in catalog.images.all():
         if row.id in pending and (Path(row.root) / row.path).is_file():
             waiting[row.dataset, row.root].append(_sighting(row))
     if waiting:

@@ -243,8 +243,8 @@ def _camera_pairs(trial: Trial) -> Iterator[tuple[tuple[int, int], float]]:
 
 
 def _require_whole(gallery: Gallery) -> None:
-    run = gallery.catalog.last_run()
-    pending = gallery.catalog.count(gallery.encoder_id, State.PENDING, SPLITS)
+    run = gallery.catalog.runs.last()
+    pending = gallery.catalog.embeddings.count(gallery.encoder_id, State.PENDING, SPLITS)
     if pending or (run is not None and run.finished is None):
         waiting = f": {pending} images wait for their vectors" if pending else ""
         raise IncompleteGallery(
@@ -256,7 +256,7 @@ def _require_whole(gallery: Gallery) -> None:
 def _require(gallery: Gallery, split: Split, rows: Rows, what: str) -> None:
     if len(rows):
         return
-    counts = [row for row in gallery.catalog.counts() if row.state == State.INDEXED]
+    counts = [row for row in gallery.catalog.images.counts() if row.state == State.INDEXED]
     mine = gallery.catalog.encoder_fingerprint(gallery.encoder_id)
     others = {row.encoder[:8] for row in counts if row.split == split and row.encoder != mine}
     here = ", ".join(sorted({row.split for row in counts if row.encoder == mine}))

@@ -54,7 +54,7 @@ def select(catalog: Catalog, selection: Selection) -> list[Any]:
     Raises UsageError where an identity or camera means one thing in one data set and another in
     the next.
     """
-    rows = [row for row in catalog.images() if _meant(row, selection)]
+    rows = [row for row in catalog.images.all() if _meant(row, selection)]
     numbered = selection.identity is not None or selection.camera is not None
     datasets = sorted({row.dataset for row in rows})
     if numbered and len(datasets) > 1:
@@ -76,13 +76,13 @@ def forget(config: Config, rows: Sequence[Any], *, purpose: str = "forget") -> F
     """
     with gallery.every(config, purpose=purpose) as (catalog, galleries):
         if rows:
-            catalog.mark_deleting([row.id for row in rows], compact=True)
+            catalog.embeddings.mark_deleting([row.id for row in rows], compact=True)
             faults.reach("deletion recorded")
         elif not catalog.compaction_owed:
             return Forgotten(0, 0, True, 0)
-        catalog.delete_probes([row.sha256 for row in rows if row.sha256])
+        catalog.log.delete_pictures([row.sha256 for row in rows if row.sha256])
         vectors = sum(moves.finish_deletions(one) for one in galleries)
-        catalog.delete_neighbours()
+        catalog.learned.delete_neighbours()
         compacted = True
         for one in galleries:
             _calibrate(one)
@@ -103,7 +103,7 @@ def expired(catalog: Catalog, oldest: float) -> list[Any]:
 def of_dataset(catalog: Catalog, dataset: str, paths: Sequence[str]) -> list[Any]:
     """The rows of these paths of a data set."""
     wanted = set(paths)
-    return [row for row in catalog.images() if row.dataset == dataset and row.path in wanted]
+    return [row for row in catalog.images.all() if row.dataset == dataset and row.path in wanted]
 
 
 def _meant(row: Any, selection: Selection) -> bool:
@@ -123,10 +123,10 @@ def _meant(row: Any, selection: Selection) -> bool:
 
 def _calibrate(one: Gallery) -> None:
     """Learn anew without what is gone, or nothing where what is left does not suffice."""
-    row = one.catalog.calibration(one.encoder_id)
+    row = one.catalog.learned.calibration(one.encoder_id)
     if row is None:
         return
     try:
         calibrate.calibrate(one, source=Source(row.source))
     except (EmptyGallery, UsageError):
-        one.catalog.delete_calibration(one.encoder_id)
+        one.catalog.learned.delete_calibration(one.encoder_id)

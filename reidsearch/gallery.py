@@ -60,7 +60,7 @@ class Gallery:
         Raises EmptyGallery where the vector store lacks some of what the catalog lists.
         """
         with ThreadPoolExecutor(1) as pool:  # SQLite's work goes on beside the other store's
-            listed = pool.submit(self.catalog.stored, self.encoder_id, splits)
+            listed = pool.submit(self.catalog.images.stored, self.encoder_id, splits)
             blocks = list(self.store.scroll(splits=splits))
             stored = listed.result()
         ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])

@@ -90,10 +90,12 @@ def ingest(
     splits = Counter(str(s.split) for s in dataset.sightings)
     report = Report(len(dataset.sightings) + len(dataset.rejected), dict(splits))
     dataset_id = gallery.catalog.add_dataset(dataset.name, dataset.root)
-    run = gallery.catalog.start_run(dataset_id, gallery.encoder_id)
+    run = gallery.catalog.runs.start(dataset_id, gallery.encoder_id)
     faults.reach("run started")
     moves.finish_deletions(gallery)
-    gallery.catalog.reject(dataset_id, gallery.encoder_id, dataset.name, dataset.rejected)
+    gallery.catalog.embeddings.reject(
+        dataset_id, gallery.encoder_id, dataset.name, dataset.rejected
+    )
     report.failures.extend(dataset.rejected)
     _require_vectors(gallery)
     candidates = [
@@ -151,11 +153,11 @@ def ingest(
             raise
     if failures:  # an earlier state of these files may have a vector
         gallery.store.delete(list(failures))
-        gallery.catalog.finish(gallery.encoder_id, failed=failures)
+        gallery.catalog.embeddings.finish(gallery.encoder_id, failed=failures)
     report.unchanged -= report.moved  # whose vectors were there by then
     report.seconds = time.monotonic() - started
     on_progress(report)
-    gallery.catalog.finish_run(
+    gallery.catalog.runs.finish(
         run,
         ingested=report.ingested,
         unchanged=report.unchanged,
@@ -174,14 +176,14 @@ def _compare(
         return [], 0
     there = {image_id(dataset.name, sighting.path) for sighting in dataset.sightings}
     rejected = [file.path for file in dataset.rejected]
-    lost = gallery.catalog.image_ids(dataset_id, dataset.splits) - there
+    lost = gallery.catalog.images.ids(dataset_id, dataset.splits) - there
     lost -= {image_id(dataset.name, path) for path in rejected}
     if not lost:
         return [], 0
-    known = gallery.catalog.indexed_ids(gallery.encoder_id)
+    known = gallery.catalog.embeddings.indexed_ids(gallery.encoder_id)
     vanished = [
         row
-        for row in gallery.catalog.images(dataset_id)
+        for row in gallery.catalog.images.all(dataset_id)
         # What lies in a folder that could not be listed may well be there.
         if row.id in lost and not any(row.path.startswith(f"{path}/") for path in rejected)
     ]
@@ -194,8 +196,8 @@ def _compare(
 
 def _require_vectors(gallery: Gallery) -> None:
     """Set images to pending whose vectors the store does not have: it may be a new one."""
-    missing = gallery.catalog.indexed_ids(gallery.encoder_id) - gallery.store.ids()
-    gallery.catalog.set_pending(gallery.encoder_id, missing)
+    missing = gallery.catalog.embeddings.indexed_ids(gallery.encoder_id) - gallery.store.ids()
+    gallery.catalog.embeddings.set_pending(gallery.encoder_id, missing)
 
 
 def _stale(
@@ -203,7 +205,7 @@ def _stale(
 ) -> Iterator[Candidate]:
     for start in range(0, len(candidates), RECORD):
         some = candidates[start : start + RECORD]
-        stale = gallery.catalog.stale(dataset_id, gallery.encoder_id, some)
+        stale = gallery.catalog.embeddings.stale(dataset_id, gallery.encoder_id, some)
         faults.reach("recorded")
         report.unchanged += len(some) - len(stale)
         yield from stale
@@ -254,7 +256,7 @@ def _store(gallery: Gallery, points: list[_Point], report: Report) -> None:
         faults.reach("flushed")
     reason = "the encoder gave no usable vector for it"
     unusable = [item.candidate for item, vector in points if not np.isfinite(vector).all()]
-    gallery.catalog.finish(
+    gallery.catalog.embeddings.finish(
         gallery.encoder_id,
         indexed={
             item.candidate.id: (item.sha256, checksum)

@@ -47,15 +47,17 @@ def apply(gallery: Gallery, dataset_id: int, moves: Sequence[Move]) -> int:
     if not moves:
         return 0
     rows = {row.id: (row, candidate) for row, candidate in moves}
-    states = {e.image_id: e for e in gallery.catalog.embeddings(gallery.encoder_id)}
+    states = {e.image_id: e for e in gallery.catalog.embeddings.all(gallery.encoder_id)}
     ids, vectors = gallery.store.retrieve(list(rows))
     kept = [
         (rows[id], vector, states[id].checksum)
         for id, vector in zip(ids.tolist(), vectors, strict=True)
         if id in states and states[id].state == State.INDEXED
     ]
-    gallery.catalog.stale(dataset_id, gallery.encoder_id, [candidate for _, candidate in moves])
-    gallery.catalog.mark_deleting(list(rows), compact=False)
+    gallery.catalog.embeddings.stale(
+        dataset_id, gallery.encoder_id, [candidate for _, candidate in moves]
+    )
+    gallery.catalog.embeddings.mark_deleting(list(rows), compact=False)
     faults.reach("moves recorded")
     if kept:
         points = Points(
@@ -64,7 +66,7 @@ def apply(gallery: Gallery, dataset_id: int, moves: Sequence[Move]) -> int:
             payloads=[payload(candidate.sighting) for (_, candidate), _, _ in kept],
         )
         gallery.store.upsert(points)
-        gallery.catalog.finish(
+        gallery.catalog.embeddings.finish(
             gallery.encoder_id,
             indexed={
                 candidate.id: (row.sha256, checksum) for (row, candidate), _, checksum in kept
@@ -76,11 +78,11 @@ def apply(gallery: Gallery, dataset_id: int, moves: Sequence[Move]) -> int:
 
 def finish_deletions(gallery: Gallery) -> int:
     """Delete the vectors and rows of images that are to go; returns how many. Repeatable."""
-    ids = gallery.catalog.deleting(gallery.encoder_id)
+    ids = gallery.catalog.embeddings.deleting(gallery.encoder_id)
     if ids:
         gallery.store.delete(ids)
         faults.reach("deletions flushed")
-        gallery.catalog.delete(gallery.encoder_id, ids)
+        gallery.catalog.embeddings.delete(gallery.encoder_id, ids)
         faults.reach("rows deleted")
     return len(ids)
 

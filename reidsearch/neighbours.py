@@ -32,8 +32,8 @@ class Kept:
 def current(gallery: Gallery, split: Split) -> Kept:
     """The neighbours of all indexed images of a split, brought up to date and stored where they
     were not. Raises IncompleteGallery where an ingest adds images at this moment."""
-    contents = gallery.catalog.contents(gallery.encoder_id, split)
-    saved = gallery.catalog.neighbours(gallery.encoder_id, split)
+    contents = gallery.catalog.images.contents(gallery.encoder_id, split)
+    saved = gallery.catalog.learned.neighbours(gallery.encoder_id, split)
     old = None if saved is None else _from_bytes(saved)
     if old is not None and np.array_equal(old[0], contents):
         return Kept(contents[:, 0], old[1], 0)
@@ -47,7 +47,7 @@ def current(gallery: Gallery, split: Split) -> Kept:
     computed = len(contents) - (0 if found is None or old is None else len(old[0]))
     if found is None:
         found = neighbours(vectors)
-    gallery.catalog.save_neighbours(gallery.encoder_id, split, _to_bytes(contents, found))
+    gallery.catalog.learned.save_neighbours(gallery.encoder_id, split, _to_bytes(contents, found))
     return Kept(contents[:, 0], found, computed)
 
 

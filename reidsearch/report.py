@@ -96,7 +96,7 @@ def _sheet(
     trial = evaluation.trial
     ids = trial.stored.ids
     wanted = np.concatenate([trial.probes[probes], trial.gallery[hits[probes]].reshape(-1)])
-    rows = gallery.catalog.describe(gallery.encoder_id, np.unique(ids[wanted]).tolist())
+    rows = gallery.catalog.images.describe(gallery.encoder_id, np.unique(ids[wanted]).tolist())
 
     def hit(rank: int, id: int, probe: int) -> Hit:
         row = rows[id]

@@ -113,7 +113,7 @@ def find(
             (matches,) = gallery.store.search(vector, limit=limit, where=where)
         else:
             matches = ranked[:limit]
-        rows = gallery.catalog.describe(gallery.encoder_id, [match.id for match in matches])
+        rows = gallery.catalog.images.describe(gallery.encoder_id, [match.id for match in matches])
         known = [(match.score, match.id) for match in matches if match.id in rows]
         if evidence is not None and known:
             ratios = evidence.ratios([rows[id] for _, id in known])
@@ -185,7 +185,7 @@ def _ratios(
     probe: Sighting, calibration: Calibration, gallery: Gallery
 ) -> Callable[[Sequence[Any]], transit.Ratios]:
     """What the time between the probe and stored images says of their being the same person."""
-    cameras = [] if probe.camera is None else gallery.catalog.camera_ids(probe.camera)
+    cameras = [] if probe.camera is None else gallery.catalog.images.camera_ids(probe.camera)
     if len(cameras) != 1:
         raise UnknownCamera(
             f"which camera {probe.path} is from is not known"
@@ -242,7 +242,7 @@ def _encode(probe: Path, encoder: Encoder) -> Vectors:
 
 def check_cameras(wanted: Sequence[int], *, gallery: Gallery) -> None:
     """Raise UnknownCamera where one of ``wanted`` is not in the gallery."""
-    cameras = gallery.catalog.cameras()
+    cameras = gallery.catalog.images.cameras()
     for camera in wanted:
         if camera not in cameras:
             here = ", ".join(map(str, cameras)) or "none"

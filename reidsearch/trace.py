@@ -146,7 +146,7 @@ def _times(
     gallery: Gallery, hits: Sequence[Hit], calibration: Calibration | None
 ) -> tuple[str | None, dict[int, float]]:
     """The unit of times, and the time of each hit (by id) that has one."""
-    stored = gallery.catalog.stored(gallery.encoder_id, [Split.GALLERY])
+    stored = gallery.catalog.images.stored(gallery.encoder_id, [Split.GALLERY])
     if calibration is not None:
         clock = calibration.transit.clock
     else:

@@ -36,7 +36,7 @@ def test_every_search_leaves_who_when_how_and_the_probes_hash(
 def test_the_log_names_no_picture_and_holds_none(probe: Path, settings: Config, run: Run) -> None:
     run("query", probe)
     catalog = gallery.open_catalog(settings)
-    (row,) = catalog.query_log()
+    (row,) = catalog.log.entries()
     catalog.close()
     assert row.picture is None
     assert probe.name not in str(row)

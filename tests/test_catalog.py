@@ -39,11 +39,13 @@ def test_new_images_are_pending_until_finished_and_then_no_longer_stale(
     catalog: Catalog, ids: tuple[int, int]
 ) -> None:
     two = [candidate("a.jpg", camera=1), candidate("b.jpg")]
-    assert catalog.stale(*ids, two) == two
-    assert catalog.stale(*ids, two) == two  # still pending
-    catalog.finish(ids[1], indexed={two[0].id: ("0" * 64, 7)}, failed={two[1].id: "torn"})
-    assert catalog.stale(*ids, two) == [two[1]]  # what failed is tried again
-    assert catalog.indexed_ids(ids[1]) == {two[0].id}
+    assert catalog.embeddings.stale(*ids, two) == two
+    assert catalog.embeddings.stale(*ids, two) == two  # still pending
+    catalog.embeddings.finish(
+        ids[1], indexed={two[0].id: ("0" * 64, 7)}, failed={two[1].id: "torn"}
+    )
+    assert catalog.embeddings.stale(*ids, two) == [two[1]]  # what failed is tried again
+    assert catalog.embeddings.indexed_ids(ids[1]) == {two[0].id}
 
 
 @pytest.mark.parametrize("changed", [{"size": 11}, {"camera": 2}, {"identity": 3}, {"frame": 9}])
@@ -51,20 +53,20 @@ def test_an_image_whose_file_or_description_changed_is_stale_again(
     catalog: Catalog, ids: tuple[int, int], changed: dict[str, int]
 ) -> None:
     old = candidate("a.jpg", camera=1, identity=1, frame=1)
-    catalog.stale(*ids, [old])
-    catalog.finish(ids[1], indexed={old.id: ("0" * 64, 7)})
-    assert catalog.stale(*ids, [old]) == []
+    catalog.embeddings.stale(*ids, [old])
+    catalog.embeddings.finish(ids[1], indexed={old.id: ("0" * 64, 7)})
+    assert catalog.embeddings.stale(*ids, [old]) == []
     new = candidate("a.jpg", **{"camera": 1, "identity": 1, "frame": 1, **changed})
-    assert catalog.stale(*ids, [new]) == [new]
+    assert catalog.embeddings.stale(*ids, [new]) == [new]
 
 
 def test_another_encoder_starts_from_nothing(catalog: Catalog, ids: tuple[int, int]) -> None:
     one = candidate("a.jpg")
-    catalog.stale(*ids, [one])
-    catalog.finish(ids[1], indexed={one.id: ("0" * 64, 7)})
+    catalog.embeddings.stale(*ids, [one])
+    catalog.embeddings.finish(ids[1], indexed={one.id: ("0" * 64, 7)})
     other = catalog.add_encoder(fingerprint="0" * 64, name="other", dimension=4)
-    assert catalog.stale(ids[0], other, [one]) == [one]
-    assert catalog.indexed_ids(ids[1]) == {one.id}
+    assert catalog.embeddings.stale(ids[0], other, [one]) == [one]
+    assert catalog.embeddings.indexed_ids(ids[1]) == {one.id}
     assert [(row.name, row.indexed) for row in catalog.encoders()] == [("e", 1), ("other", 0)]
 
 
@@ -77,9 +79,9 @@ def test_numbers_of_two_data_sets_are_different_people_and_cameras(
         root.mkdir()
         seen = Sighting("a.jpg", camera=1, identity=5)
         new = Candidate(image_id(name, "a.jpg"), seen, 1, 1)
-        catalog.stale(catalog.add_dataset(name, root), encoder, [new])
-        catalog.finish(encoder, indexed={new.id: ("", 7)})
-    stored = catalog.stored(encoder)
+        catalog.embeddings.stale(catalog.add_dataset(name, root), encoder, [new])
+        catalog.embeddings.finish(encoder, indexed={new.id: ("", 7)})
+    stored = catalog.images.stored(encoder)
     assert stored.identity.tolist() == [5, 5]
     assert stored.camera.tolist() == [1, 1]
     assert len(set(stored.labels.identity.tolist())) == 2
@@ -94,9 +96,9 @@ def test_junk_and_distractors_keep_their_numbers_and_unknown_reads_unknown(
         candidate("distractor.jpg", identity=0),
         candidate("who.jpg"),
     ]
-    catalog.stale(*ids, three)
-    catalog.finish(ids[1], indexed={c.id: ("", 7) for c in three})
-    stored = catalog.stored(ids[1])
+    catalog.embeddings.stale(*ids, three)
+    catalog.embeddings.finish(ids[1], indexed={c.id: ("", 7) for c in three})
+    stored = catalog.images.stored(ids[1])
     by_path = dict(zip(stored.path.tolist(), stored.labels.identity.tolist(), strict=True))
     assert by_path == {"junk.jpg": -1, "distractor.jpg": 0, "who.jpg": UNKNOWN}
     assert stored.ids.tolist() == sorted(c.id for c in three)
@@ -107,11 +109,11 @@ def test_splits_are_told_apart(catalog: Catalog, ids: tuple[int, int]) -> None:
         Candidate(image_id("set", "q.jpg"), Sighting("q.jpg", Split.QUERY), 1, 1),
         candidate("g.jpg"),
     ]
-    catalog.stale(*ids, both)
-    catalog.finish(ids[1], indexed={c.id: ("", 7) for c in both})
-    assert catalog.stored(ids[1], [Split.QUERY]).path.tolist() == ["q.jpg"]
-    assert len(catalog.stored(ids[1])) == 2
-    assert len(catalog.stored(ids[1], [Split.TRAIN])) == 0
+    catalog.embeddings.stale(*ids, both)
+    catalog.embeddings.finish(ids[1], indexed={c.id: ("", 7) for c in both})
+    assert catalog.images.stored(ids[1], [Split.QUERY]).path.tolist() == ["q.jpg"]
+    assert len(catalog.images.stored(ids[1])) == 2
+    assert len(catalog.images.stored(ids[1], [Split.TRAIN])) == 0
 
 
 def test_a_data_set_that_moved_keeps_its_id_and_a_second_of_its_name_is_refused(
@@ -131,20 +133,20 @@ def test_a_data_set_that_moved_keeps_its_id_and_a_second_of_its_name_is_refused(
 def test_rejected_files_are_recorded_with_their_reason(
     catalog: Catalog, ids: tuple[int, int]
 ) -> None:
-    catalog.reject(*ids, "set", [Rejected("bad.jpg", "torn", Split.QUERY)])
-    catalog.reject(*ids, "set", [Rejected("bad.jpg", "torn", Split.QUERY)])
-    (row,) = catalog.counts()
+    catalog.embeddings.reject(*ids, "set", [Rejected("bad.jpg", "torn", Split.QUERY)])
+    catalog.embeddings.reject(*ids, "set", [Rejected("bad.jpg", "torn", Split.QUERY)])
+    (row,) = catalog.images.counts()
     assert (row.split, row.state, row.images) == ("query", "failed", 1)
 
 
 def test_an_ingest_run_is_open_until_finished(catalog: Catalog, ids: tuple[int, int]) -> None:
-    assert catalog.last_run() is None
-    run = catalog.start_run(*ids)
-    last = catalog.last_run()
+    assert catalog.runs.last() is None
+    run = catalog.runs.start(*ids)
+    last = catalog.runs.last()
     assert last is not None
     assert last.finished is None
-    catalog.finish_run(run, ingested=3, unchanged=2, failed=1)
-    last = catalog.last_run()
+    catalog.runs.finish(run, ingested=3, unchanged=2, failed=1)
+    last = catalog.runs.last()
     assert last is not None
     assert (last.ingested, last.unchanged, last.failed) == (3, 2, 1)
     assert last.finished >= last.started
@@ -155,8 +157,8 @@ def test_any_number_of_images_is_described(
 ) -> None:
     _, encoder = ids
     many = [candidate(f"{n}.jpg", camera=n % 3) for n in range(11)]
-    catalog.stale(*ids, many)
-    catalog.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
+    catalog.embeddings.stale(*ids, many)
+    catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
     monkeypatch.setattr(catalogs, "VARIABLES", 4)
-    found = catalog.describe(encoder, [c.id for c in many])
+    found = catalog.images.describe(encoder, [c.id for c in many])
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}

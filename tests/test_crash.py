@@ -51,16 +51,16 @@ def contents(settings: Config) -> dict[str, object]:
         found: dict[str, object] = {"images": [], "backups": []}
         found["images"] = [
             (r.id, r.path, r.split, r.camera, r.identity, r.sequence, r.frame, r.sha256, r.size)
-            for r in catalog.images()
+            for r in catalog.images.all()
         ]
         found["owed"] = catalog.compaction_owed
         for one in galleries:
-            rows = catalog.embeddings(one.encoder_id)
+            rows = catalog.embeddings.all(one.encoder_id)
             found[one.encoder_name] = sorted((r.image_id, r.state, r.checksum) for r in rows)
             for ids, vectors, payloads in one.store.records():
                 for id, vector, payload in zip(ids.tolist(), vectors, payloads, strict=True):
                     found[f"{one.encoder_name} {id}"] = (vector.tobytes(), payload)
-            found["neighbours"] = [catalog.neighbours(one.encoder_id, s) for s in Split]
+            found["neighbours"] = [catalog.learned.neighbours(one.encoder_id, s) for s in Split]
     found["files"] = sorted(p.name for p in (settings.data_dir / gallery.VECTORS).iterdir())
     return found
 

@@ -57,7 +57,7 @@ def spoil_payloads(opened: Gallery, settings: Config, market: Path) -> None:
 
 
 def leave_pending(opened: Gallery, settings: Config, market: Path) -> None:
-    opened.catalog.set_pending(opened.encoder_id, first(opened, 4)[0].tolist())
+    opened.catalog.embeddings.set_pending(opened.encoder_id, first(opened, 4)[0].tolist())
 
 
 def stray(opened: Gallery, settings: Config, market: Path) -> None:
@@ -216,14 +216,14 @@ def test_vectors_from_before_there_were_checksums_get_one(
     settings: Config, encoder: Encoder, whole: dict[str, object], run: Run
 ) -> None:
     with gallery.create(settings, encoder) as opened:
-        ids = opened.catalog.indexed_ids(opened.encoder_id)
-        before = {e.image_id: e.checksum for e in opened.catalog.embeddings(opened.encoder_id)}
+        ids = opened.catalog.embeddings.indexed_ids(opened.encoder_id)
+        before = {e.image_id: e.checksum for e in opened.catalog.embeddings.all(opened.encoder_id)}
         with opened.catalog.engine.begin() as db:
             db.exec_driver_sql("UPDATE embedding SET checksum = NULL")
         opened.store.delete(sorted(ids)[:1])  # so that there is something to mend
     run("doctor", "--fix")
     with gallery.create(settings, encoder) as opened:
-        after = {e.image_id: e.checksum for e in opened.catalog.embeddings(opened.encoder_id)}
+        after = {e.image_id: e.checksum for e in opened.catalog.embeddings.all(opened.encoder_id)}
     assert after == before
     assert None not in before.values()
 
@@ -233,7 +233,7 @@ def test_an_interrupted_ingest_counts_as_ended_when_the_doctor_has_completed_it(
 ) -> None:
     with gallery.create(settings, encoder) as opened:
         leave_pending(opened, settings, Path())
-        opened.catalog.start_run(1, opened.encoder_id)
+        opened.catalog.runs.start(1, opened.encoder_id)
     run("evaluate", exit_code=1)
     run("doctor", "--fix")
     run("evaluate")

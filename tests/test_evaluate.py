@@ -223,17 +223,17 @@ def test_a_half_ingested_gallery_is_not_evaluated(
     market: Path, filled: Gallery, encoder: Encoder
 ) -> None:
     probe = int(filled.load([Split.QUERY])[0].ids[0])
-    filled.catalog.set_pending(filled.encoder_id, [probe])
+    filled.catalog.embeddings.set_pending(filled.encoder_id, [probe])
     with pytest.raises(IncompleteGallery, match="1 images wait") as error:
         evaluate(filled)
     assert "run the same ingest again" in error.value.hint
     ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
     assert evaluate(filled).queries == 4
     dataset = filled.catalog.add_dataset("market", market)
-    run = filled.catalog.start_run(dataset, filled.encoder_id)
+    run = filled.catalog.runs.start(dataset, filled.encoder_id)
     with pytest.raises(IncompleteGallery, match="half ingested"):
         evaluate(filled)
-    filled.catalog.finish_run(run, ingested=0, unchanged=0, failed=0)
+    filled.catalog.runs.finish(run, ingested=0, unchanged=0, failed=0)
     assert evaluate(filled).queries == 4
 
 

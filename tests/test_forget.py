@@ -23,7 +23,7 @@ def ingested(market: Path, run: Run) -> Path:
 
 def paths(settings: Config) -> set[str]:
     catalog = gallery.open_catalog(settings)
-    rows = catalog.images()
+    rows = catalog.images.all()
     catalog.close()
     return {row.path for row in rows}
 
@@ -53,7 +53,7 @@ def test_what_is_named_goes_from_both_stores_and_the_rest_stays(
     gone = {str(Path(p).relative_to(ingested)) for p in planned["paths"]}
     assert paths(settings) == before - gone
     with gallery.every(settings, purpose="test") as (catalog, (one,)):
-        assert one.store.ids() == {row.id for row in catalog.images()}
+        assert one.store.ids() == {row.id for row in catalog.images.all()}
 
 
 def test_a_path_may_be_given_as_the_hits_show_it(
@@ -118,8 +118,8 @@ def test_kept_neighbours_and_calibrations_do_not_know_the_forgotten_any_more(
 
     def derived() -> tuple[int, int]:
         with gallery.open_existing(settings) as opened:
-            row = opened.catalog.calibration(opened.encoder_id)
-            kept = opened.catalog.neighbours(opened.encoder_id, Split.GALLERY)
+            row = opened.catalog.learned.calibration(opened.encoder_id)
+            kept = opened.catalog.learned.neighbours(opened.encoder_id, Split.GALLERY)
             return (row.images if row else 0), len(kept or b"")
 
     assert derived() == (25, derived()[1])
@@ -144,7 +144,7 @@ def test_the_newcomer_of_a_renamed_file_keeps_the_vector(
         (after,) = vectors[stored.path == new]
         assert before.tobytes() == after.tobytes()
         assert stored.camera[stored.path == new].tolist() == [2]
-        assert opened.store.ids() == {row.id for row in opened.catalog.images()}
+        assert opened.store.ids() == {row.id for row in opened.catalog.images.all()}
 
 
 def test_vanished_images_are_reported_and_removed_with_prune_alone(
@@ -191,7 +191,7 @@ def test_images_past_their_retention_are_not_taken_in_and_go_when_they_get_there
 
 
 def test_hits_of_images_being_deleted_are_not_shown(filled: Gallery) -> None:
-    row = filled.catalog.images()[0]
-    filled.catalog.mark_deleting([row.id], compact=False)
-    assert row.id not in filled.catalog.describe(filled.encoder_id, [row.id])
-    assert row.id not in filled.catalog.stored(filled.encoder_id).ids
+    row = filled.catalog.images.all()[0]
+    filled.catalog.embeddings.mark_deleting([row.id], compact=False)
+    assert row.id not in filled.catalog.images.describe(filled.encoder_id, [row.id])
+    assert row.id not in filled.catalog.images.stored(filled.encoder_id).ids

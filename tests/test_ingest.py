@@ -31,7 +31,7 @@ def snapshot(opened: Gallery) -> dict[str, object]:
         "frame": stored.frame.tolist(),
         "points": sorted(opened.store.ids()),
         "vectors": vectors.tobytes(),
-        "counts": [tuple(row) for row in opened.catalog.counts()],
+        "counts": [tuple(row) for row in opened.catalog.images.counts()],
     }
 
 
@@ -60,7 +60,7 @@ def test_only_new_and_changed_files_are_encoded(
     write_crop(market / "query/0001_c1s1_000001_00.jpg", color=COLORS[3], seed=501)
     report = ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
     assert (report.ingested, report.unchanged) == (2, 30)
-    fresh = filled.catalog.stored(filled.encoder_id, [Split.QUERY])
+    fresh = filled.catalog.images.stored(filled.encoder_id, [Split.QUERY])
     assert len(fresh) == 5
 
 
@@ -80,7 +80,7 @@ def test_bad_files_are_reported_and_recorded_and_the_rest_goes_on(
         assert report.ingested == 31
         assert {f.path for f in report.failures} == set(bad)
         assert report.done == report.found == 34
-        states = {(row.split, row.state): row.images for row in opened.catalog.counts()}
+        states = {(row.split, row.state): row.images for row in opened.catalog.images.counts()}
         assert states[("query", "failed")] == 3
         # The file is mended: next time it is taken in.
         (market / "query/0001_c1s1_000004_00.jpg").write_bytes(good)
@@ -139,7 +139,7 @@ def test_a_store_that_fails_midway_leaves_pending_images_and_the_next_run_comple
         opened.store.upsert = fail  # type: ignore[method-assign]
         with pytest.raises(StoreError):
             ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
-        assert {row.state for row in opened.catalog.counts()} == {"pending"}
+        assert {row.state for row in opened.catalog.images.counts()} == {"pending"}
         opened.store.upsert = upsert  # type: ignore[method-assign]
         ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
         assert snapshot(opened) == expected

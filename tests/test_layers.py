@@ -9,6 +9,11 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
+COMMANDS = (
+    "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "doctor", "forget",
+    "audit", "demo",
+)  # fmt: skip
+
 # Each module may import from the lines above its own.
 LAYERS = [
     {"errors", "faults", "figures", "files", "tables"},
@@ -16,7 +21,9 @@ LAYERS = [
     {"clock", "config", "images", "lock", "metrics", "onnxfile", "pairs", "pedestrians"},
     {"stores.base"},
     {"rerank", "transit", "scores"},
-    {"datasets", "encoder", "catalog", "stores", "stores.edge", "stores.server"},
+    {"catalog.database"},
+    {"catalog.embeddings", "catalog.images", "catalog.learned", "catalog.log", "catalog.runs"},
+    {"catalog", "datasets", "encoder", "stores", "stores.edge", "stores.server"},
     {"schema", "sheet"},
     {"gallery"},
     {"audit", "calibrate", "moves", "neighbours"},
@@ -24,7 +31,8 @@ LAYERS = [
     {"doctor", "trace", "report", "compare"},
     {"demo", "output"},
     {"show"},
-    {"upkeep"},
+    {"cli.group", "cli.options"},
+    {f"cli.{command}" for command in COMMANDS},
     {"cli"},
 ]
 LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}

@@ -43,7 +43,7 @@ def test_neighbours_are_found_once_and_stay_current(
     add(market, filled, encoder, ["0005_c2s1_000200_00.jpg"], seed=990)
     check(filled, computed=30)
     gone = int(neighbours.current(filled, Split.GALLERY).ids[4])
-    filled.catalog.set_pending(filled.encoder_id, [gone])
+    filled.catalog.embeddings.set_pending(filled.encoder_id, [gone])
     check(filled, computed=29)
 
 

@@ -74,17 +74,17 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
         context = MigrationContext.configure(db)
         assert context.get_current_revision() == schema.HEAD
         assert compare_metadata(context, tables.metadata) == []
-    (row,) = opened.images()
+    (row,) = opened.images.all()
     assert (row.id, row.path, row.camera, row.identity, row.sha256, row.root) == (
         7, "a.jpg", 6, 1501, "ff", "/data"
     )  # fmt: skip
     if revision < "0004":
         assert row.added > 1_700_000_000  # as if it had come now
-    (embedding,) = opened.embeddings(1)
+    (embedding,) = opened.embeddings.all(1)
     assert (embedding.state, embedding.checksum) == ("indexed", None)
-    assert opened.last_run() is not None
-    assert opened.calibration(1) is None  # 0005 writes it otherwise: it is learned anew
-    assert opened.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
+    assert opened.runs.last() is not None
+    assert opened.learned.calibration(1) is None  # 0005 writes it otherwise: it is learned anew
+    assert opened.learned.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
     opened.close()
     (backup,) = schema.backups(path)
     assert backup.name == f"c.sqlite.{revision}.backup"

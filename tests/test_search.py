@@ -96,7 +96,7 @@ def test_vectors_that_are_not_confirmed_are_passed_over_and_replaced_by_the_next
 ) -> None:
     before = search.answer(probe, gallery=filled, encoder=encoder, top_k=8).hits
     dropped = {before[0].id, before[2].id}
-    filled.catalog.set_pending(filled.encoder_id, dropped)
+    filled.catalog.embeddings.set_pending(filled.encoder_id, dropped)
     after = search.answer(probe, gallery=filled, encoder=encoder, top_k=6).hits
     assert [h.id for h in after] == [h.id for h in before if h.id not in dropped]
     assert [h.rank for h in after] == [1, 2, 3, 4, 5, 6]

@@ -145,7 +145,7 @@ def test_a_server_that_dies_for_good_in_an_ingest_leaves_progress_and_the_next_c
         ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
     qdrant.plan = lambda number, path: None
     with gallery.create(remote, encoder) as opened:
-        states = {row.state for row in opened.catalog.embeddings(opened.encoder_id)}
+        states = {row.state for row in opened.catalog.embeddings.all(opened.encoder_id)}
         assert State.PENDING in states
         ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
         assert snapshot(opened) == expected

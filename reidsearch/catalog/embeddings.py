@@ -1,0 +1,251 @@
+"""Where each image's embedding stands, from the moment a data set names the image."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from reidsearch.catalog.database import Part, of_image, parts
+from reidsearch.tables import camera, embedding, identity, image, setting
+from reidsearch.types import Rejected, Sighting, Split, image_id
+
+COMPACTION = "compaction"  # the setting that says that one is owed
+
+
+class State(StrEnum):
+    """Where an image's embedding stands."""
+
+    PENDING = "pending"
+    INDEXED = "indexed"
+    FAILED = "failed"
+    DELETING = "deleting"  # shown no more; vector and row are to go
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sighting about to be ingested, with its file's size (bytes) and time of change."""
+
+    id: int
+    sighting: Sighting
+    size: int | None
+    modified_ns: int | None
+
+
+class Embeddings(Part):
+    """Rows of ``embedding``, and those of ``image`` that come and go with them."""
+
+    def stale(
+        self, dataset_id: int, encoder_id: int, candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Record the candidates; return those whose vector is not stored as they now are.
+
+        These are ``pending`` afterwards. An image is left alone where it is indexed and its
+        file's size and time of change, and what the data set says of it, are as recorded.
+        """
+        with self._writing() as db:
+            cameras = _numbers(db, camera, dataset_id, (c.sighting.camera for c in candidates))
+            people = _numbers(db, identity, dataset_id, (c.sighting.identity for c in candidates))
+            columns = [
+                c for c in image.c if c.name not in ("dataset_id", "path", "sha256", "added")
+            ]
+            state = embedding.c.state.label("state")
+            known = {
+                row.id: row
+                for row in db.execute(
+                    select(*columns, state)
+                    .select_from(image.outerjoin(embedding, of_image(encoder_id)))
+                    .where(image.c.id.in_([c.id for c in candidates]))
+                )
+            }
+            stale, rows = [], []
+            for candidate in candidates:
+                seen = candidate.sighting
+                row = {
+                    "id": candidate.id,
+                    "split": str(seen.split),
+                    "camera_id": cameras.get(seen.camera),
+                    "identity_id": people.get(seen.identity),
+                    "sequence": seen.sequence,
+                    "frame": seen.frame,
+                    "timestamp": seen.timestamp,
+                    "size": candidate.size,
+                    "modified_ns": candidate.modified_ns,
+                }
+                old = known.get(candidate.id)
+                if old is None or old._asdict() != {**row, "state": State.INDEXED}:
+                    stale.append(candidate)
+                    new_only = {"dataset_id": dataset_id, "path": seen.path, "added": time.time()}
+                    rows.append({**row, **new_only})
+            if rows:
+                new = insert(image)
+                changed = {k: new.excluded[k] for k in row if k != "id"}
+                db.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
+                _set_state(db, encoder_id, [(c.id, State.PENDING, None) for c in stale])
+        return stale
+
+    def finish(
+        self,
+        encoder_id: int,
+        *,
+        indexed: Mapping[int, tuple[str, int]] | None = None,
+        failed: Mapping[int, str] | None = None,
+    ) -> None:
+        """Record the outcome of pending images: id -> SHA-256 of the file and checksum of the
+        vector of those indexed, id -> reason of those that failed."""
+        with self._writing() as db:
+            if indexed:
+                db.execute(
+                    update(image)
+                    .where(image.c.id == bindparam("of"))
+                    .values(sha256=bindparam("to")),
+                    [{"of": id, "to": digest} for id, (digest, _) in indexed.items()],
+                )
+                _set_state(db, encoder_id, [(id, State.INDEXED, None) for id in indexed])
+                self._set_checksums(db, encoder_id, {id: c for id, (_, c) in indexed.items()})
+            if failed:
+                _set_state(db, encoder_id, [(id, State.FAILED, r) for id, r in failed.items()])
+
+    def reject(
+        self, dataset_id: int, encoder_id: int, name: str, files: Sequence[Rejected]
+    ) -> None:
+        """Record files that a reader found and could not take in."""
+        if not files:
+            return
+        with self._writing() as db:
+            ids = [image_id(name, file.path) for file in files]
+            rows = [
+                {
+                    "id": id,
+                    "dataset_id": dataset_id,
+                    "split": str(file.split),
+                    "path": file.path,
+                    "added": time.time(),
+                }
+                for id, file in zip(ids, files, strict=True)
+            ]
+            db.execute(insert(image).on_conflict_do_nothing(), rows)
+            _set_state(
+                db,
+                encoder_id,
+                [(id, State.FAILED, f.reason) for id, f in zip(ids, files, strict=True)],
+            )
+
+    def count(self, encoder_id: int, state: State, splits: Iterable[Split]) -> int:
+        """How many images of these splits stand in that state."""
+        query = (
+            select(func.count())
+            .select_from(embedding.join(image))
+            .where(_is(encoder_id, state), image.c.split.in_(list(splits)))
+        )
+        with self._reading() as db:
+            return int(db.execute(query).scalar_one())
+
+    def indexed_ids(self, encoder_id: int) -> set[int]:
+        """The ids of all images whose vector is stored."""
+        query = select(embedding.c.image_id).where(_is(encoder_id, State.INDEXED))
+        with self._reading() as db:
+            return set(db.scalars(query))
+
+    def all(self, encoder_id: int) -> list[Row[Any]]:
+        """Rows of image_id, state, reason and checksum, of all images of one encoder."""
+        query = select(embedding).where(embedding.c.encoder_id == encoder_id)
+        with self._reading() as db:
+            return list(db.execute(query))
+
+    def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
+        """Set images back to pending whose vectors turned out to be missing or wrong."""
+        with self._writing() as db:
+            _set_state(db, encoder_id, [(id, State.PENDING, None) for id in ids])
+
+    def set_checksums(self, encoder_id: int, checksums: Mapping[int, int]) -> None:
+        """Record the checksums of vectors, by image id."""
+        with self._writing() as db:
+            self._set_checksums(db, encoder_id, checksums)
+
+    def _set_checksums(self, db: Connection, encoder_id: int, checksums: Mapping[int, int]) -> None:
+        if checksums:
+            db.execute(
+                update(embedding)
+                .where(
+                    embedding.c.encoder_id == encoder_id, embedding.c.image_id == bindparam("of")
+                )
+                .values(checksum=bindparam("to")),
+                [{"of": id, "to": value} for id, value in checksums.items()],
+            )
+
+    def mark_deleting(self, ids: Sequence[int], *, compact: bool) -> None:
+        """Take images out of every answer at once, for every encoder, and note that their vectors
+        and rows are to go; with ``compact`` also that their bytes are."""
+        with self._writing() as db:
+            for some in parts(ids):
+                db.execute(
+                    update(embedding)
+                    .where(embedding.c.image_id.in_(some))
+                    .values(state=State.DELETING)
+                )
+            if compact:
+                owed = insert(setting).values(key=COMPACTION, value="owed")
+                db.execute(owed.on_conflict_do_nothing())
+
+    def deleting(self, encoder_id: int) -> list[int]:
+        """The ids of images whose deletion is not finished."""
+        query = select(embedding.c.image_id).where(_is(encoder_id, State.DELETING))
+        with self._reading() as db:
+            return list(db.scalars(query))
+
+    def delete(self, encoder_id: int, ids: Sequence[int]) -> None:
+        """Delete the rows of images whose vectors are deleted; those of an image itself, and of its
+        identity, when nothing else needs them."""
+        with self._writing() as db:
+            for some in parts(ids):
+                db.execute(
+                    delete(embedding).where(
+                        _is(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
+                    )
+                )
+                used = select(embedding.c.image_id).where(embedding.c.image_id == image.c.id)
+                db.execute(delete(image).where(image.c.id.in_(some), ~used.exists()))
+            used = select(image.c.id).where(image.c.identity_id == identity.c.id)
+            db.execute(delete(identity).where(~used.exists()))
+
+
+def _is(encoder_id: int, state: State) -> Any:
+    return and_(embedding.c.encoder_id == encoder_id, embedding.c.state == state)
+
+
+def _set_state(
+    db: Connection, encoder_id: int, states: Sequence[tuple[int, State, str | None]]
+) -> None:
+    if not states:
+        return
+    new = insert(embedding)
+    db.execute(
+        new.on_conflict_do_update(
+            index_elements=["encoder_id", "image_id"],
+            set_={"state": new.excluded.state, "reason": new.excluded.reason},
+        ),
+        [
+            {"encoder_id": encoder_id, "image_id": id, "state": str(state), "reason": reason}
+            for id, state, reason in states
+        ],
+    )
+
+
+def _numbers(
+    db: Connection, table: Table, dataset_id: int, numbers: Iterable[int | None]
+) -> dict[int | None, int]:
+    """number -> row id of cameras or identities, made where they are new."""
+    wanted = {n for n in numbers if n is not None}
+    if wanted:
+        db.execute(
+            insert(table).on_conflict_do_nothing(),
+            [{"dataset_id": dataset_id, "number": n} for n in sorted(wanted)],
+        )
+    query = select(table.c.number, table.c.id).where(
+        table.c.dataset_id == dataset_id, table.c.number.in_(wanted)
+    )
+    return {row.number: row.id for row in db.execute(query)}

@@ -1,0 +1,55 @@
+"""What was learned from stored images: calibrations and neighbours, one of each and encoder."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from reidsearch.catalog.database import Part
+from reidsearch.tables import calibration, neighbours
+from reidsearch.types import Split
+
+
+class Learned(Part):
+    """Rows of ``calibration`` and ``neighbours``."""
+
+    def calibration(self, encoder_id: int) -> Row[Any] | None:
+        """What was learned with this encoder: learned, source, images and the models."""
+        with self._reading() as db:
+            query = select(calibration).where(calibration.c.encoder_id == encoder_id)
+            return db.execute(query).first()
+
+    def save_calibration(self, encoder_id: int, **values: Any) -> float:
+        """Replace what was learned with this encoder; returns the time of doing so."""
+        learned = time.time()
+        with self._writing() as db:
+            db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
+            db.execute(insert(calibration).values(encoder_id=encoder_id, learned=learned, **values))
+        return learned
+
+    def delete_calibration(self, encoder_id: int) -> None:
+        """Delete what was learned with this encoder."""
+        with self._writing() as db:
+            db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
+
+    def neighbours(self, encoder_id: int, split: Split) -> bytes | None:
+        """What ``save_neighbours`` stored last."""
+        where = and_(neighbours.c.encoder_id == encoder_id, neighbours.c.split == split)
+        with self._reading() as db:
+            return db.scalar(select(neighbours.c.model).where(where))
+
+    def save_neighbours(self, encoder_id: int, split: Split, model: bytes) -> None:
+        """Replace the neighbours kept of a split's images."""
+        new = insert(neighbours).values(encoder_id=encoder_id, split=split, model=model)
+        with self._writing() as db:
+            db.execute(
+                new.on_conflict_do_update(
+                    index_elements=["encoder_id", "split"], set_={"model": new.excluded.model}
+                )
+            )
+
+    def delete_neighbours(self) -> None:
+        """Delete the neighbours kept of all images."""
+        with self._writing() as db:
+            db.execute(delete(neighbours))

@@ -1,0 +1,115 @@
+"""``reidsearch query``"""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reidsearch import output
+from reidsearch.cli.options import REJECTED, ProbeCamera, ProbeTime, SpatioTemporal, moment
+from reidsearch.errors import ImageError, UsageError
+from reidsearch.types import Answer, Split, parse_cameras
+
+
+def query(
+    ctx: typer.Context,
+    probes: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Pictures to search for.")],
+    exclude_camera: Annotated[
+        bool, typer.Option("--exclude-camera", help="Leave out the probe's own camera.")
+    ] = False,
+    camera: ProbeCamera = None,
+    only_camera: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Search these cameras alone.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
+    top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
+    min_score: Annotated[
+        float, typer.Option(help="Leave out hits with a smaller score.", show_default=False)
+    ] = -math.inf,
+    spatio_temporal: SpatioTemporal = False,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank", help="Re-rank by k-reciprocal neighbours; scores are 1 - distance."
+        ),
+    ] = False,
+    time: ProbeTime = "",
+    save: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet, .png or .html.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line and probe.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
+) -> None:
+    """Find the stored images that show the person in IMG."""
+    from reidsearch import audit, calibrate, gallery, neighbours, search, sheet, show
+    from reidsearch.encoder import Encoder
+
+    timestamp = moment(time, "--time")
+    if json and csv:
+        raise UsageError("--json and --csv exclude each other", hint="Choose one.")
+    if save is not None:
+        sheet.check(save)
+    cameras = parse_cameras(only_camera) if only_camera else ()
+    answers: list[Answer] = []
+    failed = 0
+    with gallery.open_existing(ctx.obj, purpose="query") as opened:
+        search.check_cameras(cameras, gallery=opened)
+        calibration = calibrate.load(opened) if spatio_temporal else None
+        kept = neighbours.current(opened, split) if rerank else None
+        if kept and kept.computed:
+            output.say(f"Found the neighbours of {kept.computed} images, and kept them.")
+        encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
+        for probe in probes:
+            try:
+                answer = search.answer(
+                    probe,
+                    gallery=opened,
+                    encoder=encoder,
+                    camera=camera,
+                    exclude_camera=exclude_camera,
+                    only_cameras=cameras,
+                    split=split,
+                    top_k=top_k,
+                    min_score=min_score,
+                    calibration=calibration,
+                    timestamp=timestamp,
+                    kept=kept,
+                )
+            except ImageError as error:
+                if len(probes) == 1:
+                    raise
+                output.complain(error)
+                failed += 1
+                continue
+            audit.record(
+                opened.catalog,
+                ctx.obj,
+                command="query",
+                probe=probe,
+                filters={
+                    "camera": answer.camera,
+                    "exclude_camera": exclude_camera,
+                    "only_camera": list(cameras),
+                    "split": str(split),
+                    "top_k": top_k,
+                    "min_score": None if min_score == -math.inf else min_score,
+                    "spatio_temporal": spatio_temporal,
+                    "rerank": rerank,
+                },
+                hits=len(answer.hits),
+            )
+            answers.append(answer)
+            if json:
+                output.print_json(asdict(answer))
+    if csv:
+        show.print_hits_csv(answers)
+    elif not json:
+        for answer in answers:
+            show.print_answer(answer)
+    if save is not None:
+        sheet.save(answers, save)
+        output.say(f"Contact sheet: {save}")
+    if failed:
+        raise typer.Exit(REJECTED)
