@@ -21,7 +21,7 @@ from reidsearch.types import JUNK, UNKNOWN, Labels, Split, Vectors
 Rows = NDArray[np.int64]  # positions in what is stored
 
 BLOCK = 256  # the most probes whose distances are held at once
-BLOCK_DISTANCES = 1 << 24  # and the most of these: 64 MB
+BLOCK_DISTANCES = 1 << 25  # and the most of these: 128 MB
 SPLITS = (Split.QUERY, Split.GALLERY)
 
 
