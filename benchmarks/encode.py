@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from reidsearch import config, datasets, gallery, ingest, pedestrians
+from reidsearch import config, datasets, gallery, ingest
+from reidsearch.demo import pedestrians
 from reidsearch.encoder import Encoder
 from reidsearch.types import Dataset
 from train.augment import MEAN, STD

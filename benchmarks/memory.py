@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from reidsearch import pedestrians
+from reidsearch.demo import pedestrians
 
 SIZES = (2_000, 20_000)
 INTERVAL = 0.02  # seconds between two looks

@@ -6,7 +6,7 @@ A new migration is a file in versions/: copy the newest one, give it the next nu
 
 from alembic import context
 
-from reidsearch.tables import metadata
+from reidsearch.catalog.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidsearch import calibrate, faults, gallery, moves, schema
+from reidsearch import calibrate, faults, gallery, moves
 from reidsearch.calibrate import Source
-from reidsearch.catalog import Catalog
+from reidsearch.catalog import Catalog, schema
 from reidsearch.config import Config
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.gallery import Gallery

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from reidsearch import lock, schema
-from reidsearch.catalog import Catalog, Stored
+from reidsearch import lock
+from reidsearch.catalog import Catalog, Stored, schema
 from reidsearch.config import Config, api_key
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import EmptyGallery, EncoderMismatch

@@ -3,9 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import catalog as catalogs
-from reidsearch import schema
-from reidsearch.catalog import Candidate, Catalog
+from reidsearch.catalog import Candidate, Catalog, database, schema
 from reidsearch.errors import UsageError
 from reidsearch.types import UNKNOWN, Rejected, Sighting, Split, image_id
 
@@ -159,6 +157,6 @@ def test_any_number_of_images_is_described(
     many = [candidate(f"{n}.jpg", camera=n % 3) for n in range(11)]
     catalog.embeddings.stale(*ids, many)
     catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
-    monkeypatch.setattr(catalogs, "VARIABLES", 4)
+    monkeypatch.setattr(database, "VARIABLES", 4)
     found = catalog.images.describe(encoder, [c.id for c in many])
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from reidsearch import __version__, schema
+from reidsearch import __version__
+from reidsearch.catalog import schema
 from reidsearch.cli import app
 from reidsearch.config import Config
 from reidsearch.stores import edge

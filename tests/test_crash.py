@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import datasets, faults, forget, gallery, ingest, schema
+from reidsearch import datasets, faults, forget, gallery, ingest
+from reidsearch.catalog import schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.types import Split

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import datasets, gallery, ingest, lock, schema
+from reidsearch import datasets, gallery, ingest, lock
+from reidsearch.catalog import schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from tests.conftest import COLORS, Run, write_crop

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reidsearch import pedestrians
+from reidsearch.demo import pedestrians
 
 NAME = re.compile(r"(-1|\d{4})_c(\d)s(\d)_(\d{6})_(\d{2})\.jpg")
 IDENTITIES, CAMERAS = 6, 3

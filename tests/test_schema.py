@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from reidsearch import schema, tables
+from reidsearch.catalog import schema, tables
 from reidsearch.errors import CatalogError, NewerSchema
 from reidsearch.types import Split
 

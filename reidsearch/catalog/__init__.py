@@ -16,8 +16,8 @@ from reidsearch.catalog.images import Images, Stored
 from reidsearch.catalog.learned import Learned
 from reidsearch.catalog.log import Log
 from reidsearch.catalog.runs import Runs
+from reidsearch.catalog.tables import dataset, embedding, encoder, setting
 from reidsearch.errors import CatalogError, CatalogLocked, UsageError
-from reidsearch.tables import dataset, embedding, encoder, setting
 
 __all__ = ["Candidate", "Catalog", "State", "Stored"]
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, and_
 
-from reidsearch.tables import embedding, image
+from reidsearch.catalog.tables import embedding, image
 
 VARIABLES = 10_000  # in one query; SQLite takes 32,766
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, se
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.database import Part, of_image, parts
-from reidsearch.tables import camera, embedding, identity, image, setting
+from reidsearch.catalog.tables import camera, embedding, identity, image, setting
 from reidsearch.types import Rejected, Sighting, Split, image_id
 
 COMPACTION = "compaction"  # the setting that says that one is owed

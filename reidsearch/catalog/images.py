@@ -10,8 +10,8 @@ from sqlalchemy import Row, bindparam, func, select, update
 
 from reidsearch.catalog.database import Part, of_image, parts
 from reidsearch.catalog.embeddings import State
+from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image
 from reidsearch.clock import Clock, Times
-from reidsearch.tables import camera, dataset, embedding, encoder, identity, image
 from reidsearch.types import Ids, Labels, Split, optional
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Row, and_, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.database import Part
-from reidsearch.tables import calibration, neighbours
+from reidsearch.catalog.tables import calibration, neighbours
 from reidsearch.types import Split
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.database import Part, parts
-from reidsearch.tables import query_log
+from reidsearch.catalog.tables import query_log
 
 
 class Log(Part):

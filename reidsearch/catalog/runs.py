@@ -7,7 +7,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.database import Part
-from reidsearch.tables import ingest_run
+from reidsearch.catalog.tables import ingest_run
 
 
 class Runs(Part):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.cli.options import Json, moment
 
 

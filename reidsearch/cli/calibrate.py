@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.cli.options import Json
 from reidsearch.errors import UsageError
 
@@ -21,9 +21,10 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Learn the times that people take from camera to camera, and what scores say."""
-    from reidsearch import gallery, show
+    from reidsearch import gallery
     from reidsearch.calibrate import Source
     from reidsearch.calibrate import calibrate as run
+    from reidsearch.cli import show
 
     if source and source not in list(Source):
         raise UsageError(f"--source {source} is none of {', '.join(Source)}")

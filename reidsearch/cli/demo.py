@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.cli.options import Json
 
 
@@ -16,7 +16,7 @@ def demo(
 ) -> None:
     """Draw a small data set, then ingest, query and evaluate it. Nothing is downloaded."""
     from reidsearch import demo as script
-    from reidsearch import show
+    from reidsearch.cli import show
 
     with output.ingest_progress(quiet=ctx.meta["quiet"]) as progress:
         result = script.run(out, settings=ctx.obj, say=output.say, on_progress=progress)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reidsearch import config, output
+from reidsearch import config
+from reidsearch.cli import output
 from reidsearch.cli.options import Json, SpatioTemporal
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def evaluate(
 ) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
     from reidsearch import compare as comparing
-    from reidsearch import gallery, show
+    from reidsearch import gallery
     from reidsearch import report as reports
+    from reidsearch.cli import show
     from reidsearch.evaluate import evaluate as run
 
     if report is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.errors import ReidsearchError
 
 INTERRUPTED = 130  # an exit code beside those of errors.py

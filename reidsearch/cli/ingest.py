@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.cli.options import REJECTED, Json
 from reidsearch.types import Split
 
@@ -29,7 +29,8 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Encode a data set's crops and store them. Running it again changes nothing."""
-    from reidsearch import calibrate, datasets, forget, gallery, show
+    from reidsearch import calibrate, datasets, forget, gallery
+    from reidsearch.cli import show
     from reidsearch.encoder import Encoder
     from reidsearch.ingest import ingest as run
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.cli.options import REJECTED, ProbeCamera, ProbeTime, SpatioTemporal, moment
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.types import Answer, Split, parse_cameras
@@ -43,7 +43,8 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import audit, calibrate, gallery, neighbours, search, sheet, show
+    from reidsearch import audit, calibrate, gallery, neighbours, search, sheet
+    from reidsearch.cli import show
     from reidsearch.encoder import Encoder
 
     timestamp = moment(time, "--time")

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from reidsearch import __version__, config, output
+from reidsearch import __version__, config
+from reidsearch.cli import output
 from reidsearch.cli.options import Json
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reidsearch import output
+from reidsearch.cli import output
 from reidsearch.cli.options import Json, ProbeCamera, ProbeTime, moment
 from reidsearch.errors import NotCalibrated
 
@@ -34,8 +34,9 @@ def trace(
     json: Json = False,
 ) -> None:
     """Where was this person? Stays at cameras, in time order."""
-    from reidsearch import audit, calibrate, gallery, show
+    from reidsearch import audit, calibrate, gallery
     from reidsearch import trace as tracing
+    from reidsearch.cli import show
     from reidsearch.encoder import Encoder
 
     timestamp = moment(time, "--time")

@@ -4,8 +4,9 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from reidsearch import output, sheet
+from reidsearch import sheet
 from reidsearch.calibrate import Calibration, Source
+from reidsearch.cli import output
 from reidsearch.compare import Comparison
 from reidsearch.evaluate import Evaluation
 from reidsearch.ingest import Report

@@ -89,7 +89,7 @@ def connect(path: Path) -> Engine:
 
 def migrations() -> Path:
     """The folder of Alembic's scripts: in the wheel inside the package, in a checkout beside it."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from reidsearch import figures
-from reidsearch.figures import (
+from reidsearch.demo import figures
+from reidsearch.demo.figures import (
     HEIGHT,
     WIDTH,
     Bag,

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import datasets, gallery, ingest, pedestrians, search, sheet
+from reidsearch import datasets, gallery, ingest, search, sheet
 from reidsearch.config import Config
+from reidsearch.demo import pedestrians
 from reidsearch.encoder import Encoder
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation, evaluate
