@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from reidsearch.errors import IncompleteGallery
 from reidsearch.gallery import Gallery
-from reidsearch.rerank import BLOCK, K1, Neighbours, neighbours
+from reidsearch.nearest import BLOCK, Neighbours, neighbours
+from reidsearch.rerank import K1
 from reidsearch.types import Ids, Split, Vectors
 
 Contents = NDArray[np.int64]  # N x 2: an image's id, and the beginning of its file's digest
@@ -46,7 +47,7 @@ def current(gallery: Gallery, split: Split) -> Kept:
     found = None if old is None else _grown(contents, vectors, *old)
     computed = len(contents) - (0 if found is None or old is None else len(old[0]))
     if found is None:
-        found = neighbours(vectors)
+        found = neighbours(vectors, k=K1 + 1)
     gallery.catalog.learned.save_neighbours(gallery.encoder_id, split, _to_bytes(contents, found))
     return Kept(contents[:, 0], found, computed)
 
@@ -64,7 +65,7 @@ def _grown(
     is_new = np.ones(len(contents), dtype=bool)
     is_new[place] = False
     new = np.flatnonzero(is_new)
-    fresh = neighbours(vectors, of=new)
+    fresh = neighbours(vectors, of=new, k=K1 + 1)
     nearest = np.empty((len(contents), k), dtype=np.int64)
     cosines = np.empty((len(contents), k), dtype=np.float32)
     least = np.empty(len(contents), dtype=np.float32)

@@ -9,27 +9,21 @@ Every image's nearest neighbours are found once (``Neighbours``); a gallery can 
 single probe needs to look at few images only.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.nearest import Distances, Mirrored, Neighbours, distances, find
 from reidsearch.types import Ids, Vectors
 
 K1, K2, LAMBDA = 20, 6, 0.3  # the paper's choice for Market-1501
-BLOCK = 1024  # images whose cosines to all others are held at once
 PROBES = 64  # whose re-ranked distances are given at once
-SLABS = 16  # into which cosines are cut to find the largest of them
-SAMPLED = 16  # one image in so many is enough to see which cosines can be among the largest
-ROUNDING = 1e-5  # by which one cosine, computed twice, never differs
 MARKS = 1 << 24  # bytes in which neighbours are marked
 PAIRS = 1 << 10  # pairs whose vectors are held at once
 SHARE = 2 / 3  # of a neighbour's own neighbours that must be shared for them to join
-
-Distances = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -68,131 +62,6 @@ class Sparse:
         return np.repeat(self.starts[rows], counts) + within, counts
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The ``nearest`` images of each of N, itself among them (N x K, positions, the nearest first),
-    their ``cosines`` (N x K), and the cosine of the farthest image, ``least`` (N).
-
-    Ties go to the smaller position.
-    """
-
-    nearest: Ids
-    cosines: Vectors
-    least: Vectors
-
-    @property
-    def largest(self) -> Distances:
-        """Each image's distance to the farthest."""
-        return _distances(self.least)
-
-    def mutual(self, of: Ids, k: int) -> NDArray[np.bool_]:
-        """Which of the k nearest (M x k) of these images have them among their own k nearest."""
-        out = np.zeros((len(of), k), dtype=bool)
-        for start in range(0, len(of), BLOCK):
-            block = of[start : start + BLOCK]
-            theirs = self.nearest[self.nearest[block, :k], :k]  # B k k
-            for nth in range(k):
-                out[start : start + BLOCK] |= theirs[..., nth] == block[:, None]
-        return out
-
-
-def neighbours(vectors: Vectors, *, of: Ids | None = None, k: int = K1 + 1) -> Neighbours:
-    """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less."""
-    size = len(vectors)
-    k = min(k, size)
-    if of is None:
-        return _neighbours(_Mirrored(vectors, k).fill, count=size, size=size, k=k)
-
-    def fill(rows: slice, out: Vectors) -> Vectors:
-        np.matmul(vectors[of[rows]], vectors.T, out=out)
-        least: Vectors = out.min(axis=1)
-        return least
-
-    return _neighbours(fill, count=len(of), size=size, k=k)
-
-
-class _Mirrored:
-    """The cosines of N images to each other from half of the products: those left of the diagonal
-    were computed right of it, when it was the other image's turn.
-
-    Of these, only such are kept as can be among an image's k largest: a share of all that falls
-    with N. Where they are too many all the same (one image stored thousands of times), the product
-    is made again instead.
-    """
-
-    def __init__(self, vectors: Vectors, k: int) -> None:
-        size = len(vectors)
-        self.vectors = vectors
-        self.least = np.full(size, np.inf, dtype=np.float32)
-        # The k-th largest of some cosines is no more than the k-th largest of all.
-        some = vectors[:: max(1, min(SAMPLED, size // k))]
-        self.bars = np.empty(size, dtype=np.float32)
-        for start in range(0, size, BLOCK):
-            part = np.partition(vectors[start : start + BLOCK] @ some.T, -k, axis=1)[:, -k]
-            self.bars[start : start + BLOCK] = part - ROUNDING
-        self.too_many = 4 * k / len(some)  # k / len(some) are to be expected
-        self.kept: dict[int, list[tuple[slice, _Entries | None]]] = defaultdict(list)
-
-    def fill(self, rows: slice, out: Vectors) -> Vectors:
-        """Write the cosines of the next BLOCK images (B x N), -inf for such as cannot be among the
-        k largest; give each one's least (B)."""
-        right = out[:, rows.start :]
-        np.matmul(self.vectors[rows], self.vectors[rows.start :].T, out=right)
-        out[:, : rows.start] = -np.inf
-        for others, kept in self.kept.pop(rows.start, ()):
-            if kept is None:
-                np.matmul(self.vectors[rows], self.vectors[others].T, out=out[:, others])
-            else:
-                out[kept.rows, kept.columns] = kept.values
-        for start in range(rows.stop, out.shape[1], BLOCK):
-            others = slice(start, start + BLOCK)
-            block = out[:, others]
-            np.minimum(self.least[others], block.min(axis=0), out=self.least[others])
-            place = np.flatnonzero(block >= self.bars[others])
-            entries = None
-            if len(place) <= self.too_many * block.size:
-                own, other = np.divmod(place.astype(np.int32), block.shape[1])
-                entries = _Entries(other, own + rows.start, block[own, other])
-            self.kept[start].append((rows, entries))
-        least: Vectors = np.minimum(self.least[rows], right.min(axis=1))
-        return least
-
-
-class _Entries(NamedTuple):
-    rows: NDArray[np.int32]
-    columns: NDArray[np.int32]
-    values: Vectors
-
-
-def _neighbours(
-    fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k: int
-) -> Neighbours:
-    """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of some of them to
-    all, and gives each one's least."""
-    width = -(-size // max(1, min(SLABS, size // k)))
-    slabs = -(-size // width)
-    # Padded to whole slabs, and one array is used again and again: new ones are slow.
-    cosines = np.empty((min(BLOCK, count), slabs * width), dtype=np.float32)
-    cosines[:, size:] = -np.inf
-    nearest, near = np.empty((count, k), dtype=np.int64), np.empty((count, k), np.float32)
-    least = np.empty(count, dtype=np.float32)
-    for start in range(0, count, BLOCK):
-        rows = slice(start, min(start + BLOCK, count))
-        block = cosines[: rows.stop - start]
-        least[rows] = fill(rows, block[:, :size])
-        # The k-th largest of the columns' maxima is no more than the k-th largest of all.
-        tops = block.reshape(len(block), slabs, width).max(axis=1)
-        bar = np.minimum(np.partition(tops, width - k, axis=1)[:, width - k], 1)
-        place = np.flatnonzero(block >= bar[:, None])
-        row, column = np.divmod(place, slabs * width)
-        values = np.minimum(block.reshape(-1)[place], 1)  # rounding must not pass 1
-        order = np.lexsort((column, -values, row))
-        first = np.searchsorted(row, np.arange(len(block)))
-        kept = order[first[:, None] + np.arange(k)]
-        nearest[rows], near[rows] = column[kept], values[kept]
-    return Neighbours(nearest, near, least)
-
-
 def rerank(
     probes: Vectors, gallery: Vectors, *, k1: int = K1, k2: int = K2, weight: float = LAMBDA
 ) -> Iterator[Distances]:
@@ -201,25 +70,25 @@ def rerank(
     Vectors are Q x D and G x D, of unit length; the original distance is the squared Euclidean
     one, 2 - 2 cos, divided by each image's largest. ``weight`` is the original distance's share.
     Ties among neighbours go to the smaller position, probes first. The cosines of all probes to the
-    gallery (Q x G) are held; they are needed three times, and take longer than all the rest.
+    gallery (Q x G) are held.
     """
     vectors = np.concatenate([probes, gallery])
     count, size = len(probes), len(vectors)
     across = np.empty((count, len(gallery)), dtype=np.float32)
-    mirrored = _Mirrored(vectors, min(k1 + 1, size))
+    mirrored = Mirrored(vectors, min(k1 + 1, size))
 
     def fill(rows: slice, out: Vectors) -> Vectors:
         least = mirrored.fill(rows, out)
         across[rows] = out[: max(count - rows.start, 0), count:]  # right of the diagonal
         return least
 
-    found = _neighbours(fill, count=size, size=size, k=min(k1 + 1, size))
+    found = find(fill, count=size, size=size, k=min(k1 + 1, size))
     encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
     encoded = _mean(encoded, found.nearest[:, :k2], width=size)
     inverse = encoded.transposed(width=size)
     for start in range(0, count, PROBES):
         rows = slice(start, min(start + PROBES, count))
-        original = _distances(across[rows])
+        original = distances(across[rows])
         original /= found.largest[rows, None]
         shared = np.stack(
             [_overlap(encoded, inverse, row)[count:] for row in range(rows.start, rows.stop)]
@@ -260,7 +129,7 @@ def rerank_one(
     encoded = _mean(encoded, np.searchsorted(needed, found.nearest[rows, :K2]), width=size)
     shared = np.zeros(size, dtype=np.float32)
     shared[rows] = _overlap(encoded, encoded.transposed(width=size), len(rows) - 1)
-    return _mixed(shared[:last], _distances(cosines) / found.largest[last], LAMBDA)
+    return _mixed(shared[:last], distances(cosines) / found.largest[last], LAMBDA)
 
 
 def _with_probe(cosines: Vectors, gallery: Neighbours) -> Neighbours:
@@ -291,13 +160,6 @@ def _mixed(shared: NDArray[np.float32], original: Distances, weight: float) -> D
     original *= weight
     mixed += original
     return mixed
-
-
-def _distances(cosines: Vectors) -> Distances:
-    """Squared Euclidean distances of unit vectors; rounding must not make them negative."""
-    distances = -2 * cosines
-    distances += 2
-    return np.maximum(distances, 0, out=distances)
 
 
 def _encode(found: Neighbours, of: Ids, vectors: Callable[[Ids], Vectors], *, k1: int) -> Sparse:
@@ -335,7 +197,7 @@ def _encode(found: Neighbours, of: Ids, vectors: Callable[[Ids], Vectors], *, k1
         part = slice(start, start + PAIRS)
         one, two = (theirs[at] for at in which.reshape(2, -1)[:, part])
         cosines[unknown[part]] = np.einsum("pd,pd->p", one, two)
-    weights = np.exp(-_distances(cosines) / found.largest[of[row]])
+    weights = np.exp(-distances(cosines) / found.largest[of[row]])
     weights /= np.bincount(row, weights=weights)[row]
     starts = np.searchsorted(row, np.arange(len(of) + 1))
     return Sparse(starts, column, weights.astype(np.float32))

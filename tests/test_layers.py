@@ -18,7 +18,7 @@ COMMANDS = (
 LAYERS = [
     {"errors", "faults", "files"},
     {"types"},
-    {"clock", "config", "images", "lock", "metrics", "onnxfile", "pairs"},
+    {"clock", "config", "images", "lock", "metrics", "nearest", "onnxfile", "pairs"},
     {"rerank", "transit", "scores"},
     {"stores.base"},
     {"stores.edge", "stores.server"},

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import datasets, ingest, neighbours, rerank
+from reidsearch import datasets, ingest, nearest, neighbours, rerank
 from reidsearch.encoder import Encoder
 from reidsearch.gallery import Gallery
 from reidsearch.types import Split
@@ -15,7 +15,7 @@ from tests.conftest import COLORS, write_crop
 def check(gallery: Gallery, *, computed: int) -> None:
     kept = neighbours.current(gallery, Split.GALLERY)
     stored, vectors = gallery.load([Split.GALLERY])
-    expected = rerank.neighbours(vectors)
+    expected = nearest.neighbours(vectors, k=rerank.K1 + 1)
     assert kept.computed == computed
     assert kept.ids.tolist() == stored.ids.tolist()
     assert kept.neighbours.nearest.tolist() == expected.nearest.tolist()
@@ -59,5 +59,6 @@ def test_a_gallery_smaller_than_a_list_fills_its_lists_as_it_grows(
         kept = neighbours.current(filled, Split.TRAIN)
         _, vectors = filled.load([Split.TRAIN])
         assert kept.computed == count
-        assert kept.neighbours.nearest.tolist() == rerank.neighbours(vectors).nearest.tolist()
+        expected = nearest.neighbours(vectors, k=rerank.K1 + 1)
+        assert kept.neighbours.nearest.tolist() == expected.nearest.tolist()
         assert kept.neighbours.nearest.shape[1] == min(count, 21)

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from reidsearch import rerank
+from reidsearch import nearest, rerank
 
 
 def unit(count: int, *, people: int, seed: int, spread: float = 0.6) -> np.ndarray:
@@ -59,8 +57,9 @@ def test_distances_are_those_of_the_papers_definitions(
     k1: int, k2: int, weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rerank, "PROBES", 17)  # several blocks, the last not full
-    monkeypatch.setattr(rerank, "BLOCK", 23)
+    monkeypatch.setattr(nearest, "BLOCK", 23)
     monkeypatch.setattr(rerank, "PAIRS", 50)
+    monkeypatch.setattr(rerank, "MARKS", 700)
     vectors = unit(140, people=12, seed=k1)
     probes, gallery = vectors[:30], vectors[30:]
     blocks = list(rerank.rerank(probes, gallery, k1=k1, k2=k2, weight=weight))
@@ -87,7 +86,7 @@ def test_fewer_images_than_neighbours_are_all_neighbours() -> None:
 def test_one_probe_gets_from_kept_neighbours_what_it_gets_from_scratch(count: int) -> None:
     vectors = unit(count + 3, people=1 + count // 8, seed=count)
     gallery = vectors[3:]
-    kept = rerank.neighbours(gallery)
+    kept = nearest.neighbours(gallery, k=rerank.K1 + 1)
     for probe in (vectors[:1], vectors[1:2], vectors[2:3]):
         asked: list[int] = []
 
@@ -103,37 +102,6 @@ def test_one_probe_gets_from_kept_neighbours_what_it_gets_from_scratch(count: in
         np.testing.assert_allclose(found, expected[0], atol=1e-5)
         # A few vectors settle what the kept cosines leave open; where all are near, none.
         assert bool(asked) == (count > rerank.K1)
-
-
-@given(
-    size=st.integers(1, 120),
-    distinct=st.integers(1, 120),
-    k=st.integers(1, 9),
-    block=st.integers(5, 40),
-    seed=st.integers(0, 1000),
-)
-@example(size=120, distinct=1, k=2, block=7, seed=0)  # all equal
-@example(size=120, distinct=120, k=1, block=7, seed=0)
-def test_neighbours_are_those_of_a_full_sort(
-    size: int, distinct: int, k: int, block: int, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    # Sixteen quarters, each plus or minus: of unit length, and cosines are exact, with many ties.
-    some = rng.choice(np.array([-0.25, 0.25], dtype=np.float32), (distinct, 16))
-    vectors = some[np.sort(rng.integers(0, distinct, size))]
-    cosines = vectors @ vectors.T
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rerank, "BLOCK", block)
-        found = rerank.neighbours(vectors, k=k)
-        few = rng.permutation(size)[:11]
-        found_of_few = rerank.neighbours(vectors, of=few, k=k)
-    expected = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-    assert found.nearest.tolist() == expected.tolist()
-    assert found.cosines.tolist() == np.take_along_axis(cosines, expected, axis=1).tolist()
-    assert found.least.tolist() == cosines.min(axis=1).tolist()
-    for name in ("nearest", "cosines", "least"):
-        of_few, of_all = getattr(found_of_few, name), getattr(found, name)
-        assert of_few.tolist() == of_all[few].tolist()
 
 
 def test_sparse_rows_add_up_what_falls_on_one_place() -> None:
