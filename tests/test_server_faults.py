@@ -215,6 +215,7 @@ def test_the_servers_key_is_sent_and_never_shown(
     else:
         (tmp_path / "key").write_text(f"{SECRET}\n")
         monkeypatch.setenv(f"{API_KEY}_FILE", str(tmp_path / "key"))
+    monkeypatch.setattr(server, "PATIENCE_OPENING", 0.5)
     if fault == "down":
         qdrant.down()
     elif isinstance(fault, Fault):

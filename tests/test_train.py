@@ -361,7 +361,7 @@ def test_a_run_that_was_cut_gives_the_weights_of_one_that_was_not(
 
 def test_training_separates_people(tmp_path: Path) -> None:
     some = crops()
-    plan = replace(TINY, epochs=60, p=6, k=4, learning_rate=0.05, erase=0.0)
+    plan = replace(TINY, epochs=30, p=6, k=4, learning_rate=0.05, erase=0.0)
     training = start(plan, some, device=torch.device("cpu"))
     records = list(loop.train(training, some, out=tmp_path))
     assert records[-1]["identity_loss"] < 0.8 * math.log(6)  # a guess scores log 6
