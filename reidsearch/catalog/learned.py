@@ -1,4 +1,5 @@
-"""What was learned from stored images: calibrations and neighbours, one of each and encoder."""
+"""What was learned from stored images: a calibration for each encoder, and the neighbours of each
+split's images."""
 
 import time
 from typing import Any
