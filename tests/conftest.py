@@ -1,6 +1,7 @@
 """Shared fixtures: a tiny real encoder, drawn crops, and galleries made from them."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tests.qdrant_server import QdrantStandIn
 
 HEIGHT, WIDTH = 16, 8
 COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40)}
+
+# A shell's background jobs ignore Ctrl-C, and so would every process that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
