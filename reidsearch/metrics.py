@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.arrays import ranges
 from reidsearch.types import JUNK, Labels
 
 Distances = NDArray[np.floating[Any]]
@@ -103,8 +104,7 @@ def positive_ranks(
         if block.size and np.isnan(block.min()):
             raise ValueError("distances hold NaN")
         row = np.repeat(np.arange(len(block)), counts[rows])
-        within = np.arange(len(row)) - (np.cumsum(counts[rows]) - counts[rows])[row]
-        column = by_identity[starts[rows][row] + within]  # who shows the same person
+        column = by_identity[ranges(starts[rows], counts[rows])]  # who shows the same person
         elsewhere = gallery.camera[column] != probes.camera[rows][row]
         left_out = row[~elsewhere], column[~elsewhere]
         row, column = row[elsewhere], column[elsewhere]
@@ -172,7 +172,7 @@ def per_probe(ranks: Iterable[Ranks]) -> PerProbe:
     flat = np.concatenate([np.empty(0, dtype=np.int64), *every])
     ends = np.cumsum(counts)
     probe = np.repeat(np.arange(len(every)), counts)
-    before = np.arange(len(flat)) - np.repeat(ends - counts, counts)  # positives ahead of each
+    before = ranges(np.zeros_like(counts), counts)  # positives ahead of each
     precision = (before + 1) / (flat + 1)
     old = np.where(flat == 0, 1.0, before / np.maximum(flat, 1))
 

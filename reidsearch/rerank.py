@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.arrays import ranges
 from reidsearch.nearest import Distances, Mirrored, Neighbours, distances, find
 from reidsearch.types import Ids, Vectors
 
@@ -57,9 +58,7 @@ class Sparse:
     def take(self, rows: Ids) -> tuple[Ids, Ids]:
         """The positions of all values of these rows, in turn, and how many each row has."""
         counts = self.starts[rows + 1] - self.starts[rows]
-        ends = np.cumsum(counts)
-        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-        return np.repeat(self.starts[rows], counts) + within, counts
+        return ranges(self.starts[rows], counts), counts
 
 
 def rerank(

@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.arrays import ranges
 from reidsearch.clock import Clock, Times
 from reidsearch.errors import UsageError
 from reidsearch.pairs import Pairs
@@ -245,8 +246,7 @@ def _differences(a: Bins, b: Bins) -> Counts:
     if total > ENOUGH:
         rows = np.random.default_rng(0).permutation(rows)[: 1 + len(a) * ENOUGH // total]
     some = counts[rows]
-    place = np.arange(some.sum()) + np.repeat(first[rows] - np.cumsum(some) + some, some)
-    later = b[place] - np.repeat(a[rows], some)
+    later = b[ranges(first[rows], some)] - np.repeat(a[rows], some)
     found = _counts(later)
     found *= total / max(some.sum(), 1)
     found[0] += first.sum()

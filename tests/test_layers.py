@@ -16,7 +16,7 @@ COMMANDS = (
 
 # Each module may import from the lines above its own.
 LAYERS = [
-    {"errors", "faults", "files"},
+    {"arrays", "errors", "faults", "files"},
     {"types"},
     {"clock", "config", "images", "lock", "metrics", "nearest", "onnxfile", "pairs"},
     {"rerank", "transit", "scores"},
