@@ -47,13 +47,18 @@ class Trial:
 
     def distances(self) -> Iterator[Distances]:
         """Distances (B x G), a block of probes at a time; smaller is nearer. 1 - score."""
+        if self.calibration is None:
+            yield from self._by_looks()
+            return
+        weight = transit.RERANKED_WEIGHT if self.rerank else self.calibration.weight
+        model, camera = self.calibration.transit, self.stored.labels.camera
+        times = self.stored.times(model.clock)
+        there = camera[self.gallery], times[self.gallery]
         start = 0
         for distances in self._by_looks():
             rows = self.probes[start : start + len(distances)]
             start += len(distances)
-            if self.calibration is not None:
-                weight = transit.RERANKED_WEIGHT if self.rerank else self.calibration.weight
-                distances -= np.float32(weight) * self._ratios(rows)
+            distances -= np.float32(weight) * model.ratios(camera[rows], times[rows], *there)
             yield distances
 
     def _by_looks(self) -> Iterator[Distances]:
@@ -63,14 +68,6 @@ class Trial:
             return
         for rows in blocks(len(probes), len(gallery)):
             yield 1 - probes[rows] @ gallery.T
-
-    def _ratios(self, probes: Rows) -> transit.Ratios:
-        assert self.calibration is not None
-        model, camera = self.calibration.transit, self.stored.labels.camera
-        times = self.stored.times(model.clock)
-        return model.ratios(
-            camera[probes], times[probes], camera[self.gallery], times[self.gallery]
-        )
 
 
 def blocks(probes: int, gallery: int) -> Iterator[slice]:

@@ -75,7 +75,7 @@ class Mirrored:
         self.vectors = vectors
         self.least = np.full(size, np.inf, dtype=np.float32)
         # The k-th largest of some cosines is no more than the k-th largest of all.
-        some = vectors[:: max(1, min(SAMPLED, size // k))]
+        some = vectors[:: min(SAMPLED, size // k)]
         self.bars = np.empty(size, dtype=np.float32)
         for start in range(0, size, BLOCK):
             part = np.partition(vectors[start : start + BLOCK] @ some.T, -k, axis=1)[:, -k]
@@ -117,7 +117,7 @@ class Entries(NamedTuple):
 def find(fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k: int) -> Neighbours:
     """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of some of them to
     all, and gives each one's least."""
-    width = -(-size // max(1, min(SLABS, size // k)))
+    width = -(-size // min(SLABS, size // k))
     slabs = -(-size // width)
     # Padded to whole slabs, and one array is used again and again: new ones are slow.
     cosines = np.empty((min(BLOCK, count), slabs * width), dtype=np.float32)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.arrays import groups
 from reidsearch.types import Ids, Vectors
 
 Pairs = NDArray[np.int64]  # P x 2, positions of images
@@ -15,9 +16,8 @@ BLOCK = 512  # images whose cosines to all others are held at once
 def known_pairs(identity: Ids, camera: Ids) -> Pairs:
     """All pairs of images of one known person from two cameras."""
     found = []
-    order = np.argsort(identity, kind="stable")
-    for images in np.split(order, np.flatnonzero(np.diff(identity[order])) + 1):
-        if len(images) > 1 and identity[images[0]] > 0:
+    for person, images in groups(identity).items():
+        if len(images) > 1 and person > 0:
             pairs = images[np.stack(np.triu_indices(len(images), 1), axis=1)]
             found.append(pairs[camera[pairs[:, 0]] != camera[pairs[:, 1]]])
     return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
@@ -30,8 +30,7 @@ def mutual_pairs(vectors: Vectors, camera: Ids) -> Pairs:
     learned from them.
     """
     found = []
-    for a, b in itertools.combinations(np.unique(camera).tolist(), 2):
-        rows, columns = np.flatnonzero(camera == a), np.flatnonzero(camera == b)
+    for rows, columns in itertools.combinations(groups(camera).values(), 2):
         forth, back = _nearest(vectors[rows], vectors[columns])
         mutual = back[forth] == np.arange(len(rows))
         found.append(np.stack([rows[mutual], columns[forth[mutual]]], axis=1))

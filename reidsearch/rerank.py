@@ -73,15 +73,16 @@ def rerank(
     """
     vectors = np.concatenate([probes, gallery])
     count, size = len(probes), len(vectors)
+    k = min(k1 + 1, size)
     across = np.empty((count, len(gallery)), dtype=np.float32)
-    mirrored = Mirrored(vectors, min(k1 + 1, size))
+    mirrored = Mirrored(vectors, k)
 
     def fill(rows: slice, out: Vectors) -> Vectors:
         least = mirrored.fill(rows, out)
         across[rows] = out[: max(count - rows.start, 0), count:]  # right of the diagonal
         return least
 
-    found = find(fill, count=size, size=size, k=min(k1 + 1, size))
+    found = find(fill, count=size, size=size, k=k)
     encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
     encoded = _mean(encoded, found.nearest[:, :k2], width=size)
     inverse = encoded.transposed(width=size)

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.arrays import ranges
+from reidsearch.arrays import groups, ranges
 from reidsearch.clock import Clock, Times
 from reidsearch.errors import UsageError
 from reidsearch.pairs import Pairs
@@ -216,20 +216,14 @@ def _log(ratio: NDArray[np.floating]) -> Ratios:
 def _by_camera(camera: Ids, bins: Times) -> dict[int, Ids]:
     """The positions of each camera's sightings of known time; cameras ascend."""
     known = np.flatnonzero(np.isfinite(bins))
-    return _groups(camera[known], known)
+    return {one: known[rows] for one, rows in groups(camera[known]).items()}
 
 
 def _by_pair(cameras: NDArray[np.int64]) -> dict[tuple[int, int], Ids]:
     """The positions of each pair of cameras among P x 2."""
     pairs, which = np.unique(cameras, axis=0, return_inverse=True)
-    groups = _groups(which.reshape(-1), np.arange(len(cameras)))
-    return {(a, b): groups[at] for at, (a, b) in enumerate(pairs.tolist())}
-
-
-def _groups(keys: Ids, values: Ids) -> dict[int, Ids]:
-    order = np.argsort(keys, kind="stable")
-    names, first = np.unique(keys[order], return_index=True)
-    return dict(zip(names.tolist(), np.split(values[order], first[1:]), strict=False))
+    positions = groups(which.reshape(-1))
+    return {(a, b): positions[at] for at, (a, b) in enumerate(pairs.tolist())}
 
 
 def _differences(a: Bins, b: Bins) -> Counts:
