@@ -11,9 +11,9 @@ import time
 
 import numpy as np
 
-from reidsearch import transit
-from reidsearch.clock import SECONDS, Clock, Times
-from reidsearch.pairs import known_pairs
+from reidsearch.ranking import transit
+from reidsearch.ranking.clock import SECONDS, Clock, Times
+from reidsearch.ranking.pairs import known_pairs
 from reidsearch.types import Ids
 
 PEOPLE, PLACES, SEEN = 2000, 10, 2

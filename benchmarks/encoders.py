@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import metrics
 from reidsearch.encoder import Encoder
+from reidsearch.ranking import metrics
 from reidsearch.types import Split, Vectors
 from train import data, evaluation
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.rank import exported, peak_mb, reset_peak
-from reidsearch import metrics, rerank
+from reidsearch.ranking import metrics, rerank
 
 SAME = 1e-5
 ROUNDS = 3  # of ours, before the peer's and after

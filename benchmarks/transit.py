@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import datasets, metrics, rerank, transit
-from reidsearch.clock import Clock, Times
+from reidsearch import datasets
 from reidsearch.encoder import Encoder
-from reidsearch.pairs import known_pairs, mutual_pairs
-from reidsearch.types import Ids, Split, optional
+from reidsearch.ranking import metrics, rerank, transit
+from reidsearch.ranking.clock import Clock, Times
+from reidsearch.ranking.pairs import known_pairs, mutual_pairs
+from reidsearch.types import Ids, Split, known_or_unknown
 from train import data
 
 WEIGHTS = (0.0, 0.11, 0.22, 0.33, 0.45, 0.56, 0.67, 0.78)
@@ -43,7 +44,10 @@ def main() -> None:
     def frames(crops: data.Crops) -> tuple[Ids, Ids, Ids, Times]:
         """Camera, sequence, frame and (unknown) timestamp."""
         seen = [sightings[path] for path in crops.paths]
-        sequence, frame = optional(s.sequence for s in seen), optional(s.frame for s in seen)
+        sequence, frame = (
+            known_or_unknown(s.sequence for s in seen),
+            known_or_unknown(s.frame for s in seen),
+        )
         return crops.labels.camera, sequence, frame, np.full(len(crops), np.nan)
 
     # Not the held-out people's alone: strangers are what evidence must not lift.

@@ -1,7 +1,7 @@
-"""Alembic's entry point: migrate over the connection that ``reidsearch.schema`` hands in.
+"""Alembic's entry point: migrate over the connection that ``reidsearch.catalog.schema`` hands in.
 
 A new migration is a file in versions/: copy the newest one, give it the next number, and set
-``HEAD`` in reidsearch/schema.py.
+``HEAD`` in reidsearch/catalog/schema.py.
 """
 
 from alembic import context

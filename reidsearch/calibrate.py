@@ -11,14 +11,14 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import transit
 from reidsearch.catalog import Stored
-from reidsearch.clock import FRAMES, Clock
 from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.pairs import known_pairs, mutual_pairs
-from reidsearch.scores import Distribution
-from reidsearch.transit import Transit
+from reidsearch.ranking import transit
+from reidsearch.ranking.clock import FRAMES, Clock
+from reidsearch.ranking.pairs import known_pairs, mutual_pairs
+from reidsearch.ranking.scores import ScoreDistribution
+from reidsearch.ranking.transit import Transit
 from reidsearch.types import JUNK, Split, Vectors
 
 SAMPLE = 2000  # gallery images whose scores to all others are counted
@@ -46,8 +46,8 @@ class Calibration:
     source: Source
     images: int
     learned: float
-    cosines: Distribution
-    scores: Distribution
+    cosines: ScoreDistribution
+    scores: ScoreDistribution
 
     @property
     def by_identity(self) -> bool:
@@ -87,9 +87,9 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
         searched &= stored.identity > JUNK
     if not searched.any():
         searched = rows
-    cosines = Distribution.of(_pairs(stored, vectors, searched, known=known))
+    cosines = ScoreDistribution.of(_pairs(stored, vectors, searched, known=known))
     weight = transit.WEIGHT * cosines.spread
-    scores = Distribution.of(
+    scores = ScoreDistribution.of(
         _pairs(stored, vectors, searched, known=known, model=model, weight=weight)
     )
     learned = gallery.catalog.learned.save_calibration(
@@ -118,8 +118,8 @@ def load(gallery: Gallery) -> Calibration:
         images=row.images,
         learned=row.learned,
         weight=row.weight,
-        cosines=Distribution.from_bytes(row.cosines),
-        scores=Distribution.from_bytes(row.scores),
+        cosines=ScoreDistribution.from_bytes(row.cosines),
+        scores=ScoreDistribution.from_bytes(row.scores),
     )
 
 

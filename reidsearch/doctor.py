@@ -17,19 +17,9 @@ from reidsearch.config import Config
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.gallery import Gallery
-from reidsearch.types import (
-    Dataset,
-    Ids,
-    Payload,
-    Points,
-    Sighting,
-    Split,
-    Vectors,
-    checksums,
-    image_id,
-    payload,
-    unit,
-)
+from reidsearch.hashes import checksums, image_id
+from reidsearch.stores import payload
+from reidsearch.types import Dataset, Ids, Payload, Points, Sighting, Split, Vectors, is_unit
 
 # What can be wrong, in the words that people read.
 KINDS = {
@@ -138,7 +128,7 @@ def _vectors(one: Gallery, rows: dict[int, Any], findings: list[Finding], *, fix
         if vectors.shape[1] != one.dimension:
             wrong = True
             break
-        usable, sums = unit(vectors), checksums(vectors)
+        usable, sums = is_unit(vectors), checksums(vectors)
         for at, id in enumerate(ids.tolist()):
             row = known.get(id)
             if row is None or row.state == State.FAILED:

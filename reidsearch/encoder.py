@@ -182,8 +182,8 @@ class Encoder:
     def _encode_part(self, images: Images) -> Vectors:
         vectors = self._run(images)
         if self.preprocessing.flip_average:
-            vectors = _unit(vectors) + _unit(self._run(images[:, :, ::-1]))
-        return _unit(vectors)
+            vectors = _normalised(vectors) + _normalised(self._run(images[:, :, ::-1]))
+        return _normalised(vectors)
 
     def _run(self, images: Images) -> Vectors:
         count = len(images)
@@ -309,7 +309,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _unit(vectors: Vectors) -> Vectors:
+def _normalised(vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(norms > 0, vectors / norms, np.float32(np.nan)).astype(np.float32)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import calibrate, metrics, transit
-from reidsearch import rerank as reranking
+from reidsearch import calibrate
 from reidsearch.calibrate import Calibration
 from reidsearch.catalog import State, Stored
 from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera
 from reidsearch.gallery import Gallery
-from reidsearch.metrics import Distances, PerProbe, Ranks, Scores
+from reidsearch.ranking import metrics, transit
+from reidsearch.ranking import rerank as reranking
+from reidsearch.ranking.metrics import Distances, PerProbe, Ranks, Scores
 from reidsearch.types import JUNK, UNKNOWN, Labels, Split, Vectors
 
 Rows = NDArray[np.int64]  # positions in what is stored

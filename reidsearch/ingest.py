@@ -23,7 +23,9 @@ from reidsearch.catalog import Candidate
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError
 from reidsearch.gallery import Gallery
-from reidsearch.types import Dataset, Points, Rejected, Sighting, checksums, image_id, payload
+from reidsearch.hashes import checksums, image_id
+from reidsearch.stores import payload
+from reidsearch.types import Dataset, Points, Rejected, Sighting
 
 RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together

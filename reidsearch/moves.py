@@ -12,7 +12,8 @@ from reidsearch import faults, images
 from reidsearch.catalog import Candidate, State
 from reidsearch.errors import ImageError
 from reidsearch.gallery import Gallery
-from reidsearch.types import Points, payload
+from reidsearch.stores import payload
+from reidsearch.types import Points
 
 Move = tuple[Any, Candidate]  # the catalog's row of an image that vanished, and where it is now
 

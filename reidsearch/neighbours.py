@@ -13,31 +13,31 @@ from numpy.typing import NDArray
 
 from reidsearch.errors import IncompleteGallery
 from reidsearch.gallery import Gallery
-from reidsearch.nearest import BLOCK, Neighbours, neighbours
-from reidsearch.rerank import K1
+from reidsearch.ranking.knn import BLOCK, KNearest, k_nearest
+from reidsearch.ranking.rerank import K1
 from reidsearch.types import Ids, Split, Vectors
 
 Contents = NDArray[np.int64]  # N x 2: an image's id, and the beginning of its file's digest
 
 
 @dataclass(frozen=True)
-class Kept:
+class GalleryNeighbours:
     """The neighbours of a split's images, and these images' ``ids`` (N, ascending); positions in
     ``neighbours`` are positions in them. ``computed`` says of how many a list was made just now."""
 
     ids: Ids
-    neighbours: Neighbours
+    neighbours: KNearest
     computed: int
 
 
-def current(gallery: Gallery, split: Split) -> Kept:
+def current(gallery: Gallery, split: Split) -> GalleryNeighbours:
     """The neighbours of all indexed images of a split, brought up to date and stored where they
     were not. Raises IncompleteGallery where an ingest adds images at this moment."""
     contents = gallery.catalog.images.contents(gallery.encoder_id, split)
     saved = gallery.catalog.learned.neighbours(gallery.encoder_id, split)
     old = None if saved is None else _from_bytes(saved)
     if old is not None and np.array_equal(old[0], contents):
-        return Kept(contents[:, 0], old[1], 0)
+        return GalleryNeighbours(contents[:, 0], old[1], 0)
     stored, vectors = gallery.load([split])
     if not np.array_equal(stored.ids, contents[:, 0]):
         raise IncompleteGallery(
@@ -47,14 +47,14 @@ def current(gallery: Gallery, split: Split) -> Kept:
     found = None if old is None else _grown(contents, vectors, *old)
     computed = len(contents) - (0 if found is None or old is None else len(old[0]))
     if found is None:
-        found = neighbours(vectors, k=K1 + 1)
+        found = k_nearest(vectors, k=K1 + 1)
     gallery.catalog.learned.save_neighbours(gallery.encoder_id, split, _to_bytes(contents, found))
-    return Kept(contents[:, 0], found, computed)
+    return GalleryNeighbours(contents[:, 0], found, computed)
 
 
 def _grown(
-    contents: Contents, vectors: Vectors, before: Contents, old: Neighbours
-) -> Neighbours | None:
+    contents: Contents, vectors: Vectors, before: Contents, old: KNearest
+) -> KNearest | None:
     """The neighbours now, where images only came: new ones enter the old ones' lists where they
     belong. None where images went or changed, or the lists were short for want of images."""
     place = np.searchsorted(contents[:, 0], before[:, 0])
@@ -65,7 +65,7 @@ def _grown(
     is_new = np.ones(len(contents), dtype=bool)
     is_new[place] = False
     new = np.flatnonzero(is_new)
-    fresh = neighbours(vectors, of=new, k=K1 + 1)
+    fresh = k_nearest(vectors, of=new, k=K1 + 1)
     nearest = np.empty((len(contents), k), dtype=np.int64)
     cosines = np.empty((len(contents), k), dtype=np.float32)
     least = np.empty(len(contents), dtype=np.float32)
@@ -84,10 +84,10 @@ def _grown(
         order = np.lexsort((position, -value, row))
         kept = order[np.searchsorted(row[order], changed)[:, None] + np.arange(k)]
         nearest[lists], cosines[lists] = position[kept], value[kept]
-    return Neighbours(nearest, cosines, least)
+    return KNearest(nearest, cosines, least)
 
 
-def _to_bytes(contents: Contents, found: Neighbours) -> bytes:
+def _to_bytes(contents: Contents, found: KNearest) -> bytes:
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -99,7 +99,7 @@ def _to_bytes(contents: Contents, found: Neighbours) -> bytes:
     return buffer.getvalue()
 
 
-def _from_bytes(data: bytes) -> tuple[Contents, Neighbours]:
+def _from_bytes(data: bytes) -> tuple[Contents, KNearest]:
     with np.load(io.BytesIO(data), allow_pickle=False) as saved:
-        found = Neighbours(saved["nearest"].astype(np.int64), saved["cosines"], saved["least"])
+        found = KNearest(saved["nearest"].astype(np.int64), saved["cosines"], saved["least"])
         return saved["contents"], found

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reidsearch import images, rerank, transit
+from reidsearch import images
 from reidsearch.calibrate import Calibration
-from reidsearch.clock import SECONDS, Times
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import Encoder
 from reidsearch.errors import (
@@ -22,9 +21,11 @@ from reidsearch.errors import (
     UsageError,
 )
 from reidsearch.gallery import Gallery, lacking
-from reidsearch.neighbours import Kept
+from reidsearch.neighbours import GalleryNeighbours
+from reidsearch.ranking import rerank, transit
+from reidsearch.ranking.clock import SECONDS, Times
 from reidsearch.stores import Match
-from reidsearch.types import Answer, Filter, Hit, Ids, Sighting, Split, Vectors, optional
+from reidsearch.types import Answer, Filter, Hit, Ids, Sighting, Split, Vectors, known_or_unknown
 
 FETCHED = 500  # more matches than asked for, among which evidence may reorder
 
@@ -50,7 +51,7 @@ def answer(
     min_score: float = -math.inf,
     calibration: Calibration | None = None,
     timestamp: float | None = None,
-    kept: Kept | None = None,
+    kept: GalleryNeighbours | None = None,
 ) -> Answer:
     """The ``top_k`` stored images nearest to the picture at ``probe``, at least ``min_score``.
 
@@ -97,7 +98,7 @@ def find(
     where: Filter,
     top_k: int,
     evidence: Evidence | None = None,
-    kept: Kept | None = None,
+    kept: GalleryNeighbours | None = None,
 ) -> list[Hit]:
     """The ``top_k`` best hits for one vector (1 x D), by (-score, id).
 
@@ -136,7 +137,9 @@ def find(
     return _hits(known[:top_k], rows)
 
 
-def _reranked(vector: Vectors, gallery: Gallery, where: Filter, kept: Kept) -> list[Match]:
+def _reranked(
+    vector: Vectors, gallery: Gallery, where: Filter, kept: GalleryNeighbours
+) -> list[Match]:
     """All images that the filter admits, by re-ranked score."""
 
     def cosines(where: Filter) -> tuple[Ids, Vectors]:
@@ -198,9 +201,9 @@ def _ratios(
 
     def times(of: Sequence[Any]) -> Times:
         return model.clock.times(
-            optional(row.camera_id for row in of),
-            optional(row.sequence for row in of),
-            optional(row.frame for row in of),
+            known_or_unknown(row.camera_id for row in of),
+            known_or_unknown(row.sequence for row in of),
+            known_or_unknown(row.frame for row in of),
             np.array([row.timestamp for row in of], dtype=np.float64),
         )
 
@@ -220,7 +223,7 @@ def _ratios(
         )
 
     def ratios(rows: Sequence[Any]) -> transit.Ratios:
-        cameras = optional(row.camera_id for row in rows)
+        cameras = known_or_unknown(row.camera_id for row in rows)
         (of_probe,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
         return np.asarray(of_probe)
 

@@ -1,6 +1,5 @@
 """The data that travels between modules: frozen, checked when it is made."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -97,16 +96,6 @@ class Dataset:
     splits: frozenset[Split] | None = None
 
 
-def image_id(dataset: str, path: str) -> int:
-    """The id of an image in both stores: a positive 63-bit integer.
-
-    The first 8 bytes of SHA-256 over the data set's name, a NUL and the relative path. The
-    content stays out of it: two identical crops are two sightings.
-    """
-    digest = hashlib.sha256(f"{dataset}\0{path}".encode()).digest()
-    return max(1, int.from_bytes(digest[:8], "big") >> 1)
-
-
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which stored vectors a search considers. An empty ``cameras`` admits every camera."""
@@ -142,36 +131,15 @@ class Points:
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.vectors) == len(self.payloads):
             raise ValueError("ids, vectors and payloads differ in length")
-        if not unit(self.vectors).all():
+        if not is_unit(self.vectors).all():
             raise ValueError("vectors must be finite and of unit length")
 
 
-def unit(vectors: Vectors) -> NDArray[np.bool_]:
+def is_unit(vectors: Vectors) -> NDArray[np.bool_]:
     """Which vectors (N x D) are finite and of unit length (N)."""
     with np.errstate(over="ignore"):
         norms = np.linalg.norm(vectors, axis=1)
     return np.asarray(np.abs(norms - 1) < 1e-3)  # false for NaN as well
-
-
-def checksums(vectors: Vectors) -> list[int]:
-    """Of each vector (N x D) a positive 63-bit integer that any other vector hardly has: the first
-    bits of BLAKE2b over its bytes."""
-    rows = np.ascontiguousarray(vectors, dtype="<f4")
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
-    return [int.from_bytes(digest, "big") >> 1 for digest in digests]
-
-
-def payload(seen: Sighting) -> Payload:
-    """What a vector store is told of a sighting: what is known of camera, identity, sequence and
-    frame, and the split."""
-    fields = {
-        "camera": seen.camera,
-        "identity": seen.identity,
-        "sequence": seen.sequence,
-        "frame": seen.frame,
-        "split": str(seen.split),
-    }
-    return {key: value for key, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,23 +188,6 @@ class Answer:
     hits: tuple[Hit, ...]
 
 
-def parse_cameras(text: str) -> tuple[int, ...]:
-    """``"2,3"`` as ``(2, 3)``. Raises UsageError on anything else."""
-    return tuple(_camera(part) for part in text.split(","))
-
-
-def _camera(text: str) -> int:
-    if not text.strip().isdecimal():
-        raise UsageError(
-            f"{text.strip()!r} is not a camera number", hint="Write cameras like 2 or 2,3."
-        )
-    if len(text.strip()) > 18:  # surely below LARGEST
-        raise UsageError(
-            "a camera number has more than 18 digits", hint="Write cameras like 2 or 2,3."
-        )
-    return int(text)
-
-
-def optional(values: Iterable[int | None]) -> Ids:
+def known_or_unknown(values: Iterable[int | None]) -> Ids:
     """Integers with None replaced by UNKNOWN."""
     return np.array([UNKNOWN if v is None else v for v in values], dtype=np.int64)

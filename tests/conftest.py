@@ -12,11 +12,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from reidsearch import clock, datasets, gallery, ingest, transit
+from reidsearch import datasets, gallery, ingest
 from reidsearch.cli import app
 from reidsearch.config import Config, load
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.gallery import Gallery
+from reidsearch.ranking import clock, transit
 from tests.qdrant_server import QdrantStandIn
 
 HEIGHT, WIDTH = 16, 8

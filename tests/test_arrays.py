@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reidsearch.arrays import groups, ranges
+from reidsearch.ranking.arrays import groups, ranges
 
 
 @given(st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 5))))

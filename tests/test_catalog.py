@@ -5,7 +5,8 @@ import pytest
 
 from reidsearch.catalog import Candidate, Catalog, database, schema
 from reidsearch.errors import UsageError
-from reidsearch.types import UNKNOWN, Rejected, Sighting, Split, image_id
+from reidsearch.hashes import image_id
+from reidsearch.types import UNKNOWN, Rejected, Sighting, Split
 
 
 @pytest.fixture

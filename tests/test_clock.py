@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reidsearch.clock import FRAMES, SECONDS, Clock
 from reidsearch.errors import UsageError
+from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
 from reidsearch.types import UNKNOWN
 
 UNKNOWN_TIMES = np.full(4, np.nan)

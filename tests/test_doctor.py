@@ -11,7 +11,8 @@ from reidsearch.catalog import State
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.gallery import Gallery
-from reidsearch.types import Ids, Points, Split, Vectors, payload
+from reidsearch.stores import payload
+from reidsearch.types import Ids, Points, Split, Vectors
 from tests.conftest import COLORS, Run, write_crop, write_encoder
 from tests.test_ingest import snapshot
 

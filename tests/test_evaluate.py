@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, datasets, gallery, ingest, metrics, rerank, transit
+from reidsearch import calibrate, datasets, gallery, ingest
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, IncompleteGallery, NotCalibrated, UnknownCamera
 from reidsearch.evaluate import evaluate
 from reidsearch.export import export
 from reidsearch.gallery import Gallery
+from reidsearch.ranking import metrics, rerank, transit
 from reidsearch.types import UNKNOWN, Split
 from tests.conftest import COLORS, write_crop, write_encoder
 

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reidsearch import config, datasets
+from reidsearch.cli.options import parse_cameras
 from reidsearch.errors import DatasetError, UsageError
-from reidsearch.types import Dataset, Filter, Sighting, Split, parse_cameras
+from reidsearch.types import Dataset, Filter, Sighting, Split
 from tests.conftest import COLORS, write_crop
 
 HUGE = "99999999999999999999"

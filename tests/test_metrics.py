@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidsearch import metrics
+from reidsearch.ranking import metrics
 from reidsearch.types import Labels
 
 

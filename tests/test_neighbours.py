@@ -1,13 +1,14 @@
-"""Neighbours kept in the catalog: current whatever comes, changes or goes."""
+"""KNearest kept in the catalog: current whatever comes, changes or goes."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reidsearch import datasets, ingest, nearest, neighbours, rerank
+from reidsearch import datasets, ingest, neighbours
 from reidsearch.encoder import Encoder
 from reidsearch.gallery import Gallery
+from reidsearch.ranking import knn, rerank
 from reidsearch.types import Split
 from tests.conftest import COLORS, write_crop
 
@@ -15,7 +16,7 @@ from tests.conftest import COLORS, write_crop
 def check(gallery: Gallery, *, computed: int) -> None:
     kept = neighbours.current(gallery, Split.GALLERY)
     stored, vectors = gallery.load([Split.GALLERY])
-    expected = nearest.neighbours(vectors, k=rerank.K1 + 1)
+    expected = knn.k_nearest(vectors, k=rerank.K1 + 1)
     assert kept.computed == computed
     assert kept.ids.tolist() == stored.ids.tolist()
     assert kept.neighbours.nearest.tolist() == expected.nearest.tolist()
@@ -59,6 +60,6 @@ def test_a_gallery_smaller_than_a_list_fills_its_lists_as_it_grows(
         kept = neighbours.current(filled, Split.TRAIN)
         _, vectors = filled.load([Split.TRAIN])
         assert kept.computed == count
-        expected = nearest.neighbours(vectors, k=rerank.K1 + 1)
+        expected = knn.k_nearest(vectors, k=rerank.K1 + 1)
         assert kept.neighbours.nearest.tolist() == expected.nearest.tolist()
         assert kept.neighbours.nearest.shape[1] == min(count, 21)

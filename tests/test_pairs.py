@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reidsearch import pairs
+from reidsearch.ranking import pairs
 
 
 def test_known_pairs_are_of_one_person_and_two_cameras() -> None:

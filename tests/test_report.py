@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from reidsearch import report
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import evaluate
 from reidsearch.gallery import Gallery
+from reidsearch.views import report
 from tests.conftest import Run
 
 

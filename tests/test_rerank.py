@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reidsearch import nearest, rerank
+from reidsearch.ranking import knn, rerank
 
 
 def unit(count: int, *, people: int, seed: int, spread: float = 0.6) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_distances_are_those_of_the_papers_definitions(
     k1: int, k2: int, weight: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rerank, "PROBES", 17)  # several blocks, the last not full
-    monkeypatch.setattr(nearest, "BLOCK", 23)
+    monkeypatch.setattr(knn, "BLOCK", 23)
     monkeypatch.setattr(rerank, "PAIRS", 50)
     monkeypatch.setattr(rerank, "MARKS", 700)
     vectors = unit(140, people=12, seed=k1)
@@ -86,7 +86,7 @@ def test_fewer_images_than_neighbours_are_all_neighbours() -> None:
 def test_one_probe_gets_from_kept_neighbours_what_it_gets_from_scratch(count: int) -> None:
     vectors = unit(count + 3, people=1 + count // 8, seed=count)
     gallery = vectors[3:]
-    kept = nearest.neighbours(gallery, k=rerank.K1 + 1)
+    kept = knn.k_nearest(gallery, k=rerank.K1 + 1)
     for probe in (vectors[:1], vectors[1:2], vectors[2:3]):
         asked: list[int] = []
 

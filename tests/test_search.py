@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, neighbours, rerank, search, transit
+from reidsearch import calibrate, neighbours, search
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.ranking import rerank, transit
 from reidsearch.types import Filter, Split
 from tests.conftest import COLORS, write_crop
 

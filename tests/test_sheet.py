@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from reidsearch import sheet
 from reidsearch.errors import UsageError
 from reidsearch.types import Answer, Hit
+from reidsearch.views import sheet
 from tests.conftest import COLORS, write_crop
 
 

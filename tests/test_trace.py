@@ -10,6 +10,7 @@ from reidsearch import calibrate, trace
 from reidsearch.encoder import Encoder
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.ranking import clock
 from tests.conftest import COLORS, Run, write_crop
 
 
@@ -107,6 +108,6 @@ def test_the_command_prints_a_table_json_and_a_picture(
 
 
 def test_moments_are_frames_or_times_of_day() -> None:
-    assert trace.moment(None, "frames") == ""
-    assert trace.moment(451.0, "frames") == "frame 451"
-    assert trace.moment(1714557600.4, "seconds") == "2024-05-01 10:00:00"
+    assert clock.in_words(None, "frames") == ""
+    assert clock.in_words(451.0, "frames") == "frame 451"
+    assert clock.in_words(1714557600.4, "seconds") == "2024-05-01 10:00:00"

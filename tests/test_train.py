@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from reidsearch import metrics
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EncoderError, UsageError
+from reidsearch.ranking import metrics
 from reidsearch.types import UNKNOWN, Labels, Split
 from tests.conftest import COLORS, write_crop
 from train import augment, data, export, loop, losses, quantise, recipe, sampler

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from reidsearch import pairs, transit
-from reidsearch.clock import FRAMES, SECONDS, Clock
 from reidsearch.errors import UsageError
-from reidsearch.transit import Transit
+from reidsearch.ranking import pairs, transit
+from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
+from reidsearch.ranking.transit import Transit
 
 
 def integers(*values: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reidsearch import datasets, images
 from reidsearch.errors import UsageError
-from reidsearch.types import UNKNOWN, Labels, Sighting, Split, optional
+from reidsearch.types import UNKNOWN, Labels, Sighting, Split, known_or_unknown
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
         for row, pixels in enumerate(pool.map(decode, dataset.sightings)):
             decoded[row] = pixels
     labels = Labels(
-        optional(s.identity for s in dataset.sightings),
-        optional(s.camera for s in dataset.sightings),
+        known_or_unknown(s.identity for s in dataset.sightings),
+        known_or_unknown(s.camera for s in dataset.sightings),
     )
     paths = [s.path for s in dataset.sightings]
     return Crops(torch.from_numpy(decoded), labels, paths, dataset.root)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
-from reidsearch import metrics
 from reidsearch.encoder import Encoder
+from reidsearch.ranking import metrics
 from reidsearch.types import Vectors
 from train.augment import normalise
 from train.data import Crops

@@ -11,7 +11,7 @@ import torch
 from reidsearch import images
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.errors import EncoderError
-from reidsearch.metrics import Scores
+from reidsearch.ranking.metrics import Scores
 from train.augment import MEAN, STD
 from train.data import Crops
 from train.network import Siamese

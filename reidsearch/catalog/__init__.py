@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import Part
+from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.embeddings import COMPACTION, Candidate, Embeddings, State
 from reidsearch.catalog.images import Images, Stored
 from reidsearch.catalog.learned import Learned
@@ -22,7 +22,7 @@ from reidsearch.errors import CatalogError, CatalogLocked, UsageError
 __all__ = ["Candidate", "Catalog", "State", "Stored"]
 
 
-class Catalog(Part):
+class Catalog(TableGroup):
     """The catalog behind an engine whose schema is current (see ``schema.open_catalog``).
 
     Of data sets and encoders it knows itself; of all else its parts do.

@@ -12,7 +12,7 @@ VARIABLES = 10_000  # in one query; SQLite takes 32,766
 T = TypeVar("T")
 
 
-class Part:
+class TableGroup:
     """Some of the catalog's tables. Every method is one transaction."""
 
     def __init__(self, engine: Engine) -> None:
@@ -30,7 +30,7 @@ def of_image(encoder_id: int) -> Any:
     return and_(embedding.c.image_id == image.c.id, embedding.c.encoder_id == encoder_id)
 
 
-def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+def batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """As many at a time as one query takes."""
     for start in range(0, len(values), VARIABLES):
         yield values[start : start + VARIABLES]

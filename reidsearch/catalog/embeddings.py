@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import Part, of_image, parts
+from reidsearch.catalog.database import TableGroup, batches, of_image
 from reidsearch.catalog.tables import camera, embedding, identity, image, setting
-from reidsearch.types import Rejected, Sighting, Split, image_id
+from reidsearch.hashes import image_id
+from reidsearch.types import Rejected, Sighting, Split
 
 COMPACTION = "compaction"  # the setting that says that one is owed
 
@@ -35,7 +36,7 @@ class Candidate:
     modified_ns: int | None
 
 
-class Embeddings(Part):
+class Embeddings(TableGroup):
     """Rows of ``embedding``, and those of ``image`` that come and go with them."""
 
     def stale(
@@ -181,7 +182,7 @@ class Embeddings(Part):
         """Take images out of every answer at once, for every encoder, and note that their vectors
         and rows are to go; with ``compact`` also that their bytes are."""
         with self._writing() as db:
-            for some in parts(ids):
+            for some in batches(ids):
                 db.execute(
                     update(embedding)
                     .where(embedding.c.image_id.in_(some))
@@ -201,7 +202,7 @@ class Embeddings(Part):
         """Delete the rows of images whose vectors are deleted; those of an image itself, and of its
         identity, when nothing else needs them."""
         with self._writing() as db:
-            for some in parts(ids):
+            for some in batches(ids):
                 db.execute(
                     delete(embedding).where(
                         _is(encoder_id, State.DELETING), embedding.c.image_id.in_(some)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Row, bindparam, func, select, update
 
-from reidsearch.catalog.database import Part, of_image, parts
+from reidsearch.catalog.database import TableGroup, batches, of_image
 from reidsearch.catalog.embeddings import State
 from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image
-from reidsearch.clock import Clock, Times
-from reidsearch.types import Ids, Labels, Split, optional
+from reidsearch.ranking.clock import Clock, Times
+from reidsearch.types import Ids, Labels, Split, known_or_unknown
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ _LABELLED = (
 )
 
 
-class Images(Part):
+class Images(TableGroup):
     """Rows of ``image`` and of what they refer to."""
 
     def all(self, dataset_id: int | None = None) -> list[Row[Any]]:
@@ -111,7 +111,7 @@ class Images(Part):
         columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
 
         def integers(name: str) -> Ids:
-            return optional(columns.get(name, ()))
+            return known_or_unknown(columns.get(name, ()))
 
         people, numbers = integers("identity_id"), integers("identity")
         return Stored(
@@ -162,7 +162,9 @@ class Images(Part):
             )
         )
         with self._reading() as db:
-            return {row.id: row for some in parts(ids) for row in db.execute(query, {"ids": some})}
+            return {
+                row.id: row for some in batches(ids) for row in db.execute(query, {"ids": some})
+            }
 
     def cameras(self) -> list[int]:
         """The numbers of all cameras that have images, ascending, each once."""

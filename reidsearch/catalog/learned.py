@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Row, and_, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import Part
+from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.tables import calibration, neighbours
 from reidsearch.types import Split
 
 
-class Learned(Part):
+class Learned(TableGroup):
     """Rows of ``calibration`` and ``neighbours``."""
 
     def calibration(self, encoder_id: int) -> Row[Any] | None:

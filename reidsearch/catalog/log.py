@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import Part, parts
+from reidsearch.catalog.database import TableGroup, batches
 from reidsearch.catalog.tables import query_log
 
 
-class Log(Part):
+class Log(TableGroup):
     """Rows of ``query_log``."""
 
     def add(self, **values: Any) -> None:
@@ -27,6 +27,6 @@ class Log(Part):
     def delete_pictures(self, digests: Sequence[str]) -> None:
         """Delete the kept pictures of probes with one of these SHA-256."""
         with self._writing() as db:
-            for some in parts(digests):
+            for some in batches(digests):
                 gone = update(query_log).where(query_log.c.probe_sha256.in_(some))
                 db.execute(gone.values(picture=None))

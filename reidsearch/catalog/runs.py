@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import Part
+from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.tables import ingest_run
 
 
-class Runs(Part):
+class Runs(TableGroup):
     """Rows of ``ingest_run``."""
 
     def start(self, dataset_id: int, encoder_id: int) -> int:

@@ -47,9 +47,9 @@ def evaluate(
     """Run the Market-1501 protocol over the stored queries and gallery."""
     from reidsearch import compare as comparing
     from reidsearch import gallery
-    from reidsearch import report as reports
     from reidsearch.cli import show
     from reidsearch.evaluate import evaluate as run
+    from reidsearch.views import report as reports
 
     if report is not None:
         reports.check()

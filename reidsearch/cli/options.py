@@ -34,3 +34,20 @@ def moment(text: str, option: str) -> float | None:
         return datasets.parse_timestamp(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def parse_cameras(text: str) -> tuple[int, ...]:
+    """``"2,3"`` as ``(2, 3)``. Raises UsageError on anything else."""
+    return tuple(_camera(part) for part in text.split(","))
+
+
+def _camera(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise UsageError(
+            f"{text.strip()!r} is not a camera number", hint="Write cameras like 2 or 2,3."
+        )
+    if len(text.strip()) > 18:  # surely below LARGEST
+        raise UsageError(
+            "a camera number has more than 18 digits", hint="Write cameras like 2 or 2,3."
+        )
+    return int(text)

@@ -8,9 +8,16 @@ from typing import Annotated
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import REJECTED, ProbeCamera, ProbeTime, SpatioTemporal, moment
+from reidsearch.cli.options import (
+    REJECTED,
+    ProbeCamera,
+    ProbeTime,
+    SpatioTemporal,
+    moment,
+    parse_cameras,
+)
 from reidsearch.errors import ImageError, UsageError
-from reidsearch.types import Answer, Split, parse_cameras
+from reidsearch.types import Answer, Split
 
 
 def query(
@@ -43,9 +50,10 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import audit, calibrate, gallery, neighbours, search, sheet
+    from reidsearch import audit, calibrate, gallery, neighbours, search
     from reidsearch.cli import show
     from reidsearch.encoder import Encoder
+    from reidsearch.views import sheet
 
     timestamp = moment(time, "--time")
     if json and csv:

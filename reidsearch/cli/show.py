@@ -4,15 +4,16 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from reidsearch import sheet
 from reidsearch.calibrate import Calibration, Source
 from reidsearch.cli import output
 from reidsearch.compare import Comparison
 from reidsearch.evaluate import Evaluation
 from reidsearch.ingest import Report
-from reidsearch.scores import RATES
-from reidsearch.trace import Trace, moment
+from reidsearch.ranking.clock import in_words
+from reidsearch.ranking.scores import RATES
+from reidsearch.trace import Trace
 from reidsearch.types import Answer
+from reidsearch.views import sheet
 
 SHOWN_FAILURES = 10
 
@@ -228,8 +229,8 @@ def print_trace(found: Trace) -> None:
             number,
             stay.camera,
             stay.sequence,
-            moment(stay.start, found.unit),
-            moment(stay.end, found.unit),
+            in_words(stay.start, found.unit),
+            in_words(stay.end, found.unit),
             len(stay.hits),
             stay.hits[0].score,
             stay.hits[0].identity,

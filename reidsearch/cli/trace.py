@@ -38,10 +38,11 @@ def trace(
     from reidsearch import trace as tracing
     from reidsearch.cli import show
     from reidsearch.encoder import Encoder
+    from reidsearch.views import lanes
 
     timestamp = moment(time, "--time")
     if save is not None:
-        tracing.check(save)
+        lanes.check(save)
     with gallery.open_existing(ctx.obj, purpose="trace") as opened:
         try:
             calibration = calibrate.load(opened)
@@ -70,5 +71,5 @@ def trace(
     else:
         show.print_trace(found)
     if save is not None:
-        tracing.draw(found, save)
+        lanes.draw(found, save)
         output.say(f"Picture: {save}")

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import datasets, gallery, ingest, search, sheet
+from reidsearch import datasets, gallery, ingest, search
 from reidsearch.config import Config
 from reidsearch.demo import pedestrians
 from reidsearch.encoder import Encoder
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation, evaluate
 from reidsearch.types import Answer
+from reidsearch.views import sheet
 
 PROBES = 6
 TOP_K = 8

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Payload, Points, Sighting, Split, Vectors
 
 # Payload fields that searches filter on. Every store indexes them.
 KEYWORD_FIELDS = ("split",)
@@ -64,7 +64,7 @@ class VectorStore(Protocol):
         """Release the store. Idempotent."""
 
 
-def nearest(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]:
+def in_order(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]:
     """The ``limit`` best of ``fetch(n)``, by (-score, id).
 
     Qdrant orders equal scores by chance, and which of them make the cut depends on the limit. So
@@ -78,7 +78,7 @@ def nearest(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]:
         count *= 2
 
 
-def columns(records: Sequence[Any]) -> tuple[Ids, Vectors]:
+def as_arrays(records: Sequence[Any]) -> tuple[Ids, Vectors]:
     """The ids (N) and vectors (N x D) of Qdrant's records, which hold them as lists of numbers."""
     if not records:
         return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
@@ -87,3 +87,16 @@ def columns(records: Sequence[Any]) -> tuple[Ids, Vectors]:
     data = b"".join([row.pack(*record.vector) for record in records])
     ids = np.array([record.id for record in records], dtype=np.int64)
     return ids, np.frombuffer(data, dtype=np.float32).reshape(len(records), -1)
+
+
+def payload(seen: Sighting) -> Payload:
+    """What a vector store is told of a sighting: what is known of camera, identity, sequence and
+    frame, and the split."""
+    fields = {
+        "camera": seen.camera,
+        "identity": seen.identity,
+        "sequence": seen.sequence,
+        "frame": seen.frame,
+        "split": str(seen.split),
+    }
+    return {key: value for key, value in fields.items() if value is not None}

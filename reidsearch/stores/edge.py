@@ -11,7 +11,7 @@ import qdrant_edge as qdrant
 
 from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked
-from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
+from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, as_arrays, in_order
 from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
@@ -61,18 +61,18 @@ class EdgeStore:
             found = self._call(lambda shard: shard.search(request))
             return [Match(int(point.id), float(point.score)) for point in found]
 
-        return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
+        return [in_order(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
 
     def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
         for found in self._records(SCROLLED, with_vector=True, splits=splits):
-            yield columns(found)
+            yield as_arrays(found)
 
     def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
-        return columns(self._call(lambda shard: shard.retrieve(list(ids), False, True)))
+        return as_arrays(self._call(lambda shard: shard.retrieve(list(ids), False, True)))
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
         for found in self._records(COPIED, with_vector=True, with_payload=True):
-            yield *columns(found), [record.payload or {} for record in found]
+            yield *as_arrays(found), [record.payload or {} for record in found]
 
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}

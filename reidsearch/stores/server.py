@@ -21,7 +21,7 @@ from tenacity import (
 )
 
 from reidsearch.errors import StoreError, StoreUnreachable
-from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, columns, nearest
+from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, as_arrays, in_order
 from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
@@ -113,14 +113,14 @@ class ServerStore:
             )
             return [Match(int(p.id), float(p.score)) for p in response.points]
 
-        return [nearest(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
+        return [in_order(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
 
     def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
         for records in self._records(SCROLLED, with_vectors=True, splits=splits):
-            yield columns(records)
+            yield as_arrays(records)
 
     def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
-        return columns(
+        return as_arrays(
             self._call(
                 lambda c: c.retrieve(
                     self.collection, list(ids), with_payload=False, with_vectors=True
@@ -133,7 +133,7 @@ class ServerStore:
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
         for found in self._records(COPIED, with_vectors=True, with_payload=True):
-            yield *columns(found), [record.payload or {} for record in found]
+            yield *as_arrays(found), [record.payload or {} for record in found]
 
     def compact(self) -> bool:
         return False  # the server's optimiser does, some time after a deletion

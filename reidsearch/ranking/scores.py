@@ -17,7 +17,7 @@ Counts = NDArray[np.int64]  # BINS
 
 
 @dataclass(frozen=True)
-class Distribution:
+class ScoreDistribution:
     """How many pairs of images of the ``same`` person and of ``different`` people have each score.
 
     Where identities are not known, all pairs count as of different people. That makes thresholds

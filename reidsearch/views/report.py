@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import __version__, sheet
+from reidsearch import __version__
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation
 from reidsearch.gallery import Gallery
-from reidsearch.scores import BINS, LOWEST, RATES, WIDTH, Distribution
+from reidsearch.ranking.scores import BINS, LOWEST, RATES, WIDTH, ScoreDistribution
 from reidsearch.types import Answer, Hit
+from reidsearch.views import sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +69,7 @@ def write(evaluation: Evaluation, gallery: Gallery, folder: Path, *, title: str)
     return page
 
 
-def _collect(evaluation: Evaluation) -> tuple[Distribution, NDArray[np.int64]]:
+def _collect(evaluation: Evaluation) -> tuple[ScoreDistribution, NDArray[np.int64]]:
     """The scores of all probes with all gallery images from other cameras, and the positions of
     each probe's SHOWN nearest in its own gallery (Q x SHOWN)."""
     trial = evaluation.trial
@@ -86,7 +87,7 @@ def _collect(evaluation: Evaluation) -> tuple[Distribution, NDArray[np.int64]]:
             own = np.where(same & ~elsewhere, np.inf, distances)
             nearest.append(np.argsort(own, axis=1, kind="stable")[:, :SHOWN])
 
-    return Distribution.of(pairs()), np.concatenate(nearest)
+    return ScoreDistribution.of(pairs()), np.concatenate(nearest)
 
 
 def _sheet(
@@ -170,7 +171,7 @@ def _camera_pairs(evaluation: Evaluation) -> "Figure":
     return figure
 
 
-def _scores(found: Distribution) -> "Figure":
+def _scores(found: ScoreDistribution) -> "Figure":
     figure, axes = _figure(width=8.0)
     centres = (LOWEST + WIDTH * (np.arange(BINS) + 0.5)).reshape(-1, 10).mean(axis=1)
     for counts, color, name in (
@@ -203,7 +204,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 def _page(
     evaluation: Evaluation,
-    found: Distribution,
+    found: ScoreDistribution,
     drawn: dict[str, str],
     sheets: dict[str, str],
     title: str,

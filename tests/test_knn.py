@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reidsearch import nearest
+from reidsearch.ranking import knn
 
 
 @given(
@@ -26,10 +26,10 @@ def test_neighbours_are_those_of_a_full_sort(
     vectors = some[np.sort(rng.integers(0, distinct, size))]
     cosines = vectors @ vectors.T
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearest, "BLOCK", block)
-        found = nearest.neighbours(vectors, k=k)
+        patch.setattr(knn, "BLOCK", block)
+        found = knn.k_nearest(vectors, k=k)
         few = rng.permutation(size)[:11]
-        found_of_few = nearest.neighbours(vectors, of=few, k=k)
+        found_of_few = knn.k_nearest(vectors, of=few, k=k)
     expected = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
     assert found.nearest.tolist() == expected.tolist()
     assert found.cosines.tolist() == np.take_along_axis(cosines, expected, axis=1).tolist()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.arrays import ranges
+from reidsearch.ranking.arrays import ranges
 from reidsearch.types import JUNK, Labels
 
 Distances = NDArray[np.floating[Any]]

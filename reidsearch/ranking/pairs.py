@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.arrays import groups
+from reidsearch.ranking.arrays import groups
 from reidsearch.types import Ids, Vectors
 
 Pairs = NDArray[np.int64]  # P x 2, positions of images

@@ -14,10 +14,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.arrays import groups, ranges
-from reidsearch.clock import Clock, Times
 from reidsearch.errors import UsageError
-from reidsearch.pairs import Pairs
+from reidsearch.ranking.arrays import groups, ranges
+from reidsearch.ranking.clock import Clock, Times
+from reidsearch.ranking.pairs import Pairs
 from reidsearch.types import Ids
 
 Bins = NDArray[np.int64]
@@ -38,7 +38,7 @@ ENOUGH = 1 << 20  # pairs of sightings that tell how far apart strangers' are
 WEIGHT, RERANKED_WEIGHT = 0.56, 0.07
 
 
-class Own(NamedTuple):
+class CameraPair(NamedTuple):
     """What a pair of cameras (a, b), a < b, adds to the prior: log-likelihood ``ratios`` where its
     own pairs of one person lie, at the differences ``bins``, time at b less time at a, ascending.
     Elsewhere the prior counts with its ``share`` there, which is all that is left to it."""
@@ -58,7 +58,7 @@ class Transit:
 
     clock: Clock
     prior: Ratios
-    own: dict[tuple[int, int], Own]
+    own: dict[tuple[int, int], CameraPair]
     pairs: int  # of the same person, that it was learned from
 
     def ratios(self, probe_camera: Ids, probe_times: Times, camera: Ids, times: Times) -> Ratios:
@@ -118,7 +118,7 @@ class Transit:
         with np.load(io.BytesIO(data), allow_pickle=False) as saved:
             ends = np.cumsum(saved["lengths"])[:-1]
             bins, ratios = (np.split(saved[name], ends) for name in ("bins", "ratios"))
-            own = map(Own, bins, ratios, saved["shares"].tolist())
+            own = map(CameraPair, bins, ratios, saved["shares"].tolist())
             cameras = [(a, b) for a, b in saved["cameras"].tolist()]
             starts = {(camera, part): before for camera, part, before in saved["starts"].tolist()}
             return cls(
@@ -160,13 +160,13 @@ def learn(clock: Clock, camera: Ids, times: Times, same: Pairs) -> Transit:
     every = np.concatenate([every[:0:-1], every])  # from -FARTHEST on
     spread = np.convolve(every, KERNEL, mode="same")
     own = {
-        pair: _own(later[rows], _differences(*(seen[one] for one in pair)), every, spread)
+        pair: _camera_pair(later[rows], _differences(*(seen[one] for one in pair)), every, spread)
         for pair, rows in _by_pair(camera[same]).items()
     }
     return Transit(clock, prior.astype(np.float32), own, len(same))
 
 
-def _own(later: Bins, different: Counts, prior: Counts, spread: Counts) -> Own:
+def _camera_pair(later: Bins, different: Counts, prior: Counts, spread: Counts) -> CameraPair:
     """What a pair of cameras adds, from the differences of its pairs of one person, how often each
     occurs between any two sightings, and the prior of each, as it is and smoothed."""
     p_different = different / different.sum()
@@ -180,7 +180,7 @@ def _own(later: Bins, different: Counts, prior: Counts, spread: Counts) -> Own:
     near, strangers = _smooth(p_same, bins), _smooth(p_different, bins)
     occur = strangers > 0  # a sample of them may lack some
     ratio[occur] += near[occur] / strangers[occur]
-    return Own(bins, _log(ratio), share)
+    return CameraPair(bins, _log(ratio), share)
 
 
 def _prior(together: Counts, different: Counts) -> Counts:

@@ -58,3 +58,12 @@ class Clock:
     def bins(self, times: Times) -> Times:
         """Whole numbers of BIN, as floats; NaN stays."""
         return np.floor(times / BIN[self.unit])
+
+
+def in_words(time: float | None, unit: str | None) -> str:
+    """A time for people: a frame's number, or date and time of day (UTC)."""
+    if time is None:
+        return ""
+    if unit == FRAMES:
+        return f"frame {time:.0f}"
+    return str(np.datetime64(round(time), "s")).replace("T", " ")

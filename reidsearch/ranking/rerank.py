@@ -5,7 +5,7 @@ image is described by which images are its k-reciprocal neighbours, as one spars
 is the Jaccard distance of these rows, mixed with the original one. Nothing here grows with the
 square of the number of images.
 
-Every image's nearest neighbours are found once (``Neighbours``); a gallery can keep them, so that a
+Every image's nearest neighbours are found once (``KNearest``); a gallery can keep them, so that a
 single probe needs to look at few images only.
 """
 
@@ -16,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.arrays import ranges
-from reidsearch.nearest import Distances, Mirrored, Neighbours, distances, find
+from reidsearch.ranking.arrays import ranges
+from reidsearch.ranking.knn import Distances, KNearest, SymmetricCosines, select, squared_distances
 from reidsearch.types import Ids, Vectors
 
 K1, K2, LAMBDA = 20, 6, 0.3  # the paper's choice for Market-1501
@@ -75,20 +75,20 @@ def rerank(
     count, size = len(probes), len(vectors)
     k = min(k1 + 1, size)
     across = np.empty((count, len(gallery)), dtype=np.float32)
-    mirrored = Mirrored(vectors, k)
+    mirrored = SymmetricCosines(vectors, k)
 
     def fill(rows: slice, out: Vectors) -> Vectors:
         least = mirrored.fill(rows, out)
         across[rows] = out[: max(count - rows.start, 0), count:]  # right of the diagonal
         return least
 
-    found = find(fill, count=size, size=size, k=k)
+    found = select(fill, count=size, size=size, k=k)
     encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
     encoded = _mean(encoded, found.nearest[:, :k2], width=size)
     inverse = encoded.transposed(width=size)
     for start in range(0, count, PROBES):
         rows = slice(start, min(start + PROBES, count))
-        original = distances(across[rows])
+        original = squared_distances(across[rows])
         original /= found.largest[rows, None]
         shared = np.stack(
             [_overlap(encoded, inverse, row)[count:] for row in range(rows.start, rows.stop)]
@@ -97,7 +97,7 @@ def rerank(
 
 
 def rerank_one(
-    probe: Vectors, cosines: Vectors, gallery: Neighbours, fetch: Callable[[Ids], Vectors]
+    probe: Vectors, cosines: Vectors, gallery: KNearest, fetch: Callable[[Ids], Vectors]
 ) -> Distances:
     """Re-ranked distances (G) of one probe, as ``rerank`` gives them with no other probe beside it.
 
@@ -129,10 +129,10 @@ def rerank_one(
     encoded = _mean(encoded, np.searchsorted(needed, found.nearest[rows, :K2]), width=size)
     shared = np.zeros(size, dtype=np.float32)
     shared[rows] = _overlap(encoded, encoded.transposed(width=size), len(rows) - 1)
-    return _mixed(shared[:last], distances(cosines) / found.largest[last], LAMBDA)
+    return _mixed(shared[:last], squared_distances(cosines) / found.largest[last], LAMBDA)
 
 
-def _with_probe(cosines: Vectors, gallery: Neighbours) -> Neighbours:
+def _with_probe(cosines: Vectors, gallery: KNearest) -> KNearest:
     """The gallery's neighbours with a probe, at the last position, among them."""
     size, k = gallery.nearest.shape
     wanted = min(K1 + 1, size + 1)
@@ -149,7 +149,7 @@ def _with_probe(cosines: Vectors, gallery: Neighbours) -> Neighbours:
     best = np.argsort(-cosines, kind="stable")[: wanted - 1]
     nearest[size], near[size] = np.append(size, best), np.append(np.float32(1), cosines[best])
     least = np.append(np.minimum(cosines, gallery.least), cosines.min())
-    return Neighbours(nearest, near, least)
+    return KNearest(nearest, near, least)
 
 
 def _mixed(shared: NDArray[np.float32], original: Distances, weight: float) -> Distances:
@@ -162,7 +162,7 @@ def _mixed(shared: NDArray[np.float32], original: Distances, weight: float) -> D
     return mixed
 
 
-def _encode(found: Neighbours, of: Ids, vectors: Callable[[Ids], Vectors], *, k1: int) -> Sparse:
+def _encode(found: KNearest, of: Ids, vectors: Callable[[Ids], Vectors], *, k1: int) -> Sparse:
     """The k-reciprocal neighbours of each of M images, weighted by exp(-distance), rows adding up
     to 1 (M x N). ``of`` ascends; ``vectors`` gives the vectors at ascending positions."""
     size, k = found.nearest.shape
@@ -197,13 +197,13 @@ def _encode(found: Neighbours, of: Ids, vectors: Callable[[Ids], Vectors], *, k1
         part = slice(start, start + PAIRS)
         one, two = (theirs[at] for at in which.reshape(2, -1)[:, part])
         cosines[unknown[part]] = np.einsum("pd,pd->p", one, two)
-    weights = np.exp(-distances(cosines) / found.largest[of[row]])
+    weights = np.exp(-squared_distances(cosines) / found.largest[of[row]])
     weights /= np.bincount(row, weights=weights)[row]
     starts = np.searchsorted(row, np.arange(len(of) + 1))
     return Sparse(starts, column, weights.astype(np.float32))
 
 
-def _known(found: Neighbours, of: Ids, keys: Ids) -> Vectors:
+def _known(found: KNearest, of: Ids, keys: Ids) -> Vectors:
     """The cosines at ascending places in a table of M rows and N + 1 columns; NaN where they are
     not among a row's nearest."""
     wanted = np.arange(len(of))[:, None] * (len(found.nearest) + 1) + found.nearest[of]

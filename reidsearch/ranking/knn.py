@@ -19,7 +19,7 @@ Distances = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class KNearest:
     """The ``nearest`` images of each of N, itself among them (N x K, positions, the nearest first),
     their ``cosines`` (N x K), and the cosine of the farthest image, ``least`` (N).
 
@@ -33,7 +33,7 @@ class Neighbours:
     @property
     def largest(self) -> Distances:
         """Each image's distance to the farthest."""
-        return distances(self.least)
+        return squared_distances(self.least)
 
     def mutual(self, of: Ids, k: int) -> NDArray[np.bool_]:
         """Which of the k nearest (M x k) of these images have them among their own k nearest."""
@@ -46,22 +46,22 @@ class Neighbours:
         return out
 
 
-def neighbours(vectors: Vectors, *, of: Ids | None = None, k: int) -> Neighbours:
+def k_nearest(vectors: Vectors, *, of: Ids | None = None, k: int) -> KNearest:
     """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less."""
     size = len(vectors)
     k = min(k, size)
     if of is None:
-        return find(Mirrored(vectors, k).fill, count=size, size=size, k=k)
+        return select(SymmetricCosines(vectors, k).fill, count=size, size=size, k=k)
 
     def fill(rows: slice, out: Vectors) -> Vectors:
         np.matmul(vectors[of[rows]], vectors.T, out=out)
         least: Vectors = out.min(axis=1)
         return least
 
-    return find(fill, count=len(of), size=size, k=k)
+    return select(fill, count=len(of), size=size, k=k)
 
 
-class Mirrored:
+class SymmetricCosines:
     """The cosines of N images to each other from half of the products: those left of the diagonal
     were computed right of it, when it was the other image's turn.
 
@@ -81,7 +81,7 @@ class Mirrored:
             part = np.partition(vectors[start : start + BLOCK] @ some.T, -k, axis=1)[:, -k]
             self.bars[start : start + BLOCK] = part - ROUNDING
         self.too_many = 4 * k / len(some)  # k / len(some) are to be expected
-        self.kept: dict[int, list[tuple[slice, Entries | None]]] = defaultdict(list)
+        self.kept: dict[int, list[tuple[slice, _Entries | None]]] = defaultdict(list)
 
     def fill(self, rows: slice, out: Vectors) -> Vectors:
         """Write the cosines of the next BLOCK images (B x N), -inf for such as cannot be among the
@@ -102,19 +102,19 @@ class Mirrored:
             entries = None
             if len(place) <= self.too_many * block.size:
                 own, other = np.divmod(place.astype(np.int32), block.shape[1])
-                entries = Entries(other, own + rows.start, block[own, other])
+                entries = _Entries(other, own + rows.start, block[own, other])
             self.kept[start].append((rows, entries))
         least: Vectors = np.minimum(self.least[rows], right.min(axis=1))
         return least
 
 
-class Entries(NamedTuple):
+class _Entries(NamedTuple):
     rows: NDArray[np.int32]
     columns: NDArray[np.int32]
     values: Vectors
 
 
-def find(fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k: int) -> Neighbours:
+def select(fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k: int) -> KNearest:
     """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of some of them to
     all, and gives each one's least."""
     width = -(-size // min(SLABS, size // k))
@@ -138,10 +138,10 @@ def find(fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k:
         first = np.searchsorted(row, np.arange(len(block)))
         kept = order[first[:, None] + np.arange(k)]
         nearest[rows], near[rows] = column[kept], values[kept]
-    return Neighbours(nearest, near, least)
+    return KNearest(nearest, near, least)
 
 
-def distances(cosines: Vectors) -> Distances:
+def squared_distances(cosines: Vectors) -> Distances:
     """Squared Euclidean distances of unit vectors; rounding must not make them negative."""
     found = -2 * cosines
     found += 2

@@ -1,0 +1,1 @@
+"""What people look at: contact sheets, an evaluation's page, a trace's lanes."""
