@@ -11,15 +11,17 @@ import argparse
 import statistics
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torchvision import transforms
 
-from reidsearch import config, datasets, gallery, ingest
+from reidsearch import config, datasets, ingest
 from reidsearch.demo import pedestrians
 from reidsearch.encoder import Encoder
+from reidsearch.session import Session
 from reidsearch.types import Dataset
 from train.augment import MEAN, STD
 from train.network import Siamese
@@ -49,9 +51,8 @@ def ours(dataset: Dataset) -> float:
     """Images a second of a whole ingest, stores included, into a fresh gallery."""
     with tempfile.TemporaryDirectory() as home:
         settings = config.load({"data_dir": home})
-        encoder = Encoder(settings.encoder)
-        with gallery.create(settings, encoder) as opened:
-            return ingest.ingest(dataset, gallery=opened, encoder=encoder).images_per_second
+        with closing(Session(settings, purpose="benchmark")) as session:
+            return ingest.ingest(session, dataset).images_per_second
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import peers
-from reidsearch.evaluate import blocks
 from reidsearch.ranking import metrics
+from reidsearch.ranking.ranking import blocks
 from reidsearch.types import JUNK, Labels, Vectors
 
 SAME = 1e-6  # torchreid and FastReID average in float32

@@ -1,3 +1,146 @@
-"""Find the same person across cameras."""
+"""Find the same person across cameras.
+
+Everything starts with ``reidsearch.open``::
+
+    import reidsearch
+
+    with reidsearch.open("gallery") as gallery:
+        gallery.ingest("crops/")
+        answer = gallery.query("somebody.jpg", camera=1, exclude_camera=True)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from reidsearch.answer import Answer, Hit
+    from reidsearch.audit import AuditEntry
+    from reidsearch.compare import Comparison
+    from reidsearch.config import Audit
+    from reidsearch.doctor import Checkup, Finding
+    from reidsearch.errors import (
+        CatalogError,
+        CatalogLocked,
+        CopiedGallery,
+        DatasetError,
+        EmptyGallery,
+        EncoderError,
+        EncoderMismatch,
+        GalleryClosed,
+        ImageError,
+        IncompleteGallery,
+        NewerSchema,
+        NotCalibrated,
+        ReidsearchError,
+        StoreElsewhere,
+        StoreError,
+        StoreLocked,
+        StoreUnreachable,
+        UnknownCamera,
+        UsageError,
+    )
+    from reidsearch.evaluate import Evaluation
+    from reidsearch.forget import Forgotten
+    from reidsearch.gallery import Gallery, open
+    from reidsearch.ingest import IngestSummary
+    from reidsearch.probe import Probe
+    from reidsearch.ranking.calibration import Calibration, Source
+    from reidsearch.status import Status
+    from reidsearch.trace import Stay, Trace
+    from reidsearch.types import Split
+
+# Where each name lives: nothing of it is loaded before it is asked for.
+_HOMES = {
+    "answer": ("Answer", "Hit"),
+    "audit": ("AuditEntry",),
+    "compare": ("Comparison",),
+    "config": ("Audit",),
+    "doctor": ("Checkup", "Finding"),
+    "errors": (
+        "CatalogError",
+        "CatalogLocked",
+        "CopiedGallery",
+        "DatasetError",
+        "EmptyGallery",
+        "EncoderError",
+        "EncoderMismatch",
+        "GalleryClosed",
+        "ImageError",
+        "IncompleteGallery",
+        "NewerSchema",
+        "NotCalibrated",
+        "ReidsearchError",
+        "StoreElsewhere",
+        "StoreError",
+        "StoreLocked",
+        "StoreUnreachable",
+        "UnknownCamera",
+        "UsageError",
+    ),
+    "evaluate": ("Evaluation",),
+    "forget": ("Forgotten",),
+    "gallery": ("Gallery", "open"),
+    "ingest": ("IngestSummary",),
+    "probe": ("Probe",),
+    "ranking.calibration": ("Calibration", "Source"),
+    "status": ("Status",),
+    "trace": ("Stay", "Trace"),
+    "types": ("Split",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Answer",
+    "Audit",
+    "AuditEntry",
+    "Calibration",
+    "CatalogError",
+    "CatalogLocked",
+    "Checkup",
+    "Comparison",
+    "CopiedGallery",
+    "DatasetError",
+    "EmptyGallery",
+    "EncoderError",
+    "EncoderMismatch",
+    "Evaluation",
+    "Finding",
+    "Forgotten",
+    "Gallery",
+    "GalleryClosed",
+    "Hit",
+    "ImageError",
+    "IncompleteGallery",
+    "IngestSummary",
+    "NewerSchema",
+    "NotCalibrated",
+    "Probe",
+    "ReidsearchError",
+    "Source",
+    "Split",
+    "Status",
+    "Stay",
+    "StoreElsewhere",
+    "StoreError",
+    "StoreLocked",
+    "StoreUnreachable",
+    "Trace",
+    "UnknownCamera",
+    "UsageError",
+    "__version__",
+    "open",
+]
+
+
+if not TYPE_CHECKING:  # a type checker knows the names from above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'reidsearch' has no attribute {name!r}")
+        return getattr(import_module(f"reidsearch.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,56 +1,59 @@
-"""Who searched for whom: every query leaves a line in the catalog.
+"""Who searched for whom: every search leaves a line in the catalog before it is answered.
 
 Searching people is power over them, and whoever answers for a gallery must be able to say how it
 was used. Pictures are kept only where the setting asks for them.
 """
 
 import getpass
-import hashlib
-import json
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from reidsearch import images
-from reidsearch.catalog import Catalog
-from reidsearch.config import PREFIX, Audit, Config
-from reidsearch.errors import ImageError
+from reidsearch import files
+from reidsearch.config import OPERATOR, Audit
+from reidsearch.probe import Probe
+from reidsearch.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One search: when (ISO 8601, UTC), by whom, the SHA-256 of the probe's file, how it was
+    searched for, how many hits there were, and whether the picture was kept."""
+
+    time: str
+    operator: str
+    command: str
+    probe_sha256: str
+    filters: Mapping[str, object]
+    hits: int
+    picture: bool
 
 
 def record(
-    catalog: Catalog,
-    config: Config,
-    *,
-    command: str,
-    probe: Path,
-    filters: dict[str, Any],
-    hits: int,
+    session: Session, probe: Probe, *, command: str, filters: Mapping[str, object], hits: int
 ) -> None:
     """Log one search, unless the setting ``audit`` is off.
 
-    Raises CatalogError where it cannot be written: then no answer is to be shown.
+    Raises CatalogError where it cannot be written: then no answer is to be given.
     """
-    if config.audit is Audit.OFF:
+    if session.config.audit is Audit.OFF:
         return
-    try:
-        data = images.read_bytes(probe)
-    except ImageError:  # it was readable a moment ago, and was searched for
-        data = b""
-    catalog.log.add(
+    session.catalog.log.add(
         time=time.time(),
         operator=operator(),
         command=command,
-        probe_sha256=hashlib.sha256(data).hexdigest(),
-        filters=json.dumps(filters, sort_keys=True),
+        probe_sha256=probe.sha256,
+        filters=filters,
         hits=hits,
-        picture=data if config.audit is Audit.PICTURES else None,
+        picture=probe.data if session.config.audit is Audit.PICTURES else None,
     )
 
 
 def operator() -> str:
     """Who is at work: REIDSEARCH_OPERATOR, or the name of the user."""
-    named = os.environ.get(PREFIX + "OPERATOR")
+    named = os.environ.get(OPERATOR)
     if named:
         return named
     try:
@@ -59,26 +62,28 @@ def operator() -> str:
         return "unknown"
 
 
-def entries(catalog: Catalog, *, since: float = 0.0) -> list[dict[str, Any]]:
+def entries(session: Session, *, since: float = 0.0) -> list[AuditEntry]:
     """The log from that time on (seconds since 1970 UTC), the oldest first, without pictures."""
     return [
-        {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row.time)),
-            "operator": row.operator,
-            "command": row.command,
-            "probe_sha256": row.probe_sha256,
-            "filters": json.loads(row.filters),
-            "hits": row.hits,
-            "picture": row.picture is not None,
-        }
-        for row in catalog.log.entries(since=since)
+        AuditEntry(
+            time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.time)),
+            operator=one.operator,
+            command=one.command,
+            probe_sha256=one.probe_sha256,
+            filters=one.filters,
+            hits=one.hits,
+            picture=one.has_picture,
+        )
+        for one in session.catalog.log.entries(since=since)
     ]
 
 
-def save_pictures(catalog: Catalog, folder: Path) -> int:
+def save_pictures(session: Session, folder: Path) -> int:
     """Write the kept pictures of probes to a folder, named by their SHA-256; returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {row.probe_sha256: row.picture for row in catalog.log.entries() if row.picture}
-    for digest, data in kept.items():
-        (folder / digest).write_bytes(data)
-    return len(kept)
+    saved = set()
+    for digest, data in session.catalog.log.pictures():
+        with files.replacing(folder / digest) as partial:
+            partial.write_bytes(data)
+        saved.add(digest)
+    return len(saved)

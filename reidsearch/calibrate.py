@@ -5,20 +5,20 @@ thresholds are read, from pairs of gallery images from two cameras.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.catalog import Stored
+from reidsearch.catalog import StoredImages
+from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
-from reidsearch.gallery import Gallery
 from reidsearch.ranking import transit
+from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.clock import FRAMES, Clock
 from reidsearch.ranking.pairs import known_pairs, mutual_pairs
+from reidsearch.ranking.ranking import Ranking
 from reidsearch.ranking.scores import ScoreDistribution
-from reidsearch.ranking.transit import Transit
+from reidsearch.ranking.transit import LEARNING, Learning, Transit
 from reidsearch.types import JUNK, Split, Vectors
 
 SAMPLE = 2000  # gallery images whose scores to all others are counted
@@ -26,35 +26,9 @@ BLOCK = 256
 GROWTH = 0.1  # of the images learned from, after which it is learned anew
 
 
-class Source(StrEnum):
-    """Where the pairs of images of one person come from."""
-
-    TRAIN = "train"  # identities of the training split
-    GALLERY = "gallery"  # identities of the gallery
-    MATCHES = "matches"  # no identities: the gallery's own matches across cameras
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What was learned, and its provenance: from ``source``, over ``images`` images, at ``learned``
-    (seconds since 1970 UTC). A ratio of ``transit`` times ``weight`` adds to a cosine; ``cosines``
-    and ``scores``, the latter with transit times, are what then comes up between images.
-    ``by_identity`` tells whether these two know people apart."""
-
-    transit: Transit
-    weight: float
-    source: Source
-    images: int
-    learned: float
-    cosines: ScoreDistribution
-    scores: ScoreDistribution
-
-    @property
-    def by_identity(self) -> bool:
-        return self.source is Source.GALLERY
-
-
-def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
+def calibrate(
+    collection: Collection, *, source: Source | None = None, learning: Learning = LEARNING
+) -> Calibration:
     """Learn, and store in place of what was known.
 
     By default from the training split's identities, where it is stored, otherwise from the
@@ -62,7 +36,7 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     encoder was trained on would say too much. Raises EmptyGallery where the source holds nothing,
     UsageError where no times are known.
     """
-    stored, vectors = gallery.load([Split.TRAIN, Split.GALLERY])
+    stored, vectors = collection.load([Split.TRAIN, Split.GALLERY])
     camera, identity = stored.labels.camera, stored.labels.identity
     clock = Clock.of(camera, stored.sequence, stored.frame, stored.timestamp)
     times = stored.times(clock)
@@ -73,13 +47,13 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     if not rows.any():
         raise EmptyGallery(
             f"there is nothing stored to calibrate from: no images for source {source}",
-            hint="Ingest the training split (--split train), or calibrate --source matches.",
+            hint="Ingest the training split ({split_train}), or {calibrate_matches}.",
         )
     if source is Source.MATCHES:
         same = mutual_pairs(vectors[rows], camera[rows])
     else:
         same = known_pairs(identity[rows], camera[rows])
-    model = transit.learn(clock, camera[rows], times[rows], same)
+    model = transit.learn(clock, camera[rows], times[rows], same, how=learning)
 
     known = source is Source.GALLERY
     searched = stored.split == Split.GALLERY
@@ -92,8 +66,8 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     scores = ScoreDistribution.of(
         _pairs(stored, vectors, searched, known=known, model=model, weight=weight)
     )
-    learned = gallery.catalog.learned.save_calibration(
-        gallery.encoder_id,
+    learned = collection.catalog.learned.save_calibration(
+        collection.encoder_id,
         source=source,
         images=int(rows.sum()),
         transit=model.to_bytes(),
@@ -104,13 +78,13 @@ def calibrate(gallery: Gallery, *, source: Source | None = None) -> Calibration:
     return Calibration(model, weight, source, int(rows.sum()), learned, cosines, scores)
 
 
-def load(gallery: Gallery) -> Calibration:
+def load(collection: Collection) -> Calibration:
     """What ``calibrate`` stored last. Raises NotCalibrated where it never ran."""
-    row = gallery.catalog.learned.calibration(gallery.encoder_id)
+    row = collection.catalog.learned.calibration(collection.encoder_id)
     if row is None:
         raise NotCalibrated(
             "the times between this gallery's cameras have not been learned",
-            hint="Learn them with: reidsearch calibrate",
+            hint="Learn them with: {calibrate}",
         )
     return Calibration(
         transit=Transit.from_bytes(row.transit),
@@ -123,14 +97,20 @@ def load(gallery: Gallery) -> Calibration:
     )
 
 
-def keep_current(gallery: Gallery) -> Calibration | None:
+def ranking(collection: Collection, *, spatio_temporal: bool, rerank: bool) -> Ranking:
+    """The ranking that is wished for. Raises NotCalibrated where it needs transit times that have
+    not been learned."""
+    return Ranking(load(collection) if spatio_temporal else None, reranked=rerank)
+
+
+def keep_current(collection: Collection) -> Calibration | None:
     """Learn anew, from the same source, where a calibrated gallery has grown or shrunk by more than
     GROWTH since, or has cameras or sequences that the clock does not know. None otherwise, and
     where what is left no longer suffices to learn from."""
-    row = gallery.catalog.learned.calibration(gallery.encoder_id)
+    row = collection.catalog.learned.calibration(collection.encoder_id)
     if row is None:
         return None
-    stored = gallery.catalog.images.stored(gallery.encoder_id, [Split.TRAIN, Split.GALLERY])
+    stored = collection.catalog.images.stored(collection.encoder_id, [Split.TRAIN, Split.GALLERY])
     now = int(_rows(stored, Source(row.source)).sum())
     clock = Transit.from_bytes(row.transit).clock
     parts = set(zip(stored.labels.camera.tolist(), stored.sequence.tolist(), strict=True))
@@ -138,19 +118,19 @@ def keep_current(gallery: Gallery) -> Calibration | None:
     if abs(now - row.images) <= GROWTH * row.images and not new_parts:
         return None
     try:
-        return calibrate(gallery, source=Source(row.source))
+        return calibrate(collection, source=Source(row.source))
     except (EmptyGallery, UsageError):
         return None
 
 
-def _rows(stored: Stored, source: Source) -> NDArray[np.bool_]:
+def _rows(stored: StoredImages, source: Source) -> NDArray[np.bool_]:
     wanted = Split.TRAIN if source is Source.TRAIN else Split.GALLERY
     rows: NDArray[np.bool_] = stored.split == wanted
     return rows if source is Source.MATCHES else rows & (stored.identity > 0)
 
 
 def _pairs(
-    stored: Stored,
+    stored: StoredImages,
     vectors: Vectors,
     rows: NDArray[np.bool_],
     *,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reidsearch import documents
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation
 
@@ -27,6 +28,10 @@ class Comparison:
     better: int
     worse: int
 
+    def document(self) -> documents.ComparisonDocument:
+        """As a JSON document."""
+        return documents.comparison(self)
+
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
     """The paired bootstrap of the difference in AP: probes are drawn with replacement, RESAMPLES
@@ -35,9 +40,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
 
     Raises UsageError where they share no probe, or their galleries differ in size.
     """
-    ids, others = (
-        one.trial.stored.ids[one.trial.probes][one.per_probe.counted] for one in (first, second)
-    )
+    ids, others = (one.probe_ids[one.per_probe.counted] for one in (first, second))
     common, at, other = np.intersect1d(ids, others, assume_unique=True, return_indices=True)
     if not len(common) or first.gallery != second.gallery:
         raise UsageError(

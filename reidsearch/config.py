@@ -1,13 +1,18 @@
-"""Settings: a flag beats the environment, that beats ./reidsearch.toml, that beats the default."""
+"""Settings: a flag beats the environment, that beats ./reidsearch.toml, that beats the default.
+
+A setting is one field of Config: its type, its default, and beside them what a Setting says.
+Everything else follows from there: its key in the file, its variable, its flag, its help.
+"""
 
 import math
 import os
 import time
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
 import platformdirs
 
@@ -15,10 +20,19 @@ from reidsearch.errors import UsageError
 
 FILE = Path("reidsearch.toml")
 PREFIX = "REIDSEARCH_"
+OPERATOR = PREFIX + "OPERATOR"
 API_KEY = PREFIX + "QDRANT_API_KEY"
+API_KEY_FILE = f"{API_KEY}_FILE"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
-KEYS = ("data_dir", "qdrant_url", "encoder", "device", "audit", "retain_days")
 SECONDS_A_DAY = 86_400
+
+VARIABLES: Mapping[str, str] = {
+    OPERATOR: "Who is at work, for the log of searches; by default the user.",
+    API_KEY: "The Qdrant server's key.",
+    API_KEY_FILE: "A file that holds the Qdrant server's key.",
+}
+"""What is read from the environment alone, with its help. None of it is a setting: nothing but the
+code that needs one reads it, at the moment it does, so that a key can never be printed."""
 
 
 class Audit(StrEnum):
@@ -30,20 +44,109 @@ class Audit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Where things are. ``sources`` tells for each key where its value came from.
+class Given:
+    """What was given for a setting, and where."""
 
-    The server's key is no setting and stays out of here, so that it can never be printed:
-    ``api_key`` reads it at the moment of connecting.
+    key: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a setting is for, and how its text is read.
+
+    ``parse`` raises UsageError. With ``flag`` the command line has an option for it on every
+    command, whose value is called ``metavar`` there. ``number`` lets the file hold it without
+    quotes.
     """
 
-    data_dir: Path
-    qdrant_url: str | None
-    encoder: Path
-    device: str
-    sources: dict[str, str]
-    audit: Audit = Audit.ON
-    retain_days: int | None = None
+    help: str
+    parse: Callable[[Given], object]
+    flag: bool = False
+    metavar: str | None = None
+    number: bool = False
+
+
+def _text(given: Given) -> str:
+    return given.text
+
+
+def _path(given: Given) -> Path:
+    try:
+        path = Path(given.text).expanduser()
+    except RuntimeError:  # ~somebody, whom the system does not know
+        raise UsageError(f"{given.key}: {given.text!r} names nobody's home folder") from None
+    if "\0" in given.text:
+        raise UsageError(f"{given.key}: {given.text!r} cannot be a path")
+    return path
+
+
+def _url(given: Given) -> str:
+    """The same, where it holds no secret: a URL is shown and logged, a key must never be."""
+    if "@" in given.text.split("://")[-1].split("/")[0]:
+        raise UsageError(
+            "the Qdrant URL holds a user or a password",
+            hint=f"Write it without, and put the server's key into {API_KEY}.",
+        )
+    return given.text
+
+
+def _audit(given: Given) -> Audit:
+    try:
+        return Audit(given.text.lower())
+    except ValueError:
+        raise UsageError(
+            f"audit {given.text!r} ({given.source}) is none of {', '.join(Audit)}",
+            hint="pictures also keeps the probes themselves.",
+        ) from None
+
+
+def _days(given: Given) -> int:
+    text = given.text
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 100_000):
+        raise UsageError(
+            f"retain_days {text!r} ({given.source}) is not a number of days",
+            hint="Write it like 30, or leave it out to keep images for good.",
+        )
+    return int(text)
+
+
+def _users_folder() -> Path:
+    return Path(platformdirs.user_data_dir("reidsearch", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings in force. ``sources`` tells for each key where its value came from."""
+
+    data_dir: Annotated[
+        Path,
+        Setting("Where catalog and vectors are kept.", _path, flag=True, metavar="DIR"),
+    ] = field(default_factory=_users_folder)
+    qdrant_url: Annotated[
+        str | None,
+        Setting(
+            "A Qdrant server; without it, vectors are kept in the data dir.",
+            _url,
+            flag=True,
+            metavar="URL",
+        ),
+    ] = None
+    encoder: Annotated[Path, Setting("An ONNX encoder.", _path, flag=True, metavar="FILE")] = (
+        DEFAULT_ENCODER
+    )
+    device: Annotated[
+        str, Setting("cpu, cuda, openvino or coreml.", _text, flag=True, metavar="NAME")
+    ] = "cpu"
+    sources: dict[str, str] = field(default_factory=dict)
+    audit: Annotated[
+        Audit,
+        Setting("What a search leaves in the log: on, pictures (the probes too), off.", _audit),
+    ] = Audit.ON
+    retain_days: Annotated[
+        int | None, Setting("Forget images that are older.", _days, number=True)
+    ] = None
 
     @property
     def oldest(self) -> float:
@@ -53,44 +156,44 @@ class Config:
         return time.time() - self.retain_days * SECONDS_A_DAY
 
 
+SETTINGS: Mapping[str, Setting] = {
+    key: said
+    for key, hint in get_type_hints(Config, include_extras=True).items()
+    for said in getattr(hint, "__metadata__", ())
+}
+KEYS = tuple(SETTINGS)
+
+
+def variable(key: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + key.upper()
+
+
 def load(
-    flags: Mapping[str, str | None],
+    given: Mapping[str, str | None],
     *,
     environment: Mapping[str, str] = os.environ,
     file: Path = FILE,
+    source: str = "flag",
 ) -> Config:
-    """Gather the settings; a flag of None counts as not given.
+    """Gather the settings; what is None or empty counts as not given.
 
-    Raises UsageError on a file that is not TOML, or holds unknown keys or values that are not
-    text, and on paths that cannot be one.
+    ``source`` says what ``given`` holds: flags, or arguments from Python. Raises UsageError on a
+    file that is not TOML, or holds unknown keys or values that are not text, and on values that
+    cannot be.
     """
-    values: dict[str, str | None] = {
-        "data_dir": platformdirs.user_data_dir("reidsearch", appauthor=False),
-        "qdrant_url": None,
-        "encoder": str(DEFAULT_ENCODER),
-        "device": "cpu",
-        "audit": str(Audit.ON),
-        "retain_days": None,
-    }
-    sources = dict.fromkeys(KEYS, "default")
-
-    def take(found: Mapping[str, str | None], source: str) -> None:
+    found: dict[str, Given] = {}
+    for place, texts in (
+        (str(file), _from_file(file)),
+        ("environment", {key: environment.get(variable(key)) for key in KEYS}),
+        (source, given),
+    ):
         for key in KEYS:
-            if found.get(key):
-                values[key], sources[key] = found[key], source
-
-    take(_from_file(file), str(file))
-    take({key: environment.get(PREFIX + key.upper()) for key in KEYS}, "environment")
-    take(flags, "flag")
-    return Config(
-        data_dir=_path("data_dir", str(values["data_dir"])),
-        qdrant_url=_url(values["qdrant_url"]),
-        encoder=_path("encoder", str(values["encoder"])),
-        device=str(values["device"]),
-        sources=sources,
-        audit=_audit(str(values["audit"]), sources["audit"]),
-        retain_days=_days(values["retain_days"], sources["retain_days"]),
-    )
+            if text := texts.get(key):
+                found[key] = Given(key, text, place)
+    values: dict[str, Any] = {key: SETTINGS[key].parse(one) for key, one in found.items()}
+    sources = {key: found[key].source if key in found else "default" for key in KEYS}
+    return Config(**values, sources=sources)
 
 
 def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -101,63 +204,22 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
     the key could not be sent.
     """
     key = environment.get(API_KEY)
-    file = environment.get(f"{API_KEY}_FILE")
+    file = environment.get(API_KEY_FILE)
     if key and file:
-        raise UsageError(f"{API_KEY} and {API_KEY}_FILE are both set", hint="Unset one of them.")
+        raise UsageError(f"{API_KEY} and {API_KEY_FILE} are both set", hint="Unset one of them.")
     if file:
         try:
             key = Path(file).expanduser().read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise UsageError(f"{API_KEY}_FILE: {file} cannot be read: {error.strerror}") from None
+            raise UsageError(f"{API_KEY_FILE}: {file} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             key = "\0"  # refused below
     if key and not (key.isascii() and key.isprintable()):
         raise UsageError(
             "the Qdrant server's key has characters that no key has",
-            hint=f"Look for a line break or a wrong file in {API_KEY} or {API_KEY}_FILE.",
+            hint=f"Look for a line break or a wrong file in {API_KEY} or {API_KEY_FILE}.",
         )
     return key or None
-
-
-def _url(text: str | None) -> str | None:
-    """The same, where it holds no secret: a URL is shown and logged, a key must never be."""
-    if text is not None and "@" in text.split("://")[-1].split("/")[0]:
-        raise UsageError(
-            "the Qdrant URL holds a user or a password",
-            hint=f"Write it without, and put the server's key into {API_KEY}.",
-        )
-    return text
-
-
-def _audit(text: str, source: str) -> Audit:
-    try:
-        return Audit(text.lower())
-    except ValueError:
-        raise UsageError(
-            f"audit {text!r} ({source}) is none of {', '.join(Audit)}",
-            hint="pictures also keeps the probes themselves.",
-        ) from None
-
-
-def _days(text: str | None, source: str) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 100_000):
-        raise UsageError(
-            f"retain_days {text!r} ({source}) is not a number of days",
-            hint="Write it like 30, or leave it out to keep images for good.",
-        )
-    return int(text)
-
-
-def _path(key: str, text: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError:  # ~somebody, whom the system does not know
-        raise UsageError(f"{key}: {text!r} names nobody's home folder") from None
-    if "\0" in text:
-        raise UsageError(f"{key}: {text!r} cannot be a path")
-    return path
 
 
 def _from_file(path: Path) -> dict[str, str | None]:
@@ -168,9 +230,9 @@ def _from_file(path: Path) -> dict[str, str | None]:
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
         raise UsageError(f"{path} cannot be read: {error}") from None
     for key, value in values.items():
-        if key not in KEYS:
+        if key not in SETTINGS:
             raise UsageError(f"{path}: unknown key {key!r}", hint=f"Known are {', '.join(KEYS)}.")
-        if key == "retain_days" and type(value) is int:
+        if SETTINGS[key].number and type(value) is int:
             values[key] = str(value)
         elif not isinstance(value, str):
             raise UsageError(f"{path}: {key} must be text in quotes")

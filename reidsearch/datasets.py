@@ -53,7 +53,8 @@ def read(
             raise DatasetError(
                 f"{path} is a file, but neither .csv nor .tsv",
                 hint="Give a folder of crops or a CSV manifest; one picture is searched "
-                f"for with: reidsearch query {path}",
+                "for with: {query_path}",
+                path=str(path),
             )
         return read_manifest(path, splits=splits, name=name)
     root = find_market_root(path)
@@ -108,7 +109,9 @@ def read_market(
     if not folders:
         wanted = ", ".join(f for f, split in MARKET_FOLDERS.items() if split in chosen)
         here = ", ".join(sorted(p.name for p in _subfolders(root) if p.name in MARKET_FOLDERS))
-        raise DatasetError(f"{root} has no {wanted}", hint=f"It has {here}; choose with --split.")
+        raise DatasetError(
+            f"{root} has no {wanted}", hint="It has {here}; choose with {split}.", here=here
+        )
     sightings: list[Sighting] = []
     rejected: list[Rejected] = []
     for folder in folders:
@@ -324,7 +327,7 @@ def _dataset(
     for text in (name, str(root.resolve())):
         if _escaped(text) != text:
             raise DatasetError(
-                f"{_escaped(text)} is not valid UTF-8", hint="Rename it, or give another --name."
+                f"{_escaped(text)} is not valid UTF-8", hint="Rename it, or give another {name}."
             )
     ordered = sorted(sightings, key=lambda s: s.path)
     if not ordered and not rejected:

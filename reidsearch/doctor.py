@@ -1,55 +1,92 @@
 """Compare catalog, vectors and files, and mend what does not agree.
 
-Everything is looked at under one lock. Most can be mended from what is stored; what cannot is
-encoded again from the images, by the same pipeline that ingests them.
+All is looked at, mended and looked at again under one lock. Most can be mended from what is stored;
+what cannot is encoded again from the images, by the same pipeline that ingests them.
 """
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from reidsearch import forget, gallery, images, ingest, moves
-from reidsearch.catalog import Candidate, Catalog, State
-from reidsearch.config import Config
+from reidsearch import documents, forget, images, ingest, moves
+from reidsearch.catalog import Candidate, State
+from reidsearch.catalog.records import ImageRecord
+from reidsearch.collection import Collection
 from reidsearch.datasets import parse_name
-from reidsearch.encoder import Encoder, fingerprint
-from reidsearch.gallery import Gallery
+from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
-from reidsearch.stores import payload
-from reidsearch.types import Dataset, Ids, Payload, Points, Sighting, Split, Vectors, is_unit
+from reidsearch.session import Session
+from reidsearch.stores import EMBEDDED, payload
+from reidsearch.types import Dataset, Points, is_unit
 
-# What can be wrong, in the words that people read.
-KINDS = {
-    "missing-vector": "the catalog calls it indexed, and there is no vector",
-    "orphan-vector": "a vector that the catalog does not list",
-    "altered-vector": "not the vector that was stored: another encoder's, or damaged",
-    "unusable-vector": "not finite, or not of unit length",
-    "wrong-dimension": "the collection's vectors are of another length than the encoder's",
-    "stale-payload": "camera, identity or split beside the vector are not the catalog's",
-    "stray-collection": "a collection of no encoder in the catalog",
-    "pending": "recorded, and its vector not confirmed",
-    "deleting": "forgotten, and not yet gone",
-    "uncompacted": "forgotten, and its bytes not yet gone",
-    "moved": "the file has another name now",
-    "changed": "the file's content is not what was encoded",
-    "touched": "the file has another date and the same content",
-    "vanished": "the file is gone",
-    "root-gone": "the data set's whole folder is gone, or not mounted",
-    "expired": "older than retain_days",
-}
+RETRIEVED = 1024  # vectors at a time
 
 
-@dataclass(frozen=True)
+class Kind(StrEnum):
+    """What can be wrong; ``meaning`` says it in the words that people read."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.meaning = meaning
+        return kind
+
+    MISSING_VECTOR = "missing-vector", "the catalog calls it indexed, and there is no vector"
+    ORPHAN_VECTOR = "orphan-vector", "a vector that the catalog does not list"
+    ALTERED_VECTOR = (
+        "altered-vector",
+        "not the vector that was stored: another encoder's, or damaged",
+    )
+    UNUSABLE_VECTOR = "unusable-vector", "not finite, or not of unit length"
+    WRONG_DIMENSION = (
+        "wrong-dimension",
+        "the collection's vectors are of another length than the encoder's",
+    )
+    STALE_PAYLOAD = (
+        "stale-payload",
+        "camera, identity or split beside the vector are not the catalog's",
+    )
+    STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
+    PENDING = "pending", "recorded, and its vector not confirmed"
+    DELETING = "deleting", "forgotten, and not yet gone"
+    UNCOMPACTED = "uncompacted", "forgotten, and its bytes not yet gone"
+    MOVED = "moved", "the file has another name now"
+    CHANGED = "changed", "the file's content is not what was encoded"
+    TOUCHED = "touched", "the file has another date and the same content"
+    VANISHED = "vanished", "the file is gone"
+    ROOT_GONE = "root-gone", "the data set's whole folder is gone, or not mounted"
+    EXPIRED = "expired", "older than retain_days"
+
+
+UNFINISHED = {State.PENDING: Kind.PENDING, State.DELETING: Kind.DELETING}
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """``mend`` is called once, with the images' ids of all findings that share it."""
+
+    mend: Callable[[Sequence[int]], None]
+    image: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that does not agree: of a KIND, about ``subject`` (an image's path, an id or a
-    collection's name), with the ``encoder`` it concerns, if any."""
+    """One thing that does not agree: its kind, its ``subject`` (an image's path, an id or a
+    collection's name), with the ``encoder`` it concerns, if any.
 
-    kind: str
+    Without a ``repair`` of its own it is mended by encoding or forgetting images, or not at all.
+    """
+
+    kind: Kind
     subject: str
     encoder: str = ""
+    repair: Repair | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,171 +100,196 @@ class Checkup:
     left: tuple[Finding, ...]
     fixed: bool
 
+    def document(self) -> documents.CheckupDocument:
+        """As a JSON document."""
+        return documents.checkup(self)
 
-def examine(
-    config: Config, *, fix: bool, load_encoder: Callable[[], Encoder] | None = None
-) -> Checkup:
+
+def examine(session: Session, *, fix: bool = False) -> Checkup:
     """Look at everything; with ``fix`` mend it, and look again to tell what is left.
 
-    ``load_encoder`` gives the configured encoder, which is loaded only where images must be encoded
-    again. Vectors of other encoders that need it stay in ``left``; so do vanished files, which
-    ``ingest --prune`` or ``forget`` remove. Raises StoreLocked where another process holds the
-    gallery, CatalogError where its file is damaged.
+    Vectors of other encoders than the configured one that must be made again stay in ``left``; so
+    do vanished files, which ``ingest`` with ``prune`` or ``forget`` remove. Raises StoreLocked
+    where another process holds the gallery, CatalogError where its file is damaged.
     """
-    with gallery.every(config, purpose="doctor") as (catalog, galleries):
-        catalog.check()
-        images_seen, vectors_seen, found = _look(config, catalog, galleries, fix=False)
+    with session.changing():
+        session.catalog.check()
+        images_seen, vectors_seen, found = _look(session)
         if not (fix and found):
             return Checkup(images_seen, vectors_seen, tuple(found), tuple(found), False)
-        _look(config, catalog, galleries, fix=True)
-        if load_encoder is not None:
-            _encode_again(config, catalog, galleries, load_encoder)
-        catalog.runs.close_all()
-        expired = forget.expired(catalog, config.oldest)
-    if expired or {"deleting", "uncompacted"} & {finding.kind for finding in found}:
-        forget.forget(config, expired, purpose="doctor")
-    with gallery.every(config, purpose="doctor") as (catalog, galleries):
-        *_, left = _look(config, catalog, galleries, fix=False)
-    return Checkup(images_seen, vectors_seen, tuple(found), tuple(left), True)
+        _mend(found)
+        for one in session.collections():
+            _add_checksums(one)
+        _encode_again(session)
+        session.catalog.runs.close_all()
+        forget.remove(session, forget.expired(session))
+        *_, left = _look(session)
+        return Checkup(images_seen, vectors_seen, tuple(found), tuple(left), True)
 
 
-def _look(
-    config: Config, catalog: Catalog, galleries: Sequence[Gallery], *, fix: bool
-) -> tuple[int, int, list[Finding]]:
-    """The number of images and of vectors, and what is wrong with them. ``fix`` mends what needs no
-    encoder, and sets pending what does."""
+def _look(session: Session) -> tuple[int, int, list[Finding]]:
+    """The number of images and of vectors, and what is wrong with them."""
     findings: list[Finding] = []
     vectors = 0
-    _files(catalog, galleries, findings, fix=fix)
-    rows = {row.id: row for row in catalog.images.all()}
-    for one in galleries:
-        vectors += _vectors(one, rows, findings, fix=fix)
-    _strays(config, catalog, findings, fix=fix)
-    if catalog.compaction_owed:
-        findings.append(Finding("uncompacted", "files of both stores"))
-    findings += [Finding("expired", row.path) for row in forget.expired(catalog, config.oldest)]
-    return len(rows), vectors, findings
+    collections = session.collections()
+    listed = {image.id: image for image in session.catalog.images.all()}
+    for one in collections:
+        vectors += _vectors(one, listed, findings)
+    _files(collections, listed.values(), findings)
+    _strays(session, findings)
+    if session.catalog.compaction_owed:
+        findings.append(Finding(Kind.UNCOMPACTED, "files of both stores"))
+    findings += [Finding(Kind.EXPIRED, image.path) for image in forget.expired(session)]
+    return len(listed), vectors, findings
 
 
-def _vectors(one: Gallery, rows: dict[int, Any], findings: list[Finding], *, fix: bool) -> int:
-    """Hold one encoder's collection against the catalog."""
+def _mend(findings: Iterable[Finding]) -> None:
+    """Make the findings' repairs, those of a kind together, in the order they were found: vectors
+    before files, because a renamed file takes its vector along."""
+    batches: dict[Callable[[Sequence[int]], None], list[int]] = defaultdict(list)
+    for finding in findings:
+        if finding.repair is not None:
+            batches[finding.repair.mend].append(finding.repair.image)
+    for mend, ids in batches.items():
+        mend(ids)
+
+
+def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[Finding]) -> int:
+    """Hold one encoder's collection against the catalog; returns the number of vectors."""
     known = {row.image_id: row for row in one.catalog.embeddings.all(one.encoder_id)}
+    indexed = {id for id, row in known.items() if row.state is State.INDEXED}
     seen: set[int] = set()
-    again: list[int] = []
-    orphans: list[int] = []
-    fresh: dict[int, int] = {}
-    stale: list[tuple[Ids, Vectors, list[Payload]]] = []
 
-    def find(kind: str, id: int) -> None:
-        subject = rows[id].path if id in rows else str(id)
-        findings.append(Finding(kind, subject, one.encoder_name))
+    def encode(ids: Sequence[int]) -> None:
+        one.catalog.embeddings.set_pending(one.encoder_id, ids)
 
-    count, wrong = 0, False
+    def delete(ids: Sequence[int]) -> None:
+        one.store.delete(ids)
+
+    def describe(ids: Sequence[int]) -> None:
+        found, vectors = one.store.retrieve(ids)
+        payloads = [payload(listed[id].sighting) for id in found.tolist()]
+        one.store.upsert(Points(found, vectors, payloads))
+
+    def recreate(ids: Sequence[int]) -> None:
+        one.store.recreate()
+        one.catalog.embeddings.set_pending(one.encoder_id, indexed)
+
+    def find(kind: Kind, id: int, mend: Callable[[Sequence[int]], None] | None) -> None:
+        subject = listed[id].path if id in listed else str(id)
+        repair = None if mend is None else Repair(mend, id)
+        findings.append(Finding(kind, subject, one.encoder_name, repair))
+
+    count = 0
     for ids, vectors, payloads in one.store.records():
         count += len(ids)
         if vectors.shape[1] != one.dimension:
-            wrong = True
-            break
+            name = one.encoder_name
+            findings.append(Finding(Kind.WRONG_DIMENSION, name, name, Repair(recreate)))
+            return count
         usable, sums = is_unit(vectors), checksums(vectors)
         for at, id in enumerate(ids.tolist()):
             row = known.get(id)
-            if row is None or row.state == State.FAILED:
-                find("orphan-vector", id)
-                orphans.append(id)
-            elif row.state == State.INDEXED:
+            if row is None or row.state is State.FAILED:
+                find(Kind.ORPHAN_VECTOR, id, delete)
+            elif row.state is State.INDEXED:
                 seen.add(id)
                 if not usable[at]:
-                    find("unusable-vector", id)
-                    again.append(id)
+                    find(Kind.UNUSABLE_VECTOR, id, encode)
                 elif row.checksum not in (None, sums[at]):
-                    find("altered-vector", id)
-                    again.append(id)
-                elif payloads[at] != payload(_sighting(rows[id])):
-                    find("stale-payload", id)
-                    part = slice(at, at + 1)
-                    stale.append((ids[part], vectors[part], [payload(_sighting(rows[id]))]))
-                if row.checksum is None and usable[at]:
-                    fresh[id] = sums[at]  # stored before there were checksums
-    if wrong:
-        findings.append(Finding("wrong-dimension", one.encoder_name, one.encoder_name))
-        again = [id for id, row in known.items() if row.state == State.INDEXED]
-    else:
-        for id, row in known.items():
-            if row.state == State.INDEXED and id not in seen:
-                find("missing-vector", id)
-                again.append(id)
-            elif row.state in (State.PENDING, State.DELETING):
-                find(row.state, id)
-    if fix:
-        if wrong:
-            one.store.recreate()
-        one.catalog.embeddings.set_pending(one.encoder_id, again)
-        if orphans:
-            one.store.delete(orphans)
-        for ids, vectors, payloads in stale:
-            one.store.upsert(Points(ids, vectors, payloads))
-        one.catalog.embeddings.set_checksums(one.encoder_id, fresh)
+                    find(Kind.ALTERED_VECTOR, id, encode)
+                elif payloads[at] != payload(listed[id].sighting):
+                    find(Kind.STALE_PAYLOAD, id, describe)
+    for id, row in known.items():
+        if row.state is State.INDEXED and id not in seen:
+            find(Kind.MISSING_VECTOR, id, encode)
+        elif row.state in UNFINISHED:
+            find(UNFINISHED[row.state], id, None)
     return count
 
 
 def _files(
-    catalog: Catalog, galleries: Sequence[Gallery], findings: list[Finding], *, fix: bool
+    collections: Sequence[Collection], listed: Iterable[ImageRecord], findings: list[Finding]
 ) -> None:
     """Hold the images' files against the catalog."""
     by_dataset = defaultdict(list)
-    for row in catalog.images.all():
-        by_dataset[row.dataset_id].append(row)
+    for image in listed:
+        by_dataset[image.dataset_id].append(image)
     for dataset_id, rows in by_dataset.items():
         root = Path(rows[0].root)
-        if not root.is_dir():
-            findings.append(Finding("root-gone", str(root)))
+        if root.is_dir():
+            _files_below(root, dataset_id, rows, collections, findings)
+        else:
+            findings.append(Finding(Kind.ROOT_GONE, str(root)))
+
+
+def _files_below(
+    root: Path,
+    dataset_id: int,
+    rows: Sequence[ImageRecord],
+    collections: Sequence[Collection],
+    findings: list[Finding],
+) -> None:
+    by_id = {image.id: image for image in rows}
+    moved: dict[int, moves.Move] = {}
+
+    def record(ids: Sequence[int]) -> None:
+        for id in ids:
+            info = by_id[id].file.stat()
+            collections[0].catalog.images.set_file(
+                id, size=info.st_size, modified_ns=info.st_mtime_ns
+            )
+
+    def encode(ids: Sequence[int]) -> None:
+        for one in collections:
+            indexed = one.catalog.embeddings.indexed_ids(one.encoder_id)
+            one.catalog.embeddings.set_pending(one.encoder_id, indexed.intersection(ids))
+
+    def follow(ids: Sequence[int]) -> None:
+        # The fullest collection keeps its vectors; other encoders' are made again.
+        moves.keep_vectors(collections[0], dataset_id, [moved[id] for id in ids])
+
+    repairs = {Kind.TOUCHED: record, Kind.CHANGED: encode}
+    vanished = []
+    for image in rows:
+        if image.sha256 is None:  # never encoded; it is pending or failed
             continue
-        vanished, changed = [], []
-        for row in rows:
-            if row.sha256 is None:  # never encoded; it is pending or failed
-                continue
-            state = _state_of_file(root, row)
-            if state == "vanished":
-                vanished.append(row)
-            elif state:
-                findings.append(Finding(state, row.path))
-                if state == "changed":
-                    changed.append(row.id)
-                elif fix:
-                    info = (root / row.path).stat()
-                    catalog.images.set_file(row.id, size=info.st_size, modified_ns=info.st_mtime_ns)
-        found = moves.find(vanished, _unknown_files(root, rows, vanished), root=root)
-        for old, _ in found:
-            findings.append(Finding("moved", old.path))
-        gone = {old.id for old, _ in found}
-        findings += [Finding("vanished", row.path) for row in vanished if row.id not in gone]
-        if fix:
-            for one in galleries:
-                indexed = catalog.embeddings.indexed_ids(one.encoder_id)
-                catalog.embeddings.set_pending(one.encoder_id, indexed.intersection(changed))
-            for one in galleries[:1]:  # the fullest; other encoders' vectors are made again
-                moves.apply(one, dataset_id, found)
+        kind = _kind_of_file(image)
+        if kind is Kind.VANISHED:
+            vanished.append(image)
+        elif kind is not None:
+            findings.append(Finding(kind, image.path, repair=Repair(repairs[kind], image.id)))
+    renamed = moves.find_renamed(vanished, _unknown_files(root, rows, vanished), root=root)
+    moved |= {move.old.id: move for move in renamed}
+    findings += [
+        Finding(Kind.MOVED, move.old.path, repair=Repair(follow, move.old.id)) for move in renamed
+    ]
+    gone = [image for image in vanished if image.id not in moved]
+    findings += [Finding(Kind.VANISHED, image.path) for image in gone]
 
 
-def _state_of_file(root: Path, row: Any) -> str:
+def _kind_of_file(image: ImageRecord) -> Kind | None:
     try:
-        info = (root / row.path).stat()
+        info = image.file.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return "vanished"
+        return Kind.VANISHED
     except OSError:  # it may be there; encoding it will tell
-        return ""
-    if (info.st_size, info.st_mtime_ns) == (row.size, row.modified_ns):
-        return ""
-    return "touched" if moves.digest(root, row.path) == row.sha256 else "changed"
+        return None
+    if (info.st_size, info.st_mtime_ns) == (image.size, image.modified_ns):
+        return None
+    same = moves.digest(Path(image.root), image.path) == image.sha256
+    return Kind.TOUCHED if same else Kind.CHANGED
 
 
-def _unknown_files(root: Path, rows: Iterable[Any], vanished: Sequence[Any]) -> list[Candidate]:
+def _unknown_files(
+    root: Path, rows: Iterable[ImageRecord], vanished: Sequence[ImageRecord]
+) -> list[Candidate]:
     """Pictures below the root that the catalog does not list, as sightings like the vanished ones
     of their size."""
     if not vanished:
         return []
-    known = {row.path for row in rows}
-    by_size = {row.size: row for row in vanished}
+    known = {image.path for image in rows}
+    by_size = {image.size: image for image in vanished}
     found = []
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root).as_posix()
@@ -236,7 +298,7 @@ def _unknown_files(root: Path, rows: Iterable[Any], vanished: Sequence[Any]) -> 
         info = path.stat()
         old = by_size.get(info.st_size)
         if old is not None and path.is_file():
-            seen = replace(_sighting(old), path=relative)
+            seen = replace(old.sighting, path=relative)
             told = parse_name(relative, seen.split)
             if told.camera is not None:
                 seen = replace(told, timestamp=seen.timestamp)
@@ -245,54 +307,40 @@ def _unknown_files(root: Path, rows: Iterable[Any], vanished: Sequence[Any]) -> 
     return found
 
 
-def _strays(config: Config, catalog: Catalog, findings: list[Finding], *, fix: bool) -> None:
+def _strays(session: Session, findings: list[Finding]) -> None:
     """Embedded collections that belong to no encoder of the catalog."""
-    folder = config.data_dir / gallery.VECTORS
-    if config.qdrant_url is not None or not folder.is_dir():
+    folder = session.vectors_folder
+    if session.address != EMBEDDED or not folder.is_dir():
         return
-    own = {gallery.collection_name(catalog, row.fingerprint) for row in catalog.encoders()}
+    own = {session.collection_name(one.fingerprint) for one in session.catalog.encoders()}
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name not in own:
-            findings.append(Finding("stray-collection", path.name))
-            if fix:
-                shutil.rmtree(path)
+            repair = Repair(lambda ids, path=path: shutil.rmtree(path))  # type: ignore[misc]
+            findings.append(Finding(Kind.STRAY_COLLECTION, path.name, repair=repair))
 
 
-def _encode_again(
-    config: Config,
-    catalog: Catalog,
-    galleries: Sequence[Gallery],
-    load_encoder: Callable[[], Encoder],
-) -> None:
+def _add_checksums(one: Collection) -> None:
+    """To vectors that were stored before there were any."""
+    rows = one.catalog.embeddings.all(one.encoder_id)
+    without = [r.image_id for r in rows if r.state is State.INDEXED and r.checksum is None]
+    for start in range(0, len(without), RETRIEVED):
+        ids, vectors = one.store.retrieve(without[start : start + RETRIEVED])
+        sums = dict(zip(ids.tolist(), checksums(vectors), strict=True))
+        one.catalog.embeddings.set_checksums(one.encoder_id, sums)
+
+
+def _encode_again(session: Session) -> None:
     """Encode what is pending with the configured encoder, from the files that are there."""
-    waiting = defaultdict(list)
-    mine = next((one for one in galleries if _is_of(one, catalog, config)), None)
+    wanted = fingerprint(session.config.encoder)
+    mine = next((one for one in session.collections() if one.fingerprint == wanted), None)
     if mine is None:
         return
-    pending = {
-        e.image_id for e in catalog.embeddings.all(mine.encoder_id) if e.state == State.PENDING
-    }
-    for row in catalog.images.all():
-        if row.id in pending and (Path(row.root) / row.path).is_file():
-            waiting[row.dataset, row.root].append(_sighting(row))
-    if waiting:
-        encoder = load_encoder()
-        for (name, root), sightings in waiting.items():
-            dataset = Dataset(name, Path(root), sightings)
-            ingest.ingest(dataset, gallery=mine, encoder=encoder)
-
-
-def _is_of(one: Gallery, catalog: Catalog, config: Config) -> bool:
-    return catalog.encoder_fingerprint(one.encoder_id) == fingerprint(config.encoder)
-
-
-def _sighting(row: Any) -> Sighting:
-    return Sighting(
-        path=row.path,
-        split=Split(row.split),
-        camera=row.camera,
-        identity=row.identity,
-        sequence=row.sequence,
-        frame=row.frame,
-        timestamp=row.timestamp,
-    )
+    embeddings = session.catalog.embeddings.all(mine.encoder_id)
+    pending = {one.image_id for one in embeddings if one.state is State.PENDING}
+    waiting = defaultdict(list)
+    for image in session.catalog.images.all() if pending else ():
+        if image.id in pending and image.file.is_file():
+            waiting[image.dataset, image.root].append(image.sighting)
+    for (name, root), sightings in waiting.items():
+        dataset = Dataset(name, Path(root), sightings)
+        ingest.take_in(mine, dataset, encoder=session.encoder)

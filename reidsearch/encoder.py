@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from reidsearch import files, onnxfile
 from reidsearch.errors import EncoderError
-from reidsearch.types import Images, Vectors
+from reidsearch.types import Pixels, Vectors
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -109,7 +109,7 @@ class Preprocessing:
             "flip_average": str(self.flip_average).lower(),
         }
 
-    def __call__(self, images: Images) -> NDArray[np.float32]:
+    def __call__(self, images: Pixels) -> NDArray[np.float32]:
         """N x H x W x 3 RGB uint8 -> N x 3 x H x W float32, normalised."""
         if self.color_order == "BGR":
             images = images[..., ::-1]
@@ -157,7 +157,7 @@ class Encoder:
                 hint=f"An encoder's vectors have between 1 and {MAX_DIMENSION}.",
             )
 
-    def encode(self, images: Images) -> Vectors:
+    def encode(self, images: Pixels) -> Vectors:
         """N x H x W x 3 RGB uint8, of the encoder's size -> N x D float32 of unit length.
 
         A vector that is zero or not finite comes back as NaN; the caller decides what to do.
@@ -179,13 +179,13 @@ class Encoder:
         """Height and width of the pictures, in pixels."""
         return self.preprocessing.height, self.preprocessing.width
 
-    def _encode_part(self, images: Images) -> Vectors:
+    def _encode_part(self, images: Pixels) -> Vectors:
         vectors = self._run(images)
         if self.preprocessing.flip_average:
             vectors = _normalised(vectors) + _normalised(self._run(images[:, :, ::-1]))
         return _normalised(vectors)
 
-    def _run(self, images: Images) -> Vectors:
+    def _run(self, images: Pixels) -> Vectors:
         count = len(images)
         if self._fixed_batch is not None:  # fill up with copies of the last picture
             images = np.concatenate([images, images[-1:].repeat(self._fixed_batch - count, axis=0)])
@@ -230,7 +230,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise EncoderError(
             f"the encoder {path} cannot be read: {error.strerror}",
-            hint="Check the path, or leave out --encoder to use the one that comes with "
+            hint="Check the path, or leave out {encoder} to use the one that comes with "
             "reidsearch.",
         ) from None
 

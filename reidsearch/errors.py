@@ -13,23 +13,77 @@ ReidsearchError                 1   something failed
 ├── EmptyGallery                1   nothing is stored to search or evaluate
 ├── IncompleteGallery           1   an ingest has not ended
 ├── NotCalibrated               1   transit times are needed and not learned
+├── GalleryClosed               1   the gallery was closed and is used again
 └── StoreError                  4   the vector store failed
     ├── StoreLocked             4   another process holds it
-    └── StoreUnreachable        4   the server does not answer
+    ├── StoreUnreachable        4   the server does not answer
+    ├── StoreElsewhere          1   the vectors are kept in another store than the one given
+    └── CopiedGallery           1   the data dir is a copy of a gallery that shares its server
 
-A message says what happened and why; the hint says what to try.
+A message says what happened and why; the hint says what to try. A hint names parameters, settings
+and verbs in braces, ``Give {camera}.``, and each door puts in its own words for them.
 """
+
+import re
+from collections.abc import Mapping
+
+_TRUE = ("exclude_camera", "spatio_temporal", "rerank", "prune")
+_VALUES = (
+    "camera", "only_cameras", "time", "split", "top_k", "min_score", "false_matches", "name",
+    "identity", "images", "before", "dataset", "data_dir", "qdrant_url", "encoder", "device",
+    "out", "save", "report", "compare", "source",
+)  # fmt: skip
+_VERBS = (
+    "ingest", "query", "trace", "evaluate", "calibrate", "export", "status", "doctor", "forget",
+    "audit", "claim",
+)  # fmt: skip
+PYTHON: Mapping[str, str] = (
+    {name: f"`{name}=True`" for name in _TRUE}
+    | {name: f"`{name}=...`" for name in _VALUES}
+    | {verb: f"`gallery.{verb}()`" for verb in _VERBS}
+    | {
+        "ingest": "`gallery.ingest(folder)`",
+        "query_path": "`gallery.query({path})`",
+        "doctor_fix": "`gallery.doctor(fix=True)`",
+        "calibrate_matches": '`gallery.calibrate(source="matches")`',
+        "split_train": '`split="train"`',
+        "claim_copy": "`gallery.claim(copy=True)`",
+        "of_camera": "`camera=...`",
+        "encoder_file": '`encoder="file.onnx"`',
+        "same_call": "the same call",
+    }
+)
+"""What hints say in braces, in the words of whoever calls from Python."""
 
 
 class ReidsearchError(Exception):
-    """Base of all errors; ``exit_code`` is what the command line ends with."""
+    """Base of all errors; ``exit_code`` is what the command line ends with.
+
+    ``hint`` may hold names in braces. Those of ``values`` stand for a text that is known only here,
+    a path for one, and are put in as they are; the others are words of a door's vocabulary.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", **values: str) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self._hint = hint
+        self._values = values
+
+    @property
+    def hint(self) -> str:
+        """What to try, for whoever calls from Python."""
+        return self.hint_in(PYTHON)
+
+    def hint_in(self, vocabulary: Mapping[str, str]) -> str:
+        """What to try, in a door's words; names that are not in them stay as they are."""
+        # Values come last, and once: what they hold in braces is somebody's text.
+        return _filled(_filled(self._hint, vocabulary), self._values)
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    return re.sub(r"\{([a-z_]+)\}", lambda found: words.get(found[1], found[0]), text)
 
 
 class UsageError(ReidsearchError):
@@ -84,6 +138,10 @@ class NotCalibrated(ReidsearchError):
     """Transit times are needed and have not been learned."""
 
 
+class GalleryClosed(ReidsearchError):
+    """The gallery was closed and is used again."""
+
+
 class StoreError(ReidsearchError):
     """The vector store failed."""
 
@@ -96,3 +154,15 @@ class StoreLocked(StoreError):
 
 class StoreUnreachable(StoreError):
     """The vector store's server does not answer."""
+
+
+class StoreElsewhere(StoreError):
+    """The gallery's vectors are kept in another store than the one given."""
+
+    exit_code = 1  # waiting does not mend it
+
+
+class CopiedGallery(StoreError):
+    """This data dir is a copy of another gallery, and shares its server with it."""
+
+    exit_code = 1  # waiting does not mend it

@@ -3,79 +3,34 @@
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reidsearch import calibrate
-from reidsearch.calibrate import Calibration
-from reidsearch.catalog import State, Stored
-from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera
-from reidsearch.gallery import Gallery
-from reidsearch.ranking import metrics, transit
-from reidsearch.ranking import rerank as reranking
-from reidsearch.ranking.metrics import Distances, PerProbe, Ranks, Scores
-from reidsearch.types import JUNK, UNKNOWN, Labels, Split, Vectors
+from reidsearch import calibrate, documents
+from reidsearch.answer import Answer, Hit
+from reidsearch.collection import Collection
+from reidsearch.errors import EmptyGallery
+from reidsearch.ranking import metrics
+from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
+from reidsearch.ranking.ranking import Ranking
+from reidsearch.ranking.scores import ScoreDistribution
+from reidsearch.trial import Rows, Trial
+from reidsearch.types import UNKNOWN, Distances, Ids, Split
+from reidsearch.views import report
 
-Rows = NDArray[np.int64]  # positions in what is stored
-
-BLOCK = 256  # the most probes whose distances are held at once
-BLOCK_DISTANCES = 1 << 25  # and the most of these: 128 MB
-SPLITS = (Split.QUERY, Split.GALLERY)
+SHOWN = 10  # worst and best probes in the details, and hits of each
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Probes and gallery, without junk, as positions in what is stored, and how distances are
-    made: by cosine, with transit times where there is a ``calibration``, or re-ranked."""
+class Details:
+    """What a report shows beside the numbers: the scores of pairs from two cameras, and the SHOWN
+    ``worst`` and ``best`` probes by AP with their nearest images."""
 
-    stored: Stored
-    vectors: Vectors
-    probes: Rows
-    gallery: Rows
-    calibration: Calibration | None = None
-    rerank: bool = False
-
-    @property
-    def probe_labels(self) -> Labels:
-        return self.stored.labels[self.probes]
-
-    @property
-    def gallery_labels(self) -> Labels:
-        return self.stored.labels[self.gallery]
-
-    def distances(self) -> Iterator[Distances]:
-        """Distances (B x G), a block of probes at a time; smaller is nearer. 1 - score."""
-        if self.calibration is None:
-            yield from self._by_looks()
-            return
-        weight = transit.RERANKED_WEIGHT if self.rerank else self.calibration.weight
-        model, camera = self.calibration.transit, self.stored.labels.camera
-        times = self.stored.times(model.clock)
-        there = camera[self.gallery], times[self.gallery]
-        start = 0
-        for distances in self._by_looks():
-            rows = self.probes[start : start + len(distances)]
-            start += len(distances)
-            distances -= np.float32(weight) * model.ratios(camera[rows], times[rows], *there)
-            yield distances
-
-    def _by_looks(self) -> Iterator[Distances]:
-        probes, gallery = self.vectors[self.probes], self.vectors[self.gallery]
-        if self.rerank:
-            yield from reranking.rerank(probes, gallery)
-            return
-        for rows in blocks(len(probes), len(gallery)):
-            yield 1 - probes[rows] @ gallery.T
-
-
-def blocks(probes: int, gallery: int) -> Iterator[slice]:
-    """The probes in runs short enough that their distances to the gallery need little memory."""
-    size = max(1, min(BLOCK, BLOCK_DISTANCES // gallery))
-    for start in range(0, probes, size):
-        yield slice(start, min(start + size, probes))
+    pair_scores: ScoreDistribution
+    worst: tuple[Answer, ...]
+    best: tuple[Answer, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +39,7 @@ class Evaluation:
     and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
     camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
     each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
-    on each step."""
+    on each step, ``details`` what a report needs, where that was asked for."""
 
     scores: Scores
     queries: int
@@ -92,12 +47,35 @@ class Evaluation:
     gallery: int
     unlabelled: int
     multi_query: bool
+    ranking: Ranking
     camera_pairs: dict[tuple[int, int], float]
     other_cameras: Scores | None
     encoder: str
     seconds: dict[str, float]
-    trial: Trial = field(repr=False)
+    probe_ids: Ids = field(repr=False)
     per_probe: PerProbe = field(repr=False)
+    details: Details | None = field(default=None, repr=False)
+
+    @property
+    def mAP(self) -> float:  # noqa: N802 - the field writes it so
+        """Mean of the plain average precision, a fraction."""
+        return self.scores.mAP
+
+    @property
+    def mINP(self) -> float:  # noqa: N802
+        """Mean inverse negative penalty, a fraction."""
+        return self.scores.mINP
+
+    @property
+    def cmc(self) -> dict[int, float]:
+        """Rank -> share of the probes with a right hit within it."""
+        return self.scores.cmc
+
+    @property
+    def title(self) -> str:
+        """How the gallery was ranked, in a few words."""
+        first = "multi-query" if self.multi_query else "single query"
+        return ", ".join((first, *self.ranking.words))
 
     def numbers(self) -> list[tuple[str, float]]:
         """The scores under the names that people read."""
@@ -108,44 +86,69 @@ class Evaluation:
             ("mINP", self.scores.mINP),
         ]
 
+    def document(self) -> documents.EvaluationDocument:
+        """As a JSON document."""
+        return documents.evaluation(self)
+
+    def report(self, folder: str | Path) -> Path:
+        """Write report.html with plots and contact sheets to a folder; returns the page's path.
+
+        Raises ValueError where the evaluation was made without ``details``, UsageError where
+        matplotlib is missing.
+        """
+        return report.write(self, Path(folder))
+
 
 def evaluate(
-    gallery: Gallery,
+    collection: Collection,
     *,
     multi_query: bool = False,
     rerank: bool = False,
-    camera_pairs: bool = False,
     spatio_temporal: bool = False,
+    camera_pairs: bool = False,
+    details: bool = False,
 ) -> Evaluation:
     """Rank the stored gallery for every stored probe: single query, cosine distance.
 
     ``multi_query`` replaces a probe's vector by the mean of its person's multi-query images from
     its camera, where there are some. ``rerank`` re-ranks by k-reciprocal neighbours among probes
-    and gallery without junk. ``camera_pairs`` also ranks each camera's gallery images alone
-    for each camera's probes. ``spatio_temporal`` adds the weighted log-likelihood ratio of the time
-    between two sightings to their score; images of the probe's camera keep theirs.
+    and gallery without junk. ``spatio_temporal`` adds the weighted log-likelihood ratio of the time
+    between two sightings to their score; images of the probe's camera keep theirs. ``camera_pairs``
+    also ranks each camera's gallery images alone for each camera's probes. ``details`` also gathers
+    what a report shows. Whatever is asked for, every distance is made once.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
     positive; IncompleteGallery where an ingest has not ended; UnknownCamera where a camera is not
-    known; NotCalibrated where transit times are asked for and not learned.
+    known; NotCalibrated where transit times are asked for and not learned; UsageError where a
+    report's plots could not be drawn.
     """
+    if details:
+        report.require_plots()
     started = time.perf_counter()
-    trial = _trial(gallery, multi_query=multi_query)
-    trial = replace(
-        trial, rerank=rerank, calibration=calibrate.load(gallery) if spatio_temporal else None
-    )
+    trial = Trial.of(collection, multi_query=multi_query)
+    ranking = calibrate.ranking(collection, spatio_temporal=spatio_temporal, rerank=rerank)
     loaded = time.perf_counter()
 
     probes, others = trial.probe_labels, trial.gallery_labels
     ranks: list[Ranks] = []
     elsewhere: list[Ranks] = []
+    pairs = _CameraPairs(trial) if camera_pairs else None
+    gathered = _Gathered(trial) if details else None
     start = 0
-    for distances in trial.distances():
-        block = probes[start : start + len(distances)]
-        start += len(distances)
-        ranks += metrics.positive_ranks(distances, block, others)
+    seen = trial.seen(ranking)
+    vectors = trial.vectors[trial.probes], trial.vectors[trial.gallery]
+    for distances in ranking.distances(*vectors, seen=seen):
+        rows = slice(start, start + len(distances))
+        start = rows.stop
+        ranks += metrics.positive_ranks(distances, probes[rows], others)
         if spatio_temporal:
-            elsewhere += metrics.positive_ranks(distances, block, others, other_cameras_only=True)
+            elsewhere += metrics.positive_ranks(
+                distances, probes[rows], others, other_cameras_only=True
+            )
+        if pairs is not None:
+            pairs.add(distances, rows)
+        if gathered is not None:
+            gathered.add(distances, rows)
     per_probe = metrics.per_probe(ranks)
     try:
         scores = per_probe.summary()
@@ -154,12 +157,6 @@ def evaluate(
             f"there is nothing to evaluate: {error}",
             hint="A probe needs a gallery image of the same identity from another camera.",
         ) from None
-    ranked = time.perf_counter()
-    seconds = {"load": loaded - started, "rank": ranked - loaded}
-    pairs = {}
-    if camera_pairs:
-        pairs = dict(_camera_pairs(trial))
-        seconds["camera pairs"] = time.perf_counter() - ranked
     split, identity = trial.stored.split, trial.stored.identity
     return Evaluation(
         scores=scores,
@@ -168,102 +165,91 @@ def evaluate(
         gallery=len(others),
         unlabelled=int(((split == Split.GALLERY) & (identity == UNKNOWN)).sum()),
         multi_query=multi_query,
-        camera_pairs=pairs,
+        ranking=ranking,
+        camera_pairs={} if pairs is None else pairs.summary(),
         other_cameras=metrics.per_probe(elsewhere).summary() if elsewhere else None,
-        encoder=gallery.encoder_name,
-        seconds=seconds,
-        trial=trial,
+        encoder=collection.encoder_name,
+        seconds={"load": loaded - started, "rank": time.perf_counter() - loaded},
+        probe_ids=trial.probe_ids,
         per_probe=per_probe,
+        details=None if gathered is None else gathered.details(per_probe, collection),
     )
 
 
-def _trial(gallery: Gallery, *, multi_query: bool) -> Trial:
-    """What is stored of the protocol, checked."""
-    _require_whole(gallery)
-    stored, vectors = gallery.load((*SPLITS, Split.MULTI_QUERY) if multi_query else SPLITS)
-    known = stored.identity > JUNK
-    probes = np.flatnonzero((stored.split == Split.QUERY) & (stored.identity > 0))
-    others = np.flatnonzero((stored.split == Split.GALLERY) & known)
-    _require(gallery, Split.QUERY, probes, "probes with a known identity")
-    _require(gallery, Split.GALLERY, others, "gallery images with a known identity")
-    for rows, what in ((probes, "queries"), (others, "gallery images")):
-        unknown = int((stored.camera[rows] == UNKNOWN).sum())
-        if unknown:
-            raise UnknownCamera(
-                f"the cameras of {unknown} {what} are not known, and the protocol needs them",
-                hint="Name the files like 0002_c1s1_000451_03.jpg or give a CSV with the column "
-                "camera, and ingest again.",
-            )
-    if multi_query:
-        pool = np.flatnonzero(stored.split == Split.MULTI_QUERY)
-        _require(gallery, Split.MULTI_QUERY, pool, "multi-query images")
-        vectors = _pooled(stored, vectors)
-    return Trial(stored, vectors, probes, others)
-
-
-def _pooled(stored: Stored, vectors: Vectors) -> Vectors:
-    """The vectors, with those of queries replaced by means over their multi-query images."""
-    pools: dict[tuple[int, int], list[int]] = defaultdict(list)
-    keys = list(zip(stored.labels.identity.tolist(), stored.labels.camera.tolist(), strict=True))
-    for row in np.flatnonzero(stored.split == Split.MULTI_QUERY).tolist():
-        pools[keys[row]].append(row)
-    pooled = vectors.copy()
-    for row in np.flatnonzero(stored.split == Split.QUERY).tolist():
-        if keys[row] in pools:
-            mean = vectors[pools[keys[row]]].mean(axis=0)
-            pooled[row] = mean / np.linalg.norm(mean)
-    return pooled
-
-
-def _camera_pairs(trial: Trial) -> Iterator[tuple[tuple[int, int], float]]:
+class _CameraPairs:
     """mAP of one camera's probes in the gallery of one other camera, where there is a positive.
 
     Only the ranking is narrowed to two cameras: re-ranked distances stay those of all images.
     """
-    camera = trial.stored.camera
-    mine, theirs = camera[trial.probes], camera[trial.gallery]
-    ranks: dict[tuple[int, int], list[Ranks]] = defaultdict(list)
-    start = 0
-    for distances in trial.distances():
-        block = slice(start, start + len(distances))
-        start += len(distances)
-        labels = trial.probe_labels[block]
-        for a, b in itertools.product(np.unique(mine[block]).tolist(), np.unique(theirs).tolist()):
+
+    def __init__(self, trial: Trial) -> None:
+        camera = trial.stored.camera
+        self._trial = trial
+        self._mine, self._theirs = camera[trial.probes], camera[trial.gallery]
+        self._ranks: dict[tuple[int, int], list[Ranks]] = defaultdict(list)
+
+    def add(self, distances: Distances, rows: slice) -> None:
+        mine, labels = self._mine[rows], self._trial.probe_labels[rows]
+        cameras = np.unique(mine).tolist(), np.unique(self._theirs).tolist()
+        for a, b in itertools.product(*cameras):
             if a != b:
-                rows, columns = mine[block] == a, theirs == b
-                part = distances[np.ix_(rows, columns)]
-                ranks[a, b] += metrics.positive_ranks(
-                    part, labels[rows], trial.gallery_labels[columns]
+                of_a, of_b = mine == a, self._theirs == b
+                part = distances[np.ix_(of_a, of_b)]
+                self._ranks[a, b] += metrics.positive_ranks(
+                    part, labels[of_a], self._trial.gallery_labels[of_b]
                 )
-    for pair in sorted(ranks):
-        if any(len(r) for r in ranks[pair]):
-            yield pair, metrics.per_probe(ranks[pair]).summary().mAP
+
+    def summary(self) -> dict[tuple[int, int], float]:
+        return {
+            pair: metrics.per_probe(ranks).summary().mAP
+            for pair, ranks in sorted(self._ranks.items())
+            if any(len(r) for r in ranks)
+        }
 
 
-def _require_whole(gallery: Gallery) -> None:
-    run = gallery.catalog.runs.last()
-    pending = gallery.catalog.embeddings.count(gallery.encoder_id, State.PENDING, SPLITS)
-    if pending or (run is not None and run.finished is None):
-        waiting = f": {pending} images wait for their vectors" if pending else ""
-        raise IncompleteGallery(
-            f"the gallery is half ingested{waiting}",
-            hint="Let the ingest end, or run the same ingest again to go on where it stopped.",
+class _Gathered:
+    """The scores of all probes with all gallery images from other cameras, and each probe's SHOWN
+    nearest in its own gallery."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self._scores = ScoreDistribution.of([])
+        self._nearest: list[Rows] = []  # positions in the gallery, Q x SHOWN in all
+
+    def add(self, distances: Distances, rows: slice) -> None:
+        probes, gallery = self._trial.probe_labels[rows], self._trial.gallery_labels
+        same = probes.identity[:, None] == gallery.identity
+        elsewhere = probes.camera[:, None] != gallery.camera
+        pairs = (1 - distances, same & elsewhere, ~same & elsewhere)
+        self._scores += ScoreDistribution.of([pairs])
+        own = np.where(same & ~elsewhere, np.inf, distances)
+        self._nearest.append(np.argsort(own, axis=1, kind="stable")[:, :SHOWN])
+
+    def details(self, per_probe: PerProbe, collection: Collection) -> Details:
+        order = np.argsort(per_probe.ap, kind="stable")
+        order = order[per_probe.counted[order]]
+        worst, best = order[:SHOWN], order[::-1][:SHOWN]
+        return Details(
+            self._scores,
+            worst=self._answers(worst, collection),
+            best=self._answers(best, collection),
         )
 
-
-def _require(gallery: Gallery, split: Split, rows: Rows, what: str) -> None:
-    if len(rows):
-        return
-    counts = [row for row in gallery.catalog.images.counts() if row.state == State.INDEXED]
-    mine = gallery.catalog.encoder_fingerprint(gallery.encoder_id)
-    others = {row.encoder[:8] for row in counts if row.split == split and row.encoder != mine}
-    here = ", ".join(sorted({row.split for row in counts if row.encoder == mine}))
-    raise EmptyGallery(
-        f"the gallery holds no {what}"
-        + (f" from the encoder {gallery.encoder_name}" if others else ""),
-        hint=f"Encoder {', '.join(sorted(others))} has that split; queries and gallery must be of "
-        "one encoder: ingest both with the same --encoder."
-        if others
-        else f"Stored splits: {here}. Ingest the {split} split too, from a Market-1501 folder or "
-        "from a CSV with the columns path, split, camera, identity.",
-    )
+    def _answers(self, probes: Rows, collection: Collection) -> tuple[Answer, ...]:
+        """The nearest images of these probes, by cosine."""
+        trial, nearest = self._trial, np.concatenate(self._nearest)
+        ids = trial.stored.ids
+        wanted = np.concatenate([trial.probes[probes], trial.gallery[nearest[probes]].reshape(-1)])
+        images = collection.catalog.images.describe(
+            collection.encoder_id, np.unique(ids[wanted]).tolist()
+        )
+        answers = []
+        for probe in probes.tolist():
+            at = int(trial.probes[probe])
+            own = images[int(ids[at])]
+            hits = []
+            for rank, row in enumerate(trial.gallery[nearest[probe]].tolist(), start=1):
+                score = float(trial.vectors[at] @ trial.vectors[row])
+                hits.append(Hit.of(images[int(ids[row])], rank=rank, score=score))
+            answers.append(Answer(str(own.file), own.camera, own.identity, tuple(hits)))
+        return tuple(answers)

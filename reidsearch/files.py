@@ -1,13 +1,17 @@
-"""Open what is a regular file and nothing else: a pipe would block, a device never end."""
+"""Open what is a regular file and nothing else; write a file whole or not at all."""
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-# Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+# Without O_NONBLOCK, opening a pipe waits for somebody to write into it: it would block for ever.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NAME = 50  # characters of a file's name that its partial file's name begins with; 255 bytes is all
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -28,3 +32,61 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file")
     return open(descriptor, "rb")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """An empty file beside ``path``, to be written to; it takes the other's place as one whole when
+    the block ends, on the disk as well, and goes away where the block raises.
+
+    Whoever reads ``path`` finds what was there before or all of what is new. Several processes may
+    write at once: the last one's file stays. An earlier file keeps its permissions; where ``path``
+    is a link, what it leads to is replaced. A process that is killed leaves its partial file
+    behind, named after the other with the ending .partial.
+
+    Raises OSError where the file cannot be written, where it is write-protected, and where
+    something else than a regular file has its name.
+    """
+    target = Path(os.path.realpath(path))
+    mode = _mode_of(target)
+    partial = target.with_name(f"{target.name[:_NAME]}.{os.urandom(8).hex()}.partial")
+    try:
+        # What replaces a private file must not be public for a moment.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        os.close(os.open(partial, flags, 0o666 if mode is None else 0o600))
+        try:
+            yield partial
+            _sync(partial)
+            if mode is not None:
+                partial.chmod(mode)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename == str(partial):  # a name that says nothing to whoever asked
+            error.filename, error.filename2 = str(path), None
+        raise
+    if os.name != "nt":  # its folders cannot be opened, and some file systems cannot sync theirs
+        with contextlib.suppress(OSError):
+            _sync(target.parent, flags=os.O_RDONLY)
+
+
+def _mode_of(path: Path) -> int | None:
+    """The permissions of the file that is to be replaced, None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return stat.S_IMODE(found.st_mode)
+
+
+def _sync(path: Path, *, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

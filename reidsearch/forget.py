@@ -1,17 +1,17 @@
 """Remove people from the gallery: answers, vectors, rows, what was computed from them, bytes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from reidsearch import calibrate, faults, gallery, moves
-from reidsearch.calibrate import Source
-from reidsearch.catalog import Catalog, schema
-from reidsearch.config import Config
+from reidsearch import calibrate, documents, faults, moves
+from reidsearch.catalog import schema
+from reidsearch.catalog.records import ImageRecord
+from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, UsageError
-from reidsearch.gallery import Gallery
+from reidsearch.ranking.calibration import Source
+from reidsearch.session import Session
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Selection:
     """Which images are meant: those that fit everything given here.
 
     ``before`` is in seconds since 1970 UTC, and compares with an image's timestamp or, where none
-    is known, with the time of its first ingest. ``dataset`` is a name.
+    is known, with the time of its first ingest. ``dataset`` is a name. Raises UsageError where
+    nothing is given.
     """
 
     identity: int | None = None
@@ -33,95 +34,109 @@ class Selection:
         if not self.images and all(value is None for value in given):
             raise UsageError(
                 "nothing says which images are to be forgotten",
-                hint="Give --identity, --image, --before or --camera.",
+                hint="Give {identity}, {images}, {before} or {of_camera}.",
             )
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What is gone: so many ``images`` and ``vectors`` of these. ``compacted`` is False where a
-    server keeps the bytes until it tidies up by itself; ``backups`` of the catalog went too."""
+    """The ``images`` that are gone (their files stay where they are) and the number of vectors of
+    these. ``compacted`` is False where a server keeps the bytes until it tidies up by itself;
+    ``backups`` of the catalog went too. Of a dry run: what would be gone."""
 
-    images: int
-    vectors: int
-    compacted: bool
-    backups: int
+    images: tuple[Path, ...]
+    vectors: int = 0
+    compacted: bool = True
+    backups: int = 0
+
+    def document(self) -> documents.ForgottenDocument:
+        """As a JSON document."""
+        return documents.forgotten(self)
 
 
-def select(catalog: Catalog, selection: Selection) -> list[Any]:
-    """The rows (as of ``Catalog.images``) that are meant, in path order; may be none.
+def select(session: Session, selection: Selection) -> list[ImageRecord]:
+    """The images that are meant, in path order; may be none.
 
     Raises UsageError where an identity or camera means one thing in one data set and another in
     the next.
     """
-    rows = [row for row in catalog.images.all() if _meant(row, selection)]
+    images = session.catalog.images.matching(
+        identity=selection.identity,
+        camera=selection.camera,
+        before=selection.before,
+        dataset=selection.dataset,
+        paths=selection.images,
+    )
     numbered = selection.identity is not None or selection.camera is not None
-    datasets = sorted({row.dataset for row in rows})
+    datasets = sorted({image.dataset for image in images})
     if numbered and len(datasets) > 1:
         raise UsageError(
             f"several data sets have images of that number: {', '.join(datasets)}",
-            hint="They are different people and cameras; choose with --dataset.",
+            hint="They are different people and cameras; choose with {dataset}.",
         )
-    return rows
+    return images
 
 
-def forget(config: Config, rows: Sequence[Any], *, purpose: str = "forget") -> Forgotten:
-    """Remove images (rows as of ``Catalog.images``) whole, for every encoder.
+def forget(
+    session: Session,
+    selection: Selection,
+    *,
+    dry_run: bool = False,
+    confirm: Callable[[Sequence[ImageRecord]], None] | None = None,
+) -> Forgotten:
+    """Remove the selected images whole, for every encoder; with ``dry_run`` only tell which.
+
+    ``confirm`` is shown the images before anything happens, and stops it by raising. What is
+    removed then is just these. Raises as ``select`` and ``remove`` do.
+    """
+    images = select(session, selection)
+    paths = tuple(image.file for image in images)
+    if dry_run:
+        return Forgotten(paths)
+    if images and confirm is not None:
+        confirm(images)
+    return remove(session, images)
+
+
+def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
+    """Remove images whole, for every encoder.
 
     They leave all answers at once; then their vectors go, their rows, all neighbours, kept pictures
     of the same content and the catalog's backups; what was calibrated is learned anew. At last both
     stores are rewritten, so that no file of theirs holds a byte of it. Where it is cut short, the
-    next call goes on, even one without rows. The images' own files are not touched. Raises
+    next call goes on, even one without images. The images' own files are not touched. Raises
     StoreLocked, CatalogLocked, StoreError.
     """
-    with gallery.every(config, purpose=purpose) as (catalog, galleries):
-        if rows:
-            catalog.embeddings.mark_deleting([row.id for row in rows], compact=True)
+    with session.changing():
+        catalog = session.catalog
+        if not images and not catalog.compaction_owed:
+            return Forgotten(())
+        collections = session.collections()  # first: without a store nothing is to happen
+        if images:
+            catalog.embeddings.mark_deleting([image.id for image in images], compact=True)
             faults.reach("deletion recorded")
-        elif not catalog.compaction_owed:
-            return Forgotten(0, 0, True, 0)
-        catalog.log.delete_pictures([row.sha256 for row in rows if row.sha256])
-        vectors = sum(moves.finish_deletions(one) for one in galleries)
+        catalog.log.delete_pictures([image.sha256 for image in images if image.sha256])
+        vectors = sum(moves.finish_deletions(one) for one in collections)
         catalog.learned.delete_neighbours()
         compacted = True
-        for one in galleries:
+        for one in collections:
             _calibrate(one)
             compacted &= one.store.compact()
-        backups = schema.backups(config.data_dir / gallery.CATALOG)
+        backups = schema.backups(session.catalog_file)
         for path in backups:
             path.unlink()
         catalog.compact()
         faults.reach("catalog compacted")
-    return Forgotten(len(rows), vectors, compacted, len(backups))
+    return Forgotten(tuple(image.file for image in images), vectors, compacted, len(backups))
 
 
-def expired(catalog: Catalog, oldest: float) -> list[Any]:
-    """The rows of images from before ``oldest`` (seconds since 1970 UTC), which may be -inf."""
-    return [] if oldest == -math.inf else select(catalog, Selection(before=oldest))
+def expired(session: Session) -> list[ImageRecord]:
+    """The images that are older than may be kept, by the setting ``retain_days``."""
+    oldest = session.config.oldest
+    return [] if oldest == -math.inf else select(session, Selection(before=oldest))
 
 
-def of_dataset(catalog: Catalog, dataset: str, paths: Sequence[str]) -> list[Any]:
-    """The rows of these paths of a data set."""
-    wanted = set(paths)
-    return [row for row in catalog.images.all() if row.dataset == dataset and row.path in wanted]
-
-
-def _meant(row: Any, selection: Selection) -> bool:
-    path = Path(row.root) / row.path
-    taken = row.added if row.timestamp is None else row.timestamp
-    return (
-        (selection.identity is None or row.identity == selection.identity)
-        and (selection.camera is None or row.camera == selection.camera)
-        and (selection.before is None or taken < selection.before)
-        and (selection.dataset is None or row.dataset == selection.dataset)
-        and (
-            not selection.images
-            or any(row.path == str(one) or path == one.absolute() for one in selection.images)
-        )
-    )
-
-
-def _calibrate(one: Gallery) -> None:
+def _calibrate(one: Collection) -> None:
     """Learn anew without what is gone, or nothing where what is left does not suffice."""
     row = one.catalog.learned.calibration(one.encoder_id)
     if row is None:

@@ -1,47 +1,89 @@
-"""A gallery: the catalog and one encoder's vector collection, opened together."""
+"""A gallery: people's pictures that can be searched. The one front door.
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+Command line, HTTP and notebooks all come in here. Each method is one verb, told of in full in the
+file of that name.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
-import numpy as np
+from reidsearch import config as settings
+from reidsearch.config import Audit, Config
+from reidsearch.session import Session
+from reidsearch.types import Split, choice
 
-from reidsearch import lock
-from reidsearch.catalog import Catalog, Stored, schema
-from reidsearch.config import Config, api_key
-from reidsearch.encoder import Encoder, fingerprint
-from reidsearch.errors import EmptyGallery, EncoderMismatch
-from reidsearch.stores import VectorStore
-from reidsearch.types import Split, Vectors
+if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
+    from reidsearch.answer import Answer
+    from reidsearch.audit import AuditEntry
+    from reidsearch.catalog.records import ImageRecord
+    from reidsearch.compare import Comparison
+    from reidsearch.doctor import Checkup
+    from reidsearch.evaluate import Evaluation
+    from reidsearch.forget import Forgotten
+    from reidsearch.ingest import IngestSummary
+    from reidsearch.probe import Picture, Probe, Time
+    from reidsearch.ranking.calibration import Calibration, Source
+    from reidsearch.status import Status
+    from reidsearch.trace import Trace
 
-CATALOG = "catalog.sqlite"
-VECTORS = "vectors"
-# As much of the fingerprint as a collection's name carries: 64 bits.
-FINGERPRINT_CHARACTERS = 16
+FilePath: TypeAlias = str | os.PathLike[str]
+
+
+def open(
+    data_dir: FilePath | None = None,
+    *,
+    qdrant_url: str | None = None,
+    encoder: FilePath | None = None,
+    device: str | None = None,
+    audit: Audit | str | None = None,
+    retain_days: int | None = None,
+) -> "Gallery":
+    """The gallery in a folder, made where it is new.
+
+    What is not given comes from the environment (``REIDSEARCH_DATA_DIR`` and so on), then from
+    ``reidsearch.toml`` in the current folder, then from the defaults. ``qdrant_url`` is a Qdrant
+    server for the vectors of a new gallery; one that is filled knows where they are. ``encoder`` is
+    an ONNX file, ``device`` cpu, cuda, openvino or coreml. ``audit`` is on, off or pictures (keep
+    the probes too), ``retain_days`` how old images may become.
+
+    Raises UsageError on settings that cannot be, NewerSchema where a newer reidsearch made the
+    gallery, CatalogError where the folder cannot be one.
+
+    >>> with reidsearch.open("people") as gallery:
+    ...     gallery.status().images
+    ()
+    """
+    given = {
+        "data_dir": data_dir,
+        "qdrant_url": qdrant_url,
+        "encoder": encoder,
+        "device": device,
+        "audit": audit,
+        "retain_days": retain_days,
+    }
+    texts = {key: None if value is None else str(value) for key, value in given.items()}
+    return Gallery(settings.load(texts, source="argument"))
 
 
 class Gallery:
-    """Use as a context manager: it holds the catalog's and the vector store's files open, and
-    ``resources`` beside them, until it ends."""
+    """An open gallery. Made by ``reidsearch.open``; use it as a context manager, or close it.
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        store: VectorStore,
-        *,
-        encoder_id: int,
-        encoder_name: str,
-        dimension: int,
-        resources: ExitStack,
-    ) -> None:
-        self.catalog = catalog
-        self.store = store
-        self.encoder_id = encoder_id
-        self.encoder_name = encoder_name
-        self.dimension = dimension
-        self._resources = resources
+    Vectors and encoder are opened at first need. While it holds the vectors of a data dir, other
+    processes wait for it (on a Qdrant server they need not). Threads may share it.
+    """
+
+    def __init__(self, config: Config, *, purpose: str = "in Python") -> None:
+        """Raises as ``open`` does. ``purpose`` is what others are told that wait for it."""
+        self._session = Session(config, purpose=purpose)
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self._session.config
 
     def __enter__(self) -> Self:
         return self
@@ -52,152 +94,288 @@ class Gallery:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._resources.close()
+        self.close()
 
-    def load(self, splits: Sequence[Split] = tuple(Split)) -> tuple[Stored, Vectors]:
-        """What is indexed of these splits, in id order, with its vectors (N x D).
+    def close(self) -> None:
+        """Let go of the gallery; whatever is asked of it afterwards raises GalleryClosed."""
+        self._session.close()
 
-        Raises EmptyGallery where the vector store lacks some of what the catalog lists.
+    def __repr__(self) -> str:
+        return f"<Gallery {self.config.data_dir}>"
+
+    def ingest(
+        self,
+        path: FilePath,
+        *,
+        splits: Iterable[Split | str] | None = None,
+        name: str | None = None,
+        prune: bool = False,
+        on_progress: "Callable[[IngestSummary], None]" = lambda summary: None,
+    ) -> "IngestSummary":
+        """Take in the crops at ``path``: a Market-1501 root, a folder of crops, a CSV manifest.
+
+        Doing it again changes nothing. ``splits`` are the parts to take (query and gallery by
+        default), ``name`` is the data set's (its folder's by default); ``prune`` removes stored
+        images that the data set no longer has. ``on_progress`` is called every few hundred images
+        with what has been done so far.
+
+        Raises DatasetError where there is nothing to take in, StoreLocked where another process
+        holds the gallery; files that cannot be read are listed in the summary's ``failures``.
+
+        >>> gallery.ingest("crops").failures
+        []
         """
-        with ThreadPoolExecutor(1) as pool:  # SQLite's work goes on beside the other store's
-            listed = pool.submit(self.catalog.images.stored, self.encoder_id, splits)
-            blocks = list(self.store.scroll(splits=splits))
-            stored = listed.result()
-        ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
-        missing = len(stored) - int(np.isin(stored.ids, ids, assume_unique=True).sum())
-        if missing:
-            raise lacking(missing, len(stored))
-        if not blocks:
-            return stored, np.empty((0, 0), dtype=np.float32)
-        vectors = np.concatenate([block for _, block in blocks])
-        order = np.argsort(ids)
-        return stored, vectors[order[np.searchsorted(ids, stored.ids, sorter=order)]]
+        from reidsearch import datasets, ingest
 
+        chosen = tuple(choice(Split, split, name="split") for split in splits or ())
+        dataset = datasets.read(Path(path), splits=chosen or datasets.DEFAULT_SPLITS, name=name)
+        return ingest.ingest(self._session, dataset, prune=prune, on_progress=on_progress)
 
-def lacking(missing: int, of: int) -> EmptyGallery:
-    """The error of a vector store that lacks some of what the catalog lists."""
-    return EmptyGallery(
-        f"the vector store lacks {missing} of the {of} vectors that the catalog lists",
-        hint="Ingest again: what is missing is encoded anew.",
-    )
+    def query(
+        self,
+        picture: "Picture | Probe",
+        *,
+        camera: int | None = None,
+        time: "Time | None" = None,
+        name: str | None = None,
+        exclude_camera: bool = False,
+        only_cameras: Sequence[int] = (),
+        split: Split | str = Split.GALLERY,
+        top_k: int = 10,
+        min_score: float = -math.inf,
+        spatio_temporal: bool = False,
+        rerank: bool = False,
+    ) -> "Answer":
+        """The stored images that show the person in a picture, the nearest first.
 
+        ``picture`` is a path, a file's bytes, a PIL image or an H x W x 3 uint8 RGB array;
+        ``camera``, ``time`` and ``name`` are told of it, where its file's name does not tell.
+        ``exclude_camera`` leaves out its own camera, ``only_cameras`` all but some. Scores are
+        cosines; ``spatio_temporal`` adds what the times between cameras say (see ``calibrate``),
+        ``rerank`` re-ranks by k-reciprocal neighbours. The search is recorded before it is
+        answered.
 
-def create(config: Config, encoder: Encoder, *, purpose: str = "ingest") -> Gallery:
-    """The gallery for vectors of this encoder, made where it is new, locked for this process.
+        Raises ImageError where the picture cannot be read, EmptyGallery, EncoderMismatch,
+        UnknownCamera, NotCalibrated, StoreLocked.
 
-    Raises StoreLocked where another process holds it and does not end; ``purpose`` is the command
-    that it will be told of.
-    """
-    with ExitStack() as opened:
-        catalog = _locked_catalog(config, opened, purpose)
-        encoder_id = catalog.add_encoder(
-            fingerprint=encoder.fingerprint, name=encoder.name, dimension=encoder.dimension
+        >>> answer = gallery.query("somebody.png", camera=1, exclude_camera=True, top_k=3)
+        >>> [hit.rank for hit in answer.hits]
+        [1, 2, 3]
+        >>> answer.save("sheet.png")
+        """
+        from reidsearch import search
+        from reidsearch.probe import Probe
+
+        self._session.collection()  # what cannot be searched is told of before what to search for
+        return search.query(
+            self._session,
+            Probe.of(picture, camera=camera, time=time, name=name),
+            exclude_camera=exclude_camera,
+            only_cameras=only_cameras,
+            split=choice(Split, split, name="split"),
+            top_k=top_k,
+            min_score=min_score,
+            spatio_temporal=spatio_temporal,
+            rerank=rerank,
         )
-        store = open_store(config, catalog, encoder.fingerprint, encoder.dimension)
-        opened.callback(store.close)
-        return Gallery(
-            catalog,
-            store,
-            encoder_id=encoder_id,
-            encoder_name=encoder.name,
-            dimension=encoder.dimension,
-            resources=opened.pop_all(),
+
+    def trace(
+        self,
+        picture: "Picture | Probe",
+        *,
+        camera: int | None = None,
+        time: "Time | None" = None,
+        name: str | None = None,
+        false_matches: float | None = None,
+        min_score: float | None = None,
+    ) -> "Trace":
+        """Where the person in a picture was: stays at cameras, in time order.
+
+        Hits count from the score on that at most a share ``false_matches`` of the pairs of
+        different people reach, which ``calibrate`` has learned, or from ``min_score`` on. The
+        search is recorded. Raises NotCalibrated without either, and as ``query`` does.
+
+        >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
+        [1, 2, 3]
+        """
+        from reidsearch import trace
+        from reidsearch.probe import Probe
+
+        self._session.collection()
+        return trace.trace(
+            self._session,
+            Probe.of(picture, camera=camera, time=time, name=name),
+            false_matches=false_matches,
+            min_score=min_score,
         )
 
+    def evaluate(
+        self,
+        *,
+        multi_query: bool = False,
+        rerank: bool = False,
+        spatio_temporal: bool = False,
+        camera_pairs: bool = False,
+        details: bool = False,
+        encoder: FilePath | None = None,
+    ) -> "Evaluation":
+        """Run the Market-1501 protocol over the stored queries and gallery.
 
-def open_existing(config: Config, *, purpose: str = "search") -> Gallery:
-    """The gallery that was ingested with the configured encoder, for reading.
+        ``multi_query`` pools each probe's multi-query images; ``rerank`` and ``spatio_temporal``
+        rank as in ``query``; ``camera_pairs`` also tells mAP from each camera to each other, and
+        ``details`` gathers what ``report`` draws. ``encoder`` evaluates the vectors of another one
+        than the gallery was opened with.
 
-    Vectors in the data dir can be held by one process at a time, so that it is locked then, and
-    StoreLocked raised as by ``create``. Raises EmptyGallery where nothing has been ingested,
-    EncoderMismatch where it was ingested with other encoders only.
-    """
-    with ExitStack() as opened:
-        if config.qdrant_url is None:
-            catalog = _locked_catalog(config, opened, purpose)
-        else:
-            catalog = open_catalog(config)
-            opened.callback(catalog.close)
-        wanted = fingerprint(config.encoder)
-        filled = [row for row in catalog.encoders() if row.indexed]
-        if not filled:
-            raise EmptyGallery(
-                f"the gallery in {config.data_dir} is empty",
-                hint="Fill it with: reidsearch ingest FOLDER",
+        Raises EmptyGallery, IncompleteGallery, UnknownCamera, NotCalibrated.
+
+        >>> evaluation = gallery.evaluate()
+        >>> 0 < evaluation.mAP <= 1
+        True
+        """
+        from reidsearch import evaluate
+
+        return evaluate.evaluate(
+            self._session.collection(None if encoder is None else Path(encoder)),
+            multi_query=multi_query,
+            rerank=rerank,
+            spatio_temporal=spatio_temporal,
+            camera_pairs=camera_pairs,
+            details=details,
+        )
+
+    def compare(
+        self,
+        encoder: FilePath,
+        *,
+        multi_query: bool = False,
+        rerank: bool = False,
+        spatio_temporal: bool = False,
+        camera_pairs: bool = False,
+        details: bool = False,
+    ) -> "Comparison":
+        """Evaluate the gallery's encoder and another one whose vectors are stored too, and tell how
+        sure the difference is. The options are those of ``evaluate``; ``details`` are the first's.
+
+        Raises UsageError where the two were not evaluated on the same images, and as ``evaluate``
+        does.
+
+        >>> gallery.compare(gallery.config.encoder).difference
+        0.0
+        """
+        from reidsearch import compare
+
+        first, second = (
+            self.evaluate(
+                multi_query=multi_query,
+                rerank=rerank,
+                spatio_temporal=spatio_temporal,
+                camera_pairs=camera_pairs,
+                details=details and one is None,
+                encoder=one,
             )
-        mine = next((row for row in filled if row.fingerprint == wanted), None)
-        if mine is None:
-            others = ", ".join(f"{row.name} ({row.fingerprint[:8]})" for row in filled)
-            raise EncoderMismatch(
-                f"the gallery in {config.data_dir} was made with {others}, not with "
-                f"{config.encoder.name} ({wanted[:8]})",
-                hint="Search with the encoder it was made with (--encoder FILE), or ingest the "
-                "images again with this one; both sets of vectors can be stored side by side.",
-            )
-        return _opened(config, catalog, mine, opened)
-
-
-@contextmanager
-def every(config: Config, *, purpose: str) -> Iterator[tuple[Catalog, list[Gallery]]]:
-    """The catalog and the galleries of all its encoders, under one lock, for changing them.
-
-    Raises StoreLocked as ``create`` does.
-    """
-    with ExitStack() as opened:
-        catalog = _locked_catalog(config, opened, purpose)
-        galleries = [
-            opened.enter_context(_opened(config, catalog, row, ExitStack()))
-            for row in catalog.encoders()
-        ]
-        yield catalog, galleries
-
-
-def _locked_catalog(config: Config, opened: ExitStack, purpose: str) -> Catalog:
-    schema.make_folder(config.data_dir)
-    opened.enter_context(lock.held(config.data_dir, purpose=purpose))
-    catalog = open_catalog(config)
-    opened.callback(catalog.close)
-    return catalog
-
-
-def _opened(config: Config, catalog: Catalog, encoder: Any, opened: ExitStack) -> Gallery:
-    """The gallery of an encoder's row in the catalog; ``opened`` closes with it."""
-    with opened:
-        store = open_store(config, catalog, encoder.fingerprint, encoder.dimension)
-        opened.callback(store.close)
-        return Gallery(
-            catalog,
-            store,
-            encoder_id=encoder.id,
-            encoder_name=encoder.name,
-            dimension=encoder.dimension,
-            resources=opened.pop_all(),
+            for one in (None, encoder)
         )
+        return compare.compare(first, second)
 
+    def calibrate(self, *, source: "Source | str | None" = None) -> "Calibration":
+        """Learn the times that people take from camera to camera, and what scores say.
 
-def open_catalog(config: Config) -> Catalog:
-    """The catalog of the configured data dir, made where it is new."""
-    return schema.open_catalog(config.data_dir / CATALOG)
+        ``source`` is train or gallery (from that split's identities) or matches (without any, from
+        the gallery's own matches across cameras); by default train where it is stored. Raises
+        EmptyGallery where there is nothing to learn from, UsageError where no times are known.
 
+        >>> gallery.calibrate(source="gallery").by_identity
+        True
+        """
+        from reidsearch import calibrate
+        from reidsearch.ranking.calibration import Source
 
-def collection_name(catalog: Catalog, encoder: str) -> str:
-    """What the collection for that encoder (its fingerprint) is called."""
-    return f"reidsearch-{catalog.key}-{encoder[:FINGERPRINT_CHARACTERS]}"
+        chosen = None if source is None else choice(Source, source, name="source")
+        with self._session.changing():
+            return calibrate.calibrate(self._session.collection(), source=chosen)
 
+    def export(self, out: FilePath) -> dict[str, int]:
+        """Write vectors, identities, cameras and paths to one NumPy file, OUT.npz; returns the
+        number of images, in all and by split. Raises EmptyGallery, UsageError on another ending.
 
-def open_store(config: Config, catalog: Catalog, encoder: str, dimension: int) -> VectorStore:
-    """The collection of an encoder's vectors, of length ``dimension``, made where it is new."""
-    name = collection_name(catalog, encoder)
-    # Imported here: qdrant_client takes longer to import than a whole embedded query.
-    if config.qdrant_url is None:
-        from reidsearch.stores.edge import EdgeStore
+        >>> gallery.export("gallery.npz")["images"] > 0
+        True
+        """
+        from reidsearch import export
 
-        return EdgeStore(config.data_dir / VECTORS / name, dimension=dimension)
-    from reidsearch.stores.server import ServerStore
+        return export.export(self._session.collection(), Path(out))
 
-    return ServerStore(
-        config.qdrant_url,
-        collection=name,
-        dimension=dimension,
-        api_key=api_key(),
-    )
+    def status(self) -> "Status":
+        """What is stored, and which settings are in force.
+
+        >>> gallery.status().cameras
+        (1, 2, 3)
+        """
+        from reidsearch import status
+
+        return status.status(self._session)
+
+    def doctor(self, *, fix: bool = False) -> "Checkup":
+        """Compare catalog, vectors and files; with ``fix`` mend what can be mended.
+
+        >>> gallery.doctor().left
+        ()
+        """
+        from reidsearch import doctor
+
+        return doctor.examine(self._session, fix=fix)
+
+    def forget(
+        self,
+        *,
+        identity: int | None = None,
+        images: Iterable[FilePath] = (),
+        before: "Time | None" = None,
+        camera: int | None = None,
+        dataset: str | None = None,
+        dry_run: bool = False,
+        confirm: "Callable[[Sequence[ImageRecord]], None] | None" = None,
+    ) -> "Forgotten":
+        """Remove the images that fit everything given here, down to the bytes in the stores' files.
+
+        ``dry_run`` only tells which these are; ``confirm`` is shown them first, and stops it by
+        raising. Raises UsageError where nothing is given, or a number means different people or
+        cameras in several data sets.
+
+        >>> len(gallery.forget(identity=2, dry_run=True).images) > 0
+        True
+        """
+        from reidsearch import forget
+        from reidsearch.probe import seconds
+
+        selection = forget.Selection(
+            identity=identity,
+            images=tuple(map(Path, images)),
+            before=None if before is None else seconds(before),
+            camera=camera,
+            dataset=dataset,
+        )
+        return forget.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
+
+    def audit(
+        self, *, since: "Time | None" = None, save: FilePath | None = None
+    ) -> "list[AuditEntry]":
+        """Who searched for whom, the oldest first; ``save`` also writes kept probes to a folder.
+
+        >>> [entry.command for entry in gallery.audit()][-1]
+        'trace'
+        """
+        from reidsearch import audit
+        from reidsearch.probe import seconds
+
+        if save is not None:
+            audit.save_pictures(self._session, Path(save))
+        return audit.entries(self._session, since=0.0 if since is None else seconds(since) or 0.0)
+
+    def claim(self, *, copy: bool = False) -> None:
+        """Say whose the vectors on a server are, where a data dir was moved, restored or copied.
+
+        Without ``copy`` this is the gallery itself, and they are its own. With it this becomes a
+        gallery of its own, without vectors: the next ingest encodes its images.
+        """
+        self._session.claim(copy=copy)

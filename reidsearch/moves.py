@@ -4,24 +4,32 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from reidsearch import faults, images
 from reidsearch.catalog import Candidate, State
+from reidsearch.catalog.records import ImageRecord
+from reidsearch.collection import Collection
 from reidsearch.errors import ImageError
-from reidsearch.gallery import Gallery
 from reidsearch.stores import payload
 from reidsearch.types import Points
 
-Move = tuple[Any, Candidate]  # the catalog's row of an image that vanished, and where it is now
+
+class Move(NamedTuple):
+    """An image that vanished, and where it is now."""
+
+    old: ImageRecord
+    new: Candidate
 
 
-def find(vanished: Sequence[Any], new: Sequence[Candidate], *, root: Path) -> list[Move]:
+def find_renamed(
+    vanished: Sequence[ImageRecord], new: Sequence[Candidate], *, root: Path
+) -> list[Move]:
     """Which of the ``new`` files below ``root`` hold what vanished ones held, each once.
 
-    ``vanished`` are rows of ``Catalog.images``. Only files of the same size are read.
+    Only files of the same size are read.
     """
     by_size = defaultdict(list)
     for row in vanished:
@@ -34,11 +42,11 @@ def find(vanished: Sequence[Any], new: Sequence[Candidate], *, root: Path) -> li
         found = next((row for row in rows if row.sha256 == content), None)
         if found is not None:
             rows.remove(found)
-            moves.append((found, candidate))
+            moves.append(Move(found, candidate))
     return moves
 
 
-def apply(gallery: Gallery, dataset_id: int, moves: Sequence[Move]) -> int:
+def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move]) -> int:
     """Give renamed images their vectors under their new ids, and let the old ones go. Returns how
     many kept their vector; others are left pending.
 
@@ -47,43 +55,45 @@ def apply(gallery: Gallery, dataset_id: int, moves: Sequence[Move]) -> int:
     """
     if not moves:
         return 0
-    rows = {row.id: (row, candidate) for row, candidate in moves}
-    states = {e.image_id: e for e in gallery.catalog.embeddings.all(gallery.encoder_id)}
-    ids, vectors = gallery.store.retrieve(list(rows))
+    by_id = {move.old.id: move for move in moves}
+    states = collection.catalog.embeddings.of(collection.encoder_id, list(by_id))
+    ids, vectors = collection.store.retrieve(list(by_id))
     kept = [
-        (rows[id], vector, states[id].checksum)
+        (by_id[id], vector, states[id].checksum)
         for id, vector in zip(ids.tolist(), vectors, strict=True)
-        if id in states and states[id].state == State.INDEXED
+        if id in states and states[id].state is State.INDEXED
     ]
-    gallery.catalog.embeddings.stale(
-        dataset_id, gallery.encoder_id, [candidate for _, candidate in moves]
+    collection.catalog.embeddings.stale(
+        dataset_id, collection.encoder_id, [move.new for move in moves]
     )
-    gallery.catalog.embeddings.mark_deleting(list(rows), compact=False)
+    collection.catalog.embeddings.mark_deleting(list(by_id), compact=False)
     faults.reach("moves recorded")
     if kept:
         points = Points(
-            ids=np.array([candidate.id for (_, candidate), _, _ in kept], dtype=np.int64),
+            ids=np.array([move.new.id for move, _, _ in kept], dtype=np.int64),
             vectors=np.stack([vector for _, vector, _ in kept]),
-            payloads=[payload(candidate.sighting) for (_, candidate), _, _ in kept],
+            payloads=[payload(move.new.sighting) for move, _, _ in kept],
         )
-        gallery.store.upsert(points)
-        gallery.catalog.embeddings.finish(
-            gallery.encoder_id,
+        collection.store.upsert(points)
+        collection.catalog.embeddings.finish(
+            collection.encoder_id,
             indexed={
-                candidate.id: (row.sha256, checksum) for (row, candidate), _, checksum in kept
+                move.new.id: (move.old.sha256, checksum)
+                for move, _, checksum in kept
+                if move.old.sha256 is not None  # only files with one are compared
             },
         )
-    finish_deletions(gallery)
+    finish_deletions(collection)
     return len(kept)
 
 
-def finish_deletions(gallery: Gallery) -> int:
+def finish_deletions(collection: Collection) -> int:
     """Delete the vectors and rows of images that are to go; returns how many. Repeatable."""
-    ids = gallery.catalog.embeddings.deleting(gallery.encoder_id)
+    ids = collection.catalog.embeddings.deleting(collection.encoder_id)
     if ids:
-        gallery.store.delete(ids)
+        collection.store.delete(ids)
         faults.reach("deletions flushed")
-        gallery.catalog.embeddings.delete(gallery.encoder_id, ids)
+        collection.catalog.embeddings.delete(collection.encoder_id, ids)
         faults.reach("rows deleted")
     return len(ids)
 

@@ -5,17 +5,20 @@ first time they are asked for, and again when images have gone or changed; where
 they are added.
 """
 
-import io
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch.collection import Collection
 from reidsearch.errors import IncompleteGallery
-from reidsearch.gallery import Gallery
+from reidsearch.ranking.arrays import from_npz, to_npz
 from reidsearch.ranking.knn import BLOCK, KNearest, k_nearest
 from reidsearch.ranking.rerank import K1
 from reidsearch.types import Ids, Split, Vectors
+
+log = logging.getLogger(__name__)
 
 Contents = NDArray[np.int64]  # N x 2: an image's id, and the beginning of its file's digest
 
@@ -30,30 +33,40 @@ class GalleryNeighbours:
     computed: int
 
 
-def current(gallery: Gallery, split: Split) -> GalleryNeighbours:
+def current(collection: Collection, split: Split, *, at_once: int = BLOCK) -> GalleryNeighbours:
     """The neighbours of all indexed images of a split, brought up to date and stored where they
     were not. Raises IncompleteGallery where an ingest adds images at this moment."""
-    contents = gallery.catalog.images.contents(gallery.encoder_id, split)
-    saved = gallery.catalog.learned.neighbours(gallery.encoder_id, split)
+    contents = collection.catalog.images.contents(collection.encoder_id, split)
+    saved = collection.catalog.learned.neighbours(collection.encoder_id, split)
     old = None if saved is None else _from_bytes(saved)
     if old is not None and np.array_equal(old[0], contents):
         return GalleryNeighbours(contents[:, 0], old[1], 0)
-    stored, vectors = gallery.load([split])
+    stored, vectors = collection.load([split])
     if not np.array_equal(stored.ids, contents[:, 0]):
         raise IncompleteGallery(
             "images were stored while their neighbours were looked for",
             hint="Run this again when the ingest has ended.",
         )
-    found = None if old is None else _grown(contents, vectors, *old)
+    found = None if old is None else _grown(contents, vectors, *old, at_once=at_once)
     computed = len(contents) - (0 if found is None or old is None else len(old[0]))
     if found is None:
         found = k_nearest(vectors, k=K1 + 1)
-    gallery.catalog.learned.save_neighbours(gallery.encoder_id, split, _to_bytes(contents, found))
+    log.info("Found the neighbours of %d images, and kept them.", computed)
+    collection.catalog.learned.save_neighbours(
+        collection.encoder_id, split, _to_bytes(contents, found)
+    )
     return GalleryNeighbours(contents[:, 0], found, computed)
 
 
+def keep_current(collection: Collection) -> None:
+    """Bring up to date what is kept; nothing where none was ever asked for."""
+    for split in Split:
+        if collection.catalog.learned.neighbours(collection.encoder_id, split) is not None:
+            current(collection, split)
+
+
 def _grown(
-    contents: Contents, vectors: Vectors, before: Contents, old: KNearest
+    contents: Contents, vectors: Vectors, before: Contents, old: KNearest, *, at_once: int
 ) -> KNearest | None:
     """The neighbours now, where images only came: new ones enter the old ones' lists where they
     belong. None where images went or changed, or the lists were short for want of images."""
@@ -71,8 +84,8 @@ def _grown(
     least = np.empty(len(contents), dtype=np.float32)
     nearest[new], cosines[new], least[new] = fresh.nearest, fresh.cosines, fresh.least
     nearest[place], cosines[place], least[place] = place[old.nearest], old.cosines, old.least
-    for start in range(0, len(place), BLOCK):
-        rows = place[start : start + BLOCK]
+    for start in range(0, len(place), at_once):
+        rows = place[start : start + at_once]
         block = np.minimum(vectors[rows] @ vectors[new].T, 1)
         least[rows] = np.minimum(least[rows], block.min(axis=1))
         row, column = np.nonzero(block >= cosines[rows, -1:])
@@ -88,18 +101,15 @@ def _grown(
 
 
 def _to_bytes(contents: Contents, found: KNearest) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
+    return to_npz(
         contents=contents,
         nearest=found.nearest.astype(np.int32),
         cosines=found.cosines,
         least=found.least,
     )
-    return buffer.getvalue()
 
 
 def _from_bytes(data: bytes) -> tuple[Contents, KNearest]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as saved:
-        found = KNearest(saved["nearest"].astype(np.int64), saved["cosines"], saved["least"])
-        return saved["contents"], found
+    saved = from_npz(data)
+    found = KNearest(saved["nearest"].astype(np.int64), saved["cosines"], saved["least"])
+    return saved["contents"], found

@@ -1,251 +1,278 @@
-"""Answer probes from the stored gallery."""
+"""Answer a probe from the stored gallery."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reidsearch import images
-from reidsearch.calibrate import Calibration
-from reidsearch.datasets import parse_name
+from reidsearch import audit, calibrate, neighbours
+from reidsearch.answer import Answer, Hit
+from reidsearch.catalog.records import ImageRecord
+from reidsearch.collection import Collection, vectors_missing
 from reidsearch.encoder import Encoder
-from reidsearch.errors import (
-    EmptyGallery,
-    EncoderError,
-    ImageError,
-    UnknownCamera,
-    UsageError,
-)
-from reidsearch.gallery import Gallery, lacking
+from reidsearch.errors import EmptyGallery, EncoderError, UnknownCamera, UsageError
 from reidsearch.neighbours import GalleryNeighbours
-from reidsearch.ranking import rerank, transit
-from reidsearch.ranking.clock import SECONDS, Times
-from reidsearch.stores import Match
-from reidsearch.types import Answer, Filter, Hit, Ids, Sighting, Split, Vectors, known_or_unknown
+from reidsearch.probe import Probe
+from reidsearch.ranking import rerank
+from reidsearch.ranking.calibration import Calibration
+from reidsearch.ranking.clock import SECONDS, Clock
+from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.session import Session
+from reidsearch.stores import Matches
+from reidsearch.types import Filter, Ids, Split, Vectors, known_or_unknown
 
-FETCHED = 500  # more matches than asked for, among which evidence may reorder
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What adds to scores: ``weight`` times the ratios of N catalog rows."""
-
-    weight: float
-    ratios: Callable[[Sequence[Any]], transit.Ratios]
+FETCHED = 500  # more matches than asked for, among which times may reorder
+WIDENED = 4  # times as many are fetched where these do not suffice
 
 
-def answer(
-    probe: Path,
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A stored image and its score for a probe."""
+
+    score: float
+    image: ImageRecord
+
+
+def query(
+    session: Session,
+    probe: Probe,
     *,
-    gallery: Gallery,
-    encoder: Encoder,
-    camera: int | None = None,
     exclude_camera: bool = False,
-    only_cameras: tuple[int, ...] = (),
+    only_cameras: Sequence[int] = (),
     split: Split = Split.GALLERY,
     top_k: int = 10,
     min_score: float = -math.inf,
-    calibration: Calibration | None = None,
-    timestamp: float | None = None,
-    kept: GalleryNeighbours | None = None,
+    spatio_temporal: bool = False,
+    rerank: bool = False,
 ) -> Answer:
-    """The ``top_k`` stored images nearest to the picture at ``probe``, at least ``min_score``.
+    """The ``top_k`` stored images of a split nearest to the probe, at least ``min_score``; logged.
 
-    ``camera`` is the probe's own; where it is None, the file's name may tell. ``exclude_camera``
-    drops every image of that camera. With a ``calibration``, scores are the cosine plus the
-    weighted evidence of the time between the sightings; the probe's own is told by its name's
-    sequence and frame or by ``timestamp`` (seconds since 1970 UTC). With the ``kept`` neighbours of
-    the split, hits are re-ranked among all of it and their score is 1 - the re-ranked distance.
+    ``exclude_camera`` drops every image of the probe's camera. ``spatio_temporal`` adds the
+    weighted evidence of the time between the sightings to the cosine. With ``rerank`` hits are
+    re-ranked among the whole split, and their score is 1 - the re-ranked distance.
 
-    Raises UnknownCamera where it is needed and unknown, UsageError where the time is, and
-    ImageError (its message names the file) where the picture cannot be read.
+    Raises UnknownCamera where a camera is needed and unknown or is not stored, UsageError where the
+    time is needed and unknown, NotCalibrated, ImageError where the picture cannot be read,
+    EmptyGallery, EncoderMismatch, StoreError, CatalogError.
     """
-    told = parse_name(probe.name)
-    camera = told.camera if camera is None else camera
-    if exclude_camera and camera is None:
+    if top_k < 1:
+        raise UsageError(f"{top_k} hits are asked for", hint="Ask for at least 1 with {top_k}.")
+    own = probe.seen.camera
+    if exclude_camera and own is None:
         raise UnknownCamera(
-            f"the camera of {probe.name} is not known, so it cannot be excluded",
-            hint="Add --camera N, or name the file like 0002_c1s1_000451_03.jpg.",
+            f"the camera of {probe.short_name} is not known, so it cannot be excluded",
+            hint="Add {camera}, or name the file like 0002_c1s1_000451_03.jpg.",
         )
+    collection, encoder = session.searchable()
+    _require_cameras(only_cameras, collection=collection)
+    ranking = calibrate.ranking(collection, spatio_temporal=spatio_temporal, rerank=rerank)
+    around = neighbours.current(collection, split) if rerank else None
     where = Filter(
         split=split,
-        cameras=only_cameras,
-        without_cameras=(camera,) if exclude_camera and camera is not None else (),
+        cameras=tuple(only_cameras),
+        without_cameras=(own,) if exclude_camera and own is not None else (),
     )
-    evidence = None
-    if calibration is not None:
-        seen = replace(told, camera=camera, timestamp=timestamp)
-        weight = calibration.weight if kept is None else transit.RERANKED_WEIGHT
-        evidence = Evidence(weight, _ratios(seen, calibration, gallery))
-    vector = _encode(probe, encoder)
-    hits = find(vector, gallery=gallery, where=where, top_k=top_k, evidence=evidence, kept=kept)
-    return Answer(
-        query=str(probe),
-        camera=camera,
-        identity=told.identity,
-        hits=tuple(hit for hit in hits if hit.score >= min_score),
+    seen = None
+    if ranking.calibration is not None:
+        seen = sighted(probe, ranking.calibration, collection)
+    found = find(
+        encode(probe, encoder),
+        collection=collection,
+        where=where,
+        top_k=top_k,
+        min_score=min_score,
+        ranking=ranking,
+        seen=seen,
+        around=around,
     )
+    answer = Answer(
+        query=probe.name,
+        camera=own,
+        identity=probe.seen.identity,
+        hits=hits(found),
+        picture=probe.data,
+    )
+    audit.record(
+        session,
+        probe,
+        command="query",
+        filters={
+            "camera": own,
+            "exclude_camera": exclude_camera,
+            "only_camera": list(only_cameras),
+            "split": str(split),
+            "top_k": top_k,
+            "min_score": None if min_score == -math.inf else min_score,
+            "spatio_temporal": spatio_temporal,
+            "rerank": rerank,
+        },
+        hits=len(answer.hits),
+    )
+    return answer
 
 
 def find(
     vector: Vectors,
     *,
-    gallery: Gallery,
+    collection: Collection,
     where: Filter,
-    top_k: int,
-    evidence: Evidence | None = None,
-    kept: GalleryNeighbours | None = None,
-) -> list[Hit]:
-    """The ``top_k`` best hits for one vector (1 x D), by (-score, id).
+    ranking: Ranking,
+    top_k: int | None = None,
+    min_score: float = -math.inf,
+    seen: Sighted | None = None,
+    around: GalleryNeighbours | None = None,
+    margin: int = FETCHED,
+) -> list[Scored]:
+    """The best images for one vector (1 x D) by (-score, id): the ``top_k`` best, or all, of at
+    least ``min_score``.
 
-    Scores are cosines or, with ``kept`` neighbours, 1 - the distance re-ranked among the whole
-    split, from which filters then choose. ``evidence`` adds to them. Stored vectors that the
-    catalog does not call indexed are passed over. Raises EmptyGallery where the store holds none at
-    all, or lacks some that re-ranking needs.
+    ``seen`` is where and when the probe was taken, for a ranking by times; ``around`` the split's
+    neighbours, for a re-ranked one. Stored vectors that the catalog does not call indexed are
+    passed over. ``margin`` more than ``top_k`` are fetched at first where times may reorder them.
+    Raises EmptyGallery where the store holds none at all, or lacks some that re-ranking needs.
     """
-    ranked = None if kept is None else _reranked(vector, gallery, where, kept)
-    limit = top_k if evidence is None else top_k + FETCHED
+    ranked = None if around is None else _reranked(vector, collection, where, around)
+    limit = margin if top_k is None else top_k + (margin if seen is not None else 0)
+    scored: list[Scored] = []
+    done = 0
     while True:
         if ranked is None:
-            (matches,) = gallery.store.search(vector, limit=limit, where=where)
+            (matches,) = collection.store.search(vector, limit=limit, where=where)
         else:
-            matches = ranked[:limit]
-        rows = gallery.catalog.images.describe(gallery.encoder_id, [match.id for match in matches])
-        known = [(match.score, match.id) for match in matches if match.id in rows]
-        if evidence is not None and known:
-            ratios = evidence.ratios([rows[id] for _, id in known])
-            added = (evidence.weight * ratios).tolist()
-            known = [(score + more, id) for (score, id), more in zip(known, added, strict=True)]
-            known.sort(key=lambda hit: (-hit[0], hit[1]))
-        if len(matches) < limit:
+            matches = Matches(ranked.ids[:limit], ranked.scores[:limit])
+        # What was fetched before comes first again, in the same order.
+        scored += _scored(matches, slice(done, None), collection, ranking, seen)
+        done = len(matches.ids)
+        scored.sort(key=lambda one: (-one.score, one.image.id))
+        if done < limit:
             break
         # What was not fetched is no nearer than the last match, and can gain only so much.
-        rest = matches[-1].score + (0.0 if evidence is None else evidence.weight * transit.CLIP)
-        if len(known) >= top_k and known[top_k - 1][0] >= rest:
+        rest = float(matches.scores[-1]) + ranking.most_added
+        enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1].score >= rest
+        if enough or rest < min_score:
             break
-        limit *= 2
-    if not matches and not gallery.store.ids():
+        limit *= WIDENED
+    if not done and not collection.store.count():
         raise EmptyGallery(
             "the vector store is empty, though the catalog lists images",
-            hint="Ingest again, with the same --qdrant-url if there is one: what is missing is "
-            "encoded anew.",
+            hint="Ingest again: what is missing is encoded anew.",
         )
-    return _hits(known[:top_k], rows)
+    return [one for one in scored[:top_k] if one.score >= min_score]
+
+
+def _scored(
+    matches: Matches,
+    rows: slice,
+    collection: Collection,
+    ranking: Ranking,
+    seen: Sighted | None,
+) -> list[Scored]:
+    """Of some of the matches those that the catalog calls indexed, with their scores."""
+    ids, scores = matches.ids[rows].tolist(), matches.scores[rows].tolist()
+    described = collection.catalog.images.describe(collection.encoder_id, ids)
+    known = [
+        Scored(score, described[id])
+        for id, score in zip(ids, scores, strict=True)
+        if id in described
+    ]
+    if seen is None or ranking.calibration is None or not known:
+        return known
+    clock = ranking.calibration.transit.clock
+    (added,) = ranking.added(seen, sightings([one.image for one in known], clock)).tolist()
+    return [Scored(one.score + more, one.image) for one, more in zip(known, added, strict=True)]
+
+
+def sightings(images: Sequence[ImageRecord], clock: Clock) -> Sighted:
+    """Where and when these images were taken, by that clock."""
+    camera = known_or_unknown(one.camera_id for one in images)
+    times = clock.times(
+        camera,
+        known_or_unknown(one.sequence for one in images),
+        known_or_unknown(one.frame for one in images),
+        np.array([one.timestamp for one in images], dtype=np.float64),
+    )
+    return Sighted(camera, times)
+
+
+def sighted(probe: Probe, calibration: Calibration, collection: Collection) -> Sighted:
+    """Where and when a probe was taken. Raises UnknownCamera, or UsageError where the time is not
+    known."""
+    seen = probe.seen
+    cameras = [] if seen.camera is None else collection.catalog.images.camera_ids(seen.camera)
+    if len(cameras) != 1:
+        raise UnknownCamera(
+            f"several data sets have a camera {seen.camera}"
+            if cameras
+            else f"which camera {probe.short_name} is from is not known",
+            hint="Add {camera}, with the number of a stored camera, or leave out "
+            "{spatio_temporal}.",
+        )
+    clock = calibration.transit.clock
+    camera = np.array(cameras, dtype=np.int64)
+    times = clock.times(
+        camera,
+        known_or_unknown([seen.sequence]),
+        known_or_unknown([seen.frame]),
+        np.array([seen.timestamp], dtype=np.float64),
+    )
+    if not np.isfinite(times).all():
+        raise UsageError(
+            f"when {probe.short_name} was taken is not known",
+            hint="Add {time}, or name it like 0002_c1s1_000451_03.jpg, from a stored sequence."
+            if clock.unit == SECONDS
+            else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
+        )
+    return Sighted(camera, times)
 
 
 def _reranked(
-    vector: Vectors, gallery: Gallery, where: Filter, kept: GalleryNeighbours
-) -> list[Match]:
+    vector: Vectors, collection: Collection, where: Filter, around: GalleryNeighbours
+) -> Matches:
     """All images that the filter admits, by re-ranked score."""
 
-    def cosines(where: Filter) -> tuple[Ids, Vectors]:
-        (matches,) = gallery.store.search(vector, limit=len(kept.ids), where=where)
-        ids = np.array([match.id for match in matches], dtype=np.int64)
-        scores = np.array([match.score for match in matches], dtype=np.float32)
-        order = np.argsort(ids)
-        order = order[np.isin(ids[order], kept.ids)]  # without what is not indexed
-        return ids[order], scores[order]
+    def cosines(where: Filter) -> tuple[Ids, NDArray[np.float32]]:
+        (matches,) = collection.store.search(vector, limit=len(around.ids), where=where)
+        order = np.argsort(matches.ids)
+        order = order[np.isin(matches.ids[order], around.ids)]  # without what is not indexed
+        return matches.ids[order], matches.scores[order].astype(np.float32)
 
     def fetch(positions: Ids) -> Vectors:
-        ids, vectors = gallery.store.retrieve(kept.ids[positions].tolist())
+        ids, vectors = collection.store.retrieve(around.ids[positions].tolist())
         order = np.argsort(ids)  # positions ascend, and ids with them
         return vectors[order]
 
     ids, scores = cosines(Filter(split=where.split))
-    if not np.array_equal(ids, kept.ids):
-        raise lacking(len(kept.ids) - len(ids), len(kept.ids))
-    distances = rerank.rerank_one(vector, scores, kept.neighbours, fetch)
+    if not np.array_equal(ids, around.ids):
+        raise vectors_missing(len(around.ids) - len(ids), len(around.ids))
+    distances = rerank.rerank_one(vector, scores, around.neighbours, fetch)
     allowed = np.arange(len(ids))
     if where.cameras or where.without_cameras:
         allowed = np.flatnonzero(np.isin(ids, cosines(where)[0]))
     best = allowed[np.argsort(distances[allowed], kind="stable")]
-    return [Match(int(ids[at]), float(1 - distances[at])) for at in best]
+    return Matches(ids[best], 1 - distances[best].astype(np.float64))
 
 
-def _hits(scored: Sequence[tuple[float, int]], rows: Mapping[int, Any]) -> list[Hit]:
-    return [
-        Hit(
-            rank=rank,
-            score=score,
-            id=id,
-            identity=row.identity,
-            camera=row.camera,
-            sequence=row.sequence,
-            frame=row.frame,
-            split=row.split,
-            path=str(Path(row.root) / row.path),
-        )
-        for rank, (score, id) in enumerate(scored, start=1)
-        for row in [rows[id]]
-    ]
-
-
-def _ratios(
-    probe: Sighting, calibration: Calibration, gallery: Gallery
-) -> Callable[[Sequence[Any]], transit.Ratios]:
-    """What the time between the probe and stored images says of their being the same person."""
-    cameras = [] if probe.camera is None else gallery.catalog.images.camera_ids(probe.camera)
-    if len(cameras) != 1:
-        raise UnknownCamera(
-            f"which camera {probe.path} is from is not known"
-            if not cameras
-            else f"several data sets have a camera {probe.camera}",
-            hint="Add --camera N, with the number of a stored camera, or leave out "
-            "--spatio-temporal.",
-        )
-    model = calibration.transit
-
-    def times(of: Sequence[Any]) -> Times:
-        return model.clock.times(
-            known_or_unknown(row.camera_id for row in of),
-            known_or_unknown(row.sequence for row in of),
-            known_or_unknown(row.frame for row in of),
-            np.array([row.timestamp for row in of], dtype=np.float64),
-        )
-
-    own = SimpleNamespace(
-        camera_id=cameras[0],
-        sequence=probe.sequence,
-        frame=probe.frame,
-        timestamp=probe.timestamp,
+def hits(found: Sequence[Scored]) -> tuple[Hit, ...]:
+    """The same in rank order, as people are shown them."""
+    return tuple(
+        Hit.of(one.image, rank=rank, score=one.score) for rank, one in enumerate(found, start=1)
     )
-    mine = times([own])
-    if not np.isfinite(mine).all():
-        raise UsageError(
-            f"when {probe.path} was taken is not known",
-            hint="Add --time, or name it like 0002_c1s1_000451_03.jpg, from a stored sequence."
-            if model.clock.unit == SECONDS
-            else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
-        )
-
-    def ratios(rows: Sequence[Any]) -> transit.Ratios:
-        cameras = known_or_unknown(row.camera_id for row in rows)
-        (of_probe,) = model.ratios(np.array([own.camera_id]), mine, cameras, times(rows))
-        return np.asarray(of_probe)
-
-    return ratios
 
 
-def _encode(probe: Path, encoder: Encoder) -> Vectors:
-    try:
-        pixels = images.decode(images.read_bytes(probe), size=encoder.size)
-    except ImageError as error:
-        raise ImageError(
-            f"{probe}: {error.message}", hint="Give a picture of one person."
-        ) from None
-    vector = encoder.encode(pixels[None])
+def encode(probe: Probe, encoder: Encoder) -> Vectors:
+    """The probe's vector, 1 x D. Raises ImageError, EncoderError."""
+    vector = encoder.encode(probe.pixels(encoder.size)[None])
     if not np.isfinite(vector).all():
-        raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {probe}")
+        raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {probe.name}")
     return vector
 
 
-def check_cameras(wanted: Sequence[int], *, gallery: Gallery) -> None:
-    """Raise UnknownCamera where one of ``wanted`` is not in the gallery."""
-    cameras = gallery.catalog.images.cameras()
+def _require_cameras(wanted: Sequence[int], *, collection: Collection) -> None:
+    if not wanted:
+        return
+    cameras = collection.catalog.images.cameras()
     for camera in wanted:
         if camera not in cameras:
             here = ", ".join(map(str, cameras)) or "none"

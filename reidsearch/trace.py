@@ -1,19 +1,24 @@
 """Where was this person? The hits for one probe as stays at cameras, in time order."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from reidsearch import search
-from reidsearch.calibrate import Calibration
-from reidsearch.encoder import Encoder
+from reidsearch import audit, calibrate, documents, search
+from reidsearch.answer import Hit
+from reidsearch.collection import Collection
 from reidsearch.errors import NotCalibrated, UnknownCamera, UsageError
-from reidsearch.gallery import Gallery
+from reidsearch.probe import Probe
+from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
-from reidsearch.types import Answer, Hit, Split
+from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.search import Scored
+from reidsearch.session import Session
+from reidsearch.types import Filter, Split
+from reidsearch.views import lanes
 
 PAUSE = {FRAMES: 1500.0, SECONDS: 60.0}  # a minute unseen ends a stay
 FETCHED = 100  # hits asked for at first
@@ -37,7 +42,7 @@ class Trace:
     """The ``stays`` of the person at ``query``, in time order: all hits with at least the score
     ``threshold``, which this ``rate`` of the pairs of different people reach (None where the
     threshold was given). ``unit`` is that of times: frames, over a camera's sequences one after the
-    other, or seconds since 1970 UTC; None without times."""
+    other, or seconds since 1970 UTC; None without times. ``picture`` are the probe's bytes."""
 
     query: str
     camera: int | None
@@ -47,78 +52,90 @@ class Trace:
     spatio_temporal: bool
     unit: str | None
     stays: tuple[Stay, ...]
+    picture: bytes | None = field(default=None, repr=False, compare=False)
+
+    def document(self) -> documents.TraceDocument:
+        """As a JSON document."""
+        return documents.trace(self)
+
+    def save(self, path: str | Path) -> None:
+        """Draw it, a lane for each camera; .png. Raises UsageError on another ending."""
+        lanes.save(self, Path(path))
 
 
 def trace(
-    probe: Path,
+    session: Session,
+    probe: Probe,
     *,
-    gallery: Gallery,
-    encoder: Encoder,
-    calibration: Calibration | None,
-    rate: float | None = None,
+    false_matches: float | None = None,
     min_score: float | None = None,
-    camera: int | None = None,
-    timestamp: float | None = None,
+    rates: Sequence[float] = DEFAULT_RATES,
+    pauses: Mapping[str, float] = PAUSE,
 ) -> Trace:
-    """The hits for the picture at ``probe`` above a threshold, as stays.
+    """The hits for a probe above a threshold, as stays; logged.
 
-    The threshold is ``min_score``, or the calibrated score that at most a share ``rate`` of the
-    pairs of different people reach; by default the first of DEFAULT_RATES that the gallery has
+    The threshold is ``min_score``, or the calibrated score that at most a share ``false_matches``
+    of the pairs of different people reach; by default the first of ``rates`` that the gallery has
     enough pairs to tell. Transit times join the score where they are known and the probe's camera
-    and time are. Raises NotCalibrated without either threshold, UsageError where the gallery is too
-    small for so low a rate, and as ``search.answer`` does.
+    and time are. A stay ends where nobody is seen for one of ``pauses``, by the unit of times.
+    Raises NotCalibrated without either threshold, UsageError where the gallery is too small for so
+    low a rate, and as ``search.query`` does.
     """
-    timed = calibration
-    rates = DEFAULT_RATES if rate is None else (rate,)
+    if false_matches is not None:
+        if not 0 < false_matches < 1:
+            raise UsageError(
+                f"{false_matches} is no rate of false matches", hint="Give one between 0 and 1."
+            )
+        rates = (false_matches,)
+    collection, encoder = session.searchable()
+    try:
+        calibration = calibrate.load(collection)
+    except NotCalibrated:
+        calibration = None
+    seen = _seen(probe, calibration, collection)
+    ranking = Ranking(calibration if seen is not None else None)
     threshold, rate = min_score or 0.0, None
-    while True:
-        if min_score is None:
-            threshold, rate = _threshold(calibration, rates, timed=timed is not None)
-        try:
-            answer = _answer(probe, gallery, encoder, timed, threshold, camera, timestamp)
-            break
-        except (UnknownCamera, UsageError):
-            if timed is None:
-                raise
-            timed = None  # where or when the probe was taken is not known
-    unit, times = _times(gallery, answer.hits, calibration)
-    return Trace(
-        query=answer.query,
-        camera=answer.camera,
-        identity=answer.identity,
+    if min_score is None:
+        threshold, rate = _threshold(calibration, rates, timed=seen is not None)
+    found = search.find(
+        search.encode(probe, encoder),
+        collection=collection,
+        where=Filter(split=Split.GALLERY),
+        min_score=threshold,
+        ranking=ranking,
+        seen=seen,
+        margin=FETCHED,
+    )
+    unit, times = _times(collection, found, calibration)
+    traced = Trace(
+        query=probe.name,
+        camera=probe.seen.camera,
+        identity=probe.seen.identity,
         threshold=threshold,
         rate=rate,
-        spatio_temporal=timed is not None,
+        spatio_temporal=seen is not None,
         unit=unit,
-        stays=_stays(answer.hits, times, PAUSE.get(unit or "", np.inf)),
+        stays=_stays(search.hits(found), times, pauses.get(unit or "", np.inf)),
+        picture=probe.data,
     )
+    audit.record(
+        session,
+        probe,
+        command="trace",
+        filters={"camera": traced.camera, "threshold": threshold, "rate": rate},
+        hits=len(found),
+    )
+    return traced
 
 
-def _answer(
-    probe: Path,
-    gallery: Gallery,
-    encoder: Encoder,
-    calibration: Calibration | None,
-    threshold: float,
-    camera: int | None,
-    timestamp: float | None,
-) -> Answer:
-    """All hits of at least that score."""
-    top_k = FETCHED
-    while True:
-        answer = search.answer(
-            probe,
-            gallery=gallery,
-            encoder=encoder,
-            camera=camera,
-            top_k=top_k,
-            min_score=threshold,
-            calibration=calibration,
-            timestamp=timestamp,
-        )
-        if len(answer.hits) < top_k:
-            return answer
-        top_k *= 4
+def _seen(probe: Probe, calibration: Calibration | None, collection: Collection) -> Sighted | None:
+    """Where and when the probe was taken; None where that is not known, or of no use."""
+    if calibration is None:
+        return None
+    try:
+        return search.sighted(probe, calibration, collection)
+    except (UnknownCamera, UsageError):
+        return None
 
 
 def _threshold(
@@ -128,7 +145,7 @@ def _threshold(
     if calibration is None:
         raise NotCalibrated(
             "which score means the same person has not been learned from this gallery",
-            hint="Learn it with: reidsearch calibrate, or give a score with --min-score.",
+            hint="Learn it with: {calibrate}, or give a score with {min_score}.",
         )
     known = calibration.scores if timed else calibration.cosines
     for rate in rates:
@@ -137,27 +154,26 @@ def _threshold(
             return threshold, rate
     raise UsageError(
         f"the gallery has too few pairs of images to tell a false match rate of {rates[-1]:g}",
-        hint="Give a greater --false-matches, or a score with --min-score.",
+        hint="Give a greater {false_matches}, or a score with {min_score}.",
     )
 
 
 def _times(
-    gallery: Gallery, hits: Sequence[Hit], calibration: Calibration | None
+    collection: Collection, found: Sequence[Scored], calibration: Calibration | None
 ) -> tuple[str | None, dict[int, float]]:
     """The unit of times, and the time of each hit (by id) that has one."""
-    stored = gallery.catalog.images.stored(gallery.encoder_id, [Split.GALLERY])
     if calibration is not None:
         clock = calibration.transit.clock
     else:
-        labels = stored.labels
+        spans = collection.catalog.images.spans(collection.encoder_id, Split.GALLERY)
         try:
-            clock = Clock.of(labels.camera, stored.sequence, stored.frame, stored.timestamp)
+            clock = Clock.of_spans(spans)
         except UsageError:
             return None, {}
-    at = np.searchsorted(stored.ids, np.array([hit.id for hit in hits], dtype=np.int64))
-    times = stored.times(clock)[at].tolist()
-    known = {hit.id: t for hit, t in zip(hits, times, strict=True) if np.isfinite(t)}
-    return clock.unit, known
+    images = [one.image for one in found]
+    times = search.sightings(images, clock).times.tolist()
+    pairs = zip(images, times, strict=True)
+    return clock.unit, {image.id: time for image, time in pairs if np.isfinite(time)}
 
 
 def _stays(hits: Sequence[Hit], times: dict[int, float], pause: float) -> tuple[Stay, ...]:

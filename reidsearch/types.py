@@ -4,17 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.errors import UsageError
 
-Images = NDArray[np.uint8]  # N x H x W x 3, RGB
+Pixels = NDArray[np.uint8]  # N x H x W x 3, RGB
 Vectors = NDArray[np.float32]  # N x D, rows of unit length
+Distances = NDArray[np.floating]  # Q x G; smaller is nearer
 Ids = NDArray[np.int64]  # N
-Payload = dict[str, Any]  # what a vector store knows of an image, see Points
+Choice = TypeVar("Choice", bound=StrEnum)
+Payload = dict[str, str | int]  # what a vector store knows of an image, see Points
 
 JUNK = -1  # the identity of a bad detection
 DISTRACTOR = 0  # the identity of people nobody asks for
@@ -109,7 +111,7 @@ class Filter:
         if both:
             raise UsageError(
                 f"camera {min(both)} is asked for and ruled out at once",
-                hint="Name it in --only-camera or rule it out with --exclude-camera, not both.",
+                hint="Name it in {only_cameras} or rule it out with {exclude_camera}, not both.",
             )
 
 
@@ -163,31 +165,15 @@ class Labels:
         return Labels(self.identity[rows], self.camera[rows])
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer to a probe. ``score`` is the cosine similarity; ``rank`` counts from 1."""
-
-    rank: int
-    score: float
-    id: int
-    identity: int | None
-    camera: int | None
-    sequence: int | None
-    frame: int | None
-    split: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The hits for one probe image. ``identity`` is the probe's, where its name tells."""
-
-    query: str
-    camera: int | None
-    identity: int | None
-    hits: tuple[Hit, ...]
-
-
 def known_or_unknown(values: Iterable[int | None]) -> Ids:
     """Integers with None replaced by UNKNOWN."""
     return np.array([UNKNOWN if v is None else v for v in values], dtype=np.int64)
+
+
+def choice(kind: type[Choice], value: str, *, name: str) -> Choice:
+    """The member of a StrEnum with that value. Raises UsageError, which calls it ``name`` and lists
+    what there is to choose from."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise UsageError(f"{name} {value!r} is none of {', '.join(kind)}") from None

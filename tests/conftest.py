@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,19 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from reidsearch import datasets, gallery, ingest
+from reidsearch.catalog import Catalog, schema
 from reidsearch.cli import app
+from reidsearch.collection import Collection
 from reidsearch.config import Config, load
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.gallery import Gallery
-from reidsearch.ranking import clock, transit
+from reidsearch.ranking.transit import Learning
+from reidsearch.session import CATALOG, Session
 from tests.qdrant_server import QdrantStandIn
 
 HEIGHT, WIDTH = 16, 8
+# Transit times that tell the market set's few frames apart.
+SHORT_BINS = Learning(frames=2.0, smoothing=1.0, prior_pairs=1.0)
 COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40)}
 
 # A shell's background jobs ignore Ctrl-C, and so would every process that tests interrupt.
@@ -107,25 +112,50 @@ def market(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def _short_bins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Transit times that tell the market set's few frames apart."""
-    monkeypatch.setitem(clock.BIN, clock.FRAMES, 2.0)
-    narrow = np.exp(-0.5 * np.arange(-transit.REACH, transit.REACH + 1) ** 2)
-    monkeypatch.setattr(transit, "KERNEL", narrow / narrow.sum())
-    monkeypatch.setattr(transit, "PRIOR_PAIRS", 1.0)
-
-
-@pytest.fixture
 def settings(tmp_path: Path, encoder_file: Path) -> Config:
     return load({"data_dir": str(tmp_path / "home"), "encoder": str(encoder_file)})
 
 
+@contextmanager
+def filling(settings: Config) -> Iterator[Collection]:
+    """The collection for the configured encoder's vectors, open and locked."""
+    with closing(Session(settings, purpose="test")) as session, session.changing():
+        yield session.collection_to_fill()
+
+
+@contextmanager
+def reading(settings: Config) -> Iterator[Collection]:
+    """The same for reading, where it is filled."""
+    with closing(Session(settings, purpose="test")) as session:
+        yield session.collection()
+
+
+@contextmanager
+def every(settings: Config) -> Iterator[tuple[Catalog, list[Collection]]]:
+    """The catalog and the collections of all encoders."""
+    with closing(Session(settings, purpose="test")) as session, session.changing():
+        yield session.catalog, session.collections()
+
+
+@contextmanager
+def catalog_of(settings: Config) -> Iterator[Catalog]:
+    """The catalog alone, without a lock."""
+    with closing(schema.open_catalog(settings.data_dir / CATALOG)) as catalog:
+        yield catalog
+
+
 @pytest.fixture
-def filled(market: Path, settings: Config, encoder: Encoder) -> Iterator[Gallery]:
+def gallery(market: Path, settings: Config) -> Iterator[Gallery]:
     """A gallery with the market set in it, open."""
-    with gallery.create(settings, encoder) as opened:
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    with Gallery(settings, purpose="test") as opened:
+        opened.ingest(market)
         yield opened
+
+
+@pytest.fixture
+def filled(gallery: Gallery) -> Collection:
+    """Its collection."""
+    return gallery._session.collection()
 
 
 Run = Callable[..., Result]

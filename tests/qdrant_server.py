@@ -40,6 +40,8 @@ class QdrantStandIn:
 
     def __init__(self) -> None:
         self.collections: dict[str, dict[int, dict[str, Any]]] = {}
+        self.metadata: dict[str, dict[str, Any]] = {}  # of collections
+        self.remembers = True  # metadata, as servers do since 1.16
         self.plan: Plan = lambda number, path: None
         self.requests: list[str] = []
         self.keys: set[str | None] = set()
@@ -134,7 +136,13 @@ class QdrantStandIn:
             case "PUT", "":
                 assert name not in self.collections  # a real server refuses, too
                 self.collections[name] = {}
+                self.metadata[name] = dict(body.get("metadata") or {})
                 return True
+            case "PATCH", "":
+                self.metadata[name] |= body.get("metadata") or {}
+                return True
+            case "GET", "":
+                return self._info(name)
             case "DELETE", "":
                 self.collections.pop(name, None)
                 return True
@@ -151,6 +159,8 @@ class QdrantStandIn:
                 return {"operation_id": 1, "status": "completed"}
             case "POST", "/points":
                 return [self._record(id, points[id], body) for id in body["ids"] if id in points]
+            case "POST", "/points/count":
+                return {"count": len(points)}
             case "POST", "/points/scroll":
                 ids = [id for id in sorted(points) if _fits(points[id], body.get("filter"))]
                 ids = [id for id in ids if id >= (body.get("offset") or 0)]
@@ -167,6 +177,30 @@ class QdrantStandIn:
                 best = sorted(ids, key=lambda one: -scores[one])[: body["limit"]]
                 return {"points": [{"id": id, "version": 0, "score": scores[id]} for id in best]}
         raise AssertionError(f"{method} {path} is not known")
+
+    def _info(self, name: str) -> dict[str, Any]:
+        """What a server says of a collection, as far as clients insist on it."""
+        config: dict[str, Any] = {
+            "params": {"vectors": {"size": 1, "distance": "Dot"}},
+            "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
+            "optimizer_config": {
+                "deleted_threshold": 0.2,
+                "vacuum_min_vector_number": 1000,
+                "default_segment_number": 0,
+                "flush_interval_sec": 5,
+            },
+            "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
+        }
+        if self.remembers and self.metadata[name]:
+            config["metadata"] = self.metadata[name]
+        return {
+            "status": "green",
+            "optimizer_status": "ok",
+            "points_count": len(self.collections[name]),
+            "segments_count": 1,
+            "config": config,
+            "payload_schema": {},
+        }
 
     def _record(self, id: int, point: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         wanted = {"vector": body.get("with_vector"), "payload": body.get("with_payload")}

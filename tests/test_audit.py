@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import gallery
 from reidsearch.config import Config
-from tests.conftest import Run
+from tests.conftest import Run, catalog_of
 
 
 @pytest.fixture
@@ -35,10 +34,11 @@ def test_every_search_leaves_who_when_how_and_the_probes_hash(
 
 def test_the_log_names_no_picture_and_holds_none(probe: Path, settings: Config, run: Run) -> None:
     run("query", probe)
-    catalog = gallery.open_catalog(settings)
-    (row,) = catalog.log.entries()
-    catalog.close()
-    assert row.picture is None
+    with catalog_of(settings) as catalog:
+        (row,) = catalog.log.entries()
+        pictures = list(catalog.log.pictures())
+    assert pictures == []
+    assert not row.has_picture
     assert probe.name not in str(row)
 
 
@@ -76,9 +76,7 @@ def test_probes_are_kept_where_that_is_asked_for_and_forgotten_with_their_image(
 def test_a_search_that_cannot_be_logged_is_not_answered(
     probe: Path, settings: Config, run: Run
 ) -> None:
-    catalog = gallery.open_catalog(settings)
-    with catalog.engine.begin() as db:
+    with catalog_of(settings) as catalog, catalog.engine.begin() as db:
         db.exec_driver_sql("DROP TABLE query_log")
-    catalog.close()
     result = run("query", probe, "--json", exit_code=1)
     assert result.stdout == ""

@@ -1,12 +1,23 @@
+import dataclasses
+import hashlib
+import inspect
+import itertools
+import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, insert
 
-from reidsearch.catalog import Candidate, Catalog, database, schema
+from reidsearch.catalog import Candidate, Catalog, ImageRecord, State, records, schema, tables
+from reidsearch.catalog.database import TableGroup
 from reidsearch.errors import UsageError
 from reidsearch.hashes import image_id
-from reidsearch.types import UNKNOWN, Rejected, Sighting, Split
+from reidsearch.types import LARGEST, UNKNOWN, Rejected, Sighting, Split
 
 
 @pytest.fixture
@@ -124,7 +135,7 @@ def test_a_data_set_that_moved_keeps_its_id_and_a_second_of_its_name_is_refused(
     first = catalog.add_dataset("set", old)
     with pytest.raises(UsageError) as error:
         catalog.add_dataset("set", new)
-    assert "--name" in error.value.hint
+    assert "`name=...`" in error.value.hint
     old.rmdir()
     assert catalog.add_dataset("set", new) == first
 
@@ -148,16 +159,328 @@ def test_an_ingest_run_is_open_until_finished(catalog: Catalog, ids: tuple[int, 
     last = catalog.runs.last()
     assert last is not None
     assert (last.ingested, last.unchanged, last.failed) == (3, 2, 1)
+    assert last.finished is not None
     assert last.finished >= last.started
+    assert (last.id, last.dataset, last.encoder) == (run, "set", "f" * 64)
 
 
-def test_any_number_of_images_is_described(
-    catalog: Catalog, ids: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int]) -> None:
     _, encoder = ids
     many = [candidate(f"{n}.jpg", camera=n % 3) for n in range(11)]
     catalog.embeddings.stale(*ids, many)
     catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
-    monkeypatch.setattr(database, "VARIABLES", 4)
-    found = catalog.images.describe(encoder, [c.id for c in many])
+    by_fours = Catalog(catalog.engine, variables=4)
+    asked = [c.id for c in many]
+    found = by_fours.images.describe(encoder, asked)
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}
+    paths = sorted(c.sighting.path for c in many)
+    assert [row.path for row in by_fours.images.of(asked)] == paths
+    assert [row.path for row in by_fours.images.of_dataset("set", [*paths, "no.jpg"])] == paths
+    assert by_fours.images.of_dataset("other", paths) == []
+    assert by_fours.images.matching(paths=[Path(path) for path in paths]) == catalog.images.all()
+    states = by_fours.embeddings.of(encoder, [*asked, 1])
+    assert states == {row.image_id: row for row in catalog.embeddings.all(encoder)}
+
+
+RECORDS = [
+    kind
+    for _, kind in inspect.getmembers(records, dataclasses.is_dataclass)
+    if kind is not Candidate and kind is not Sighting
+]
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+def test_records_are_frozen_small_and_made_by_names(kind: Any) -> None:
+    names = [field.name for field in dataclasses.fields(kind)]
+    record = kind(**dict.fromkeys(names))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(record, names[0], 1)
+    assert not hasattr(record, "__dict__")
+    with pytest.raises(TypeError, match="positional"):
+        kind(*names)
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    """The type and all that stands in its brackets, arrays' aside, whose shapes are Any."""
+    yield annotation
+    if typing.get_origin(annotation) is np.ndarray:
+        return
+    for argument in typing.get_args(annotation):
+        yield from parts_of(argument)
+
+
+def test_no_method_of_the_catalog_takes_or_gives_what_is_untyped_or_sqlalchemys(
+    catalog: Catalog,
+) -> None:
+    groups = {TableGroup: catalog} | {
+        type(part): part for part in vars(catalog).values() if isinstance(part, TableGroup)
+    }
+    assert len(groups) == 6
+    seen = 0
+    for group in [*groups, Catalog]:
+        for name, member in vars(group).items():
+            function = member.fget if isinstance(member, property) else member
+            if name.startswith("_") or not inspect.isfunction(function):
+                continue
+            seen += 1
+            for annotation in typing.get_type_hints(function).values():
+                for part in parts_of(annotation):
+                    assert part is not Any, f"{group.__name__}.{name}"
+                    module = getattr(part, "__module__", "")
+                    assert not module.startswith("sqlalchemy"), f"{group.__name__}.{name}"
+    assert seen > 40
+
+
+def test_what_the_catalog_hands_out_is_of_the_types_it_says(
+    catalog: Catalog, ids: tuple[int, int], tmp_path: Path
+) -> None:
+    """Enumerations are members, JSON is parsed, truth is bool: nothing is as a driver gave it."""
+    dataset, encoder = ids
+    seen = Sighting("a/b.jpg", Split.QUERY, 3, 7, 1, 250, 12.5)
+    one = Candidate(image_id("set", seen.path), seen, 10, 99)
+    catalog.embeddings.stale(dataset, encoder, [one])
+    catalog.embeddings.finish(encoder, indexed={one.id: ("ab" * 32, 7)})
+    catalog.runs.start(dataset, encoder)
+    catalog.learned.save_calibration(
+        encoder, source="train", images=9, transit=b"t", weight=0.5, cosines=b"c", scores=b"s"
+    )
+    search = {"time": 1.5, "operator": "o", "command": "query", "probe_sha256": "ff", "hits": 3}
+    catalog.log.add(**search, filters={"camera": [1, 2]}, picture=b"p")  # type: ignore[arg-type]
+    (image,) = catalog.images.all()
+    (embedding,) = catalog.embeddings.all(encoder)
+    (count,) = catalog.images.counts()
+    (logged,) = catalog.log.entries()
+    found = [
+        image, embedding, count, logged, *catalog.encoders(), catalog.runs.last(),
+        catalog.learned.calibration(encoder),
+    ]  # fmt: skip
+    assert {type(record) for record in found} == set(RECORDS)
+    for record in found:
+        assert dataclasses.is_dataclass(record)
+        assert not isinstance(record, type)
+        for name, hint in typing.get_type_hints(type(record)).items():
+            value = getattr(record, name)
+            kinds = {typing.get_origin(kind) or kind for kind in parts_of(hint)}
+            assert type(value) in kinds, (type(record).__name__, name, value)
+    assert image.sighting == seen
+    assert image.file == tmp_path / "a/b.jpg"
+    assert image == catalog.images.describe(encoder, [one.id])[one.id]
+    assert [image] == catalog.images.of([one.id, one.id, 5])
+    assert (embedding.state, embedding.checksum) == (State.INDEXED, 7)
+    assert logged.filters == {"camera": [1, 2]}
+
+
+def test_the_log_gives_each_kept_picture_once_and_lists_searches_without(catalog: Catalog) -> None:
+    def search(time: float, picture: bytes | None, digest: str) -> None:
+        catalog.log.add(
+            time=time,
+            operator="o",
+            command="query",
+            probe_sha256=digest,
+            filters={"time": time},
+            hits=0,
+            picture=picture,
+        )
+
+    pictures = {hashlib.sha256(data).hexdigest(): data for data in (b"one", b"two")}
+    for time, (digest, data) in enumerate([*pictures.items()] * 2):
+        search(time, data, digest)
+    search(4, None, "00")
+    search(5, b"", "11")  # nothing was kept
+    assert dict(catalog.log.pictures()) == pictures
+    assert len(list(catalog.log.pictures())) == 2
+    assert [e.time for e in catalog.log.entries(since=2)] == [2, 3, 4, 5]
+    assert [e.has_picture for e in catalog.log.entries()] == [True] * 4 + [False, True]
+    catalog.log.delete_pictures(list(pictures)[:1])
+    assert list(catalog.log.pictures()) == [*pictures.items()][1:]
+    catalog.log.add(
+        time=6, operator="o", command="query", probe_sha256="", filters={}, hits=0, picture=b"late"
+    )
+    some = catalog.log.pictures()
+    next(some)
+    some.close()  # type: ignore[attr-defined]
+    catalog.add_dataset("still writable", Path("/"))
+
+
+def test_indexed_images_may_be_asked_for_by_data_set(catalog: Catalog, tmp_path: Path) -> None:
+    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4)
+    found = {}
+    for name in ("one", "two"):
+        new = Candidate(image_id(name, "a.jpg"), Sighting("a.jpg"), 1, 1)
+        (tmp_path / name).mkdir()
+        found[catalog.add_dataset(name, tmp_path / name)] = new.id
+        catalog.embeddings.stale(catalog.add_dataset(name, tmp_path / name), encoder, [new])
+        catalog.embeddings.finish(encoder, indexed={new.id: ("", 7)})
+    for dataset, id in found.items():
+        assert catalog.embeddings.indexed_ids(encoder, dataset_id=dataset) == {id}
+    assert catalog.embeddings.indexed_ids(encoder) == set(found.values())
+
+
+def test_a_catalog_notes_where_its_vectors_and_itself_are(catalog: Catalog) -> None:
+    assert (catalog.store, catalog.home) == (None, None)
+    catalog.record_store("http://one:6333")
+    catalog.record_home("machine /folder")
+    catalog.record_store("http://two:6333")
+    assert (catalog.store, catalog.home) == ("http://two:6333", "machine /folder")
+
+
+def test_a_copy_becomes_a_catalog_of_its_own_and_keeps_what_it_lists(
+    catalog: Catalog, ids: tuple[int, int]
+) -> None:
+    one = candidate("a.jpg")
+    catalog.embeddings.stale(*ids, [one])
+    catalog.embeddings.mark_deleting([one.id], compact=True)
+    catalog.record_store("http://one:6333")
+    catalog.record_home("machine /folder")
+    before = catalog.images.all()
+    key = catalog.key
+    catalog.become_another()
+    assert catalog.key != key
+    assert len(catalog.key) == len(key)
+    assert (catalog.store, catalog.home) == (None, None)
+    assert catalog.compaction_owed  # its file holds what the original's does
+    assert catalog.images.all() == before
+
+
+def meant(
+    record: ImageRecord,
+    *,
+    identity: int | None,
+    camera: int | None,
+    before: float | None,
+    dataset: str | None,
+    paths: tuple[Path, ...],
+) -> bool:
+    """What ``Images.matching`` says in SQL."""
+    taken = record.added if record.timestamp is None else record.timestamp
+    assert taken is not None
+    return (
+        (identity is None or record.identity == identity)
+        and (camera is None or record.camera == camera)
+        and (before is None or taken < before)
+        and (dataset is None or record.dataset == dataset)
+        and (
+            not paths
+            or any(record.path == str(one) or record.file == one.absolute() for one in paths)
+        )
+    )
+
+
+ROOTS = {"one": "/data", "two": "/data/sub", "all": "/"}
+PATHS = (
+    "a.jpg", "./a.jpg", "sub/a.jpg", "sub//a.jpg", "sub/./a.jpg", "sub/../a.jpg", "a.jpg/", ".",
+    "/data/a.jpg", "data/sub/a.jpg", "SUB/a.jpg", "%.jpg", "_.jpg", "\u00e9.jpg",
+)  # fmt: skip
+GIVEN = (
+    *PATHS, "/data/sub/a.jpg", "/data//sub/a.jpg", "/data/./a.jpg", "/data/sub/../a.jpg", "/data",
+    "/", "/a.jpg", "/data/sub/sub/a.jpg", "\udcff.jpg", "/data/\udcff.jpg",
+)  # fmt: skip
+NUMBERS = st.one_of(st.none(), st.integers(-1, 3))
+TIMES = st.one_of(st.none(), st.sampled_from([-5.0, 0.0, 1.0, 2.5]))
+
+
+def catalog_of(images: list[tuple[Any, ...]]) -> Catalog:
+    """A catalog in memory, with these images in it: data set, path, identity, camera, timestamp
+    and time of adding."""
+    engine = create_engine("sqlite://")
+    tables.metadata.create_all(engine)
+    numbers = [{"id": 10 * d + n, "dataset_id": d, "number": n}
+               for d, n in itertools.product(range(1, 4), range(-1, 4))]  # fmt: skip
+    rows = [
+        {
+            "id": id,
+            "dataset_id": dataset,
+            "split": "gallery",
+            "path": path,
+            "identity_id": None if identity is None else 10 * dataset + identity,
+            "camera_id": None if camera is None else 10 * dataset + camera,
+            "timestamp": timestamp,
+            "added": added,
+        }
+        for id, (dataset, path, identity, camera, timestamp, added) in enumerate(images, start=1)
+    ]
+    with engine.begin() as db:
+        sets = enumerate(ROOTS.items(), start=1)
+        db.execute(
+            insert(tables.dataset), [{"id": id, "name": n, "root": r} for id, (n, r) in sets]
+        )
+        for table in (tables.camera, tables.identity):
+            db.execute(insert(table), numbers)
+        if rows:
+            db.execute(insert(tables.image), rows)
+    return Catalog(engine, variables=3)
+
+
+@settings(deadline=None)
+@given(
+    images=st.lists(
+        st.tuples(
+            st.integers(1, 3),
+            st.sampled_from(PATHS),
+            NUMBERS,
+            NUMBERS,
+            TIMES,
+            st.sampled_from([0.0, 2.0]),
+        ),
+        max_size=25,
+        unique_by=lambda image: image[:2],
+    ),
+    identity=st.one_of(NUMBERS, st.sampled_from([LARGEST + 1, -(2**70)])),
+    camera=NUMBERS,
+    before=st.one_of(TIMES, st.sampled_from([float("inf"), float("-inf"), float("nan")])),
+    dataset=st.sampled_from([None, "one", "two", "all", "none", "\udcff"]),
+    paths=st.lists(st.sampled_from(GIVEN).map(Path), max_size=8).map(tuple),
+)
+@example(
+    images=[(1, f"{t}{a}.jpg", 1, 1, t, a) for t in (None, 0.0, 2.0) for a in (0.0, 2.0)],
+    identity=1,
+    camera=1,
+    before=1.0,
+    dataset=None,
+    paths=(),
+)
+@example(
+    images=[(d, path, 1, 1, None, 0.0) for d in (1, 2, 3) for path in PATHS],
+    identity=None,
+    camera=None,
+    before=None,
+    dataset=None,
+    paths=(Path("/data/sub/a.jpg"), Path("a.jpg")),
+)
+def test_the_images_meant_are_found_in_sql_as_they_are_in_python(
+    images: list[tuple[Any, ...]],
+    identity: int | None,
+    camera: int | None,
+    before: float | None,
+    dataset: str | None,
+    paths: tuple[Path, ...],
+) -> None:
+    catalog = catalog_of(images)
+    every = catalog.images.all()
+    assert len(every) == len(images)
+    found = catalog.images.matching(
+        identity=identity, camera=camera, before=before, dataset=dataset, paths=paths
+    )
+    catalog.close()
+    assert found == [
+        record
+        for record in every
+        if meant(
+            record, identity=identity, camera=camera, before=before, dataset=dataset, paths=paths
+        )
+    ]
+
+
+def test_a_path_is_looked_up_from_the_folder_one_is_in(
+    catalog: Catalog, ids: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = str(tmp_path / "crops/b.jpg")  # as of a file that was rejected
+    two = [candidate("crops/a.jpg"), candidate(outside)]
+    catalog.embeddings.stale(*ids, two)
+    (tmp_path / "crops").mkdir()
+    monkeypatch.chdir(tmp_path / "crops")
+    (found,) = catalog.images.matching(paths=[Path("a.jpg")])
+    assert found.path == "crops/a.jpg"
+    (found,) = catalog.images.matching(paths=[Path("b.jpg")])
+    assert found.path == outside
+    assert catalog.images.matching(paths=[Path("c.jpg")]) == []

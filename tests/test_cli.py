@@ -4,20 +4,27 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from reidsearch import __version__
+from reidsearch import __version__, config
 from reidsearch.catalog import schema
-from reidsearch.cli import app
+from reidsearch.cli import app, output
 from reidsearch.config import Config
+from reidsearch.ingest import IngestSummary
 from reidsearch.stores import edge
 from reidsearch.stores.edge import EdgeStore
 from tests.conftest import COLORS, Run, write_crop, write_encoder
+
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -145,6 +152,73 @@ def test_global_options_may_stand_behind_the_command(market: Path, settings: Con
 
 
 @pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--data-dir", "first", "status"], "first"),
+        (["status", "--data-dir", "after"], "after"),
+        (["--data-dir", "first", "status", "--data-dir=after"], "after"),
+        (["--data-dir", "first", "--device", "cuda", "status", "--quiet"], "first"),
+        (["--data-dir", "first", "--data-dir", "second", "status"], "second"),
+    ],
+)
+def test_of_a_global_options_values_the_last_one_wins(words: list[str], told: str) -> None:
+    shown = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["settings"]
+    assert shown["data_dir"] == {"value": told, "from": "flag"}
+    assert shown["device"]["value"] == ("cuda" if "cuda" in words else "cpu")
+
+
+@pytest.mark.parametrize("before", [["--quiet"], []])
+def test_quiet_holds_wherever_it_stands(
+    market: Path, run: Run, monkeypatch: pytest.MonkeyPatch, before: list[str]
+) -> None:
+    asked: list[bool] = []
+    progress = output.ingest_progress
+
+    def noted(*, quiet: bool) -> AbstractContextManager[Callable[[IngestSummary], None]]:
+        asked.append(quiet)
+        return progress(quiet=quiet)
+
+    monkeypatch.setattr(output, "ingest_progress", noted)
+    run(*before, "ingest", market)
+    run("ingest", market, *before)
+    assert asked == [bool(before)] * 2
+
+
+def test_every_commands_help_shows_the_global_options_with_their_variables() -> None:
+    for words in ([], *([name] for name in COMMANDS)):
+        shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).output
+        assert max(map(len, shown.splitlines())) <= 80
+        panel = shown.partition("Global options")[2].partition("╰")[0]
+        flagged = [key for key, setting in config.SETTINGS.items() if setting.flag]
+        assert flagged == ["data_dir", "qdrant_url", "encoder", "device"]
+        for key in flagged:
+            assert f"--{key.replace('_', '-')} " in panel
+            assert f" {config.variable(key)}. " in panel
+        assert "--quiet" in panel
+        assert "--debug" in panel
+        assert ("--version" in shown) == (not words)
+
+
+def test_the_help_names_what_no_option_sets() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
+    unflagged = [key for key, setting in config.SETTINGS.items() if not setting.flag]
+    assert unflagged
+    for name in (*map(config.variable, unflagged), *config.VARIABLES):
+        assert f" {name}" in shown
+
+
+def test_an_option_is_written_out_and_the_version_asked_for_without_a_command(run: Run) -> None:
+    for words in (["--data", "x", "status"], ["status", "--data", "x"], ["status", "--version"]):
+        assert "No such option" in run(*words, exit_code=2).stderr
+
+
+def test_help_comes_where_the_settings_cannot_be_read(run: Run) -> None:
+    Path("reidsearch.toml").write_text("data_dir =")
+    assert "Global options" in CliRunner().invoke(app, ["status", "--help"]).output
+    assert "reidsearch.toml cannot be read" in run("status", exit_code=2).stderr
+
+
+@pytest.mark.parametrize(
     "name", ["a b [1].jpg", "line\nbreak.jpg", "人物.png", "-1.jpg", "é;$.jpg"]
 )
 def test_odd_names_are_ingested_queried_and_printed(tmp_path: Path, run: Run, name: str) -> None:
@@ -163,6 +237,16 @@ def test_a_probe_in_the_current_folder_may_begin_with_a_dash(ingested: Path, run
     answer = json.loads(run("query", crop, "--exclude-camera", "--json").stdout)
     assert (answer["camera"], answer["identity"]) == (2, -1)
     assert "-x" in run("query", "-x.jpg", exit_code=2).stderr
+    assert json.loads(run("query", "--json", "--", crop).stdout)["query"] == str(crop)
+
+
+def test_a_file_that_is_named_like_an_option_or_its_value_changes_neither(
+    ingested: Path, run: Run
+) -> None:
+    for name in ("--json", "-1"):
+        Path(name).touch()
+    probe = ingested / "query/0001_c1s1_000001_00.jpg"
+    assert json.loads(run("query", probe, "--json", "--min-score", "-1").stdout)["hits"]
 
 
 def hostile(folder: Path) -> set[str]:
@@ -286,7 +370,7 @@ def test_a_catalog_of_a_newer_schema_is_refused_unchanged(
 def test_a_locked_store_ends_with_4(
     ingested: Path, run: Run, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "LOCK_PATIENCE", 0.2)
+    monkeypatch.setattr(edge, "EdgeStore", partial(EdgeStore, patience=0.2))
     (folder,) = (settings.data_dir / "vectors").iterdir()
     held = EdgeStore(folder, dimension=24)
     try:
@@ -353,6 +437,18 @@ def test_version_and_help_come_from_a_real_process() -> None:
     assert shown.returncode == 0
     for option in ("--exclude-camera", "--only-camera", "--top-k", "--min-score", "--save"):
         assert option in shown.stdout
+
+
+def test_python_m_is_the_command_line_and_says_so() -> None:
+    def asked(*words: str) -> subprocess.CompletedProcess[str]:
+        words = (sys.executable, "-m", "reidsearch", *words)
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert asked("--version").stdout == f"reidsearch {__version__}\n"
+    assert "Usage: python -m reidsearch status [OPTIONS]" in asked("status", "--help").stdout
+    missing = asked("ingest", "nowhere")
+    assert missing.returncode == 2
+    assert "nowhere does not exist" in missing.stderr
 
 
 def test_machine_output_has_no_colour_and_stderr_none_in_a_pipe(ingested: Path, run: Run) -> None:

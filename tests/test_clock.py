@@ -35,7 +35,6 @@ def test_timestamps_are_the_time_where_all_are_known() -> None:
     clock = Clock.of(none, none, none, stamps)
     assert clock.unit == SECONDS
     assert clock.times(none, none, none, stamps).tolist() == stamps.tolist()
-    assert clock.bins(stamps).tolist() == [2, 5, 7, 10]  # of 4 s
 
 
 def test_without_any_time_nothing_can_be_learned() -> None:

@@ -1,19 +1,20 @@
 """Two encoders' vectors of the same images, compared probe by probe."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reidsearch import compare, datasets, gallery, ingest
+from reidsearch import compare, datasets, ingest
+from reidsearch.collection import Collection
 from reidsearch.config import load
 from reidsearch.encoder import Encoder
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation, evaluate
-from reidsearch.gallery import Gallery
 from reidsearch.types import Split
-from tests.conftest import Run, write_encoder
+from tests.conftest import Run, filling, write_encoder
 
 
 @pytest.fixture
@@ -24,14 +25,14 @@ def coarse(tmp_path: Path) -> Encoder:
 
 def evaluated(market: Path, home: Path, encoder: Encoder, *splits: Split) -> Evaluation:
     settings = load({"data_dir": str(home), "encoder": str(encoder.path)})
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         chosen = datasets.read(market, splits=splits or datasets.DEFAULT_SPLITS)
-        ingest.ingest(chosen, gallery=opened, encoder=encoder)
+        ingest.take_in(opened, chosen, encoder=encoder)
         return evaluate(opened)
 
 
 def test_the_difference_is_that_of_the_paired_probes_and_an_encoder_equals_itself(
-    market: Path, filled: Gallery, tmp_path: Path, coarse: Encoder
+    market: Path, filled: Collection, tmp_path: Path, coarse: Encoder
 ) -> None:
     first, second = evaluate(filled), evaluated(market, tmp_path / "other", coarse)
     found = compare.compare(first, second)
@@ -44,19 +45,14 @@ def test_the_difference_is_that_of_the_paired_probes_and_an_encoder_equals_itsel
     assert (same.difference, same.low, same.high, same.better) == (0, 0, 0, 0)
 
 
-def test_the_interval_is_the_normal_one_where_probes_are_many(filled: Gallery) -> None:
+def test_the_interval_is_the_normal_one_where_probes_are_many(filled: Collection) -> None:
     evaluation = evaluate(filled)
     rng = np.random.default_rng(1)
     count = 2000
-    trial = evaluation.trial
-    stored = type(trial.stored)(
-        **{**vars(trial.stored), "ids": np.arange(len(trial.stored.ids) + count)}
-    )
 
     def with_ap(ap: np.ndarray) -> Evaluation:
         per_probe = type(evaluation.per_probe)(ap, ap, ap, np.zeros(count, dtype=np.int64))
-        changed = type(trial)(stored, trial.vectors, np.arange(count), trial.gallery)
-        return type(evaluation)(**{**vars(evaluation), "trial": changed, "per_probe": per_probe})
+        return replace(evaluation, probe_ids=np.arange(count), per_probe=per_probe)
 
     before = rng.uniform(0.2, 0.8, count)
     change = rng.normal(0.01, 0.1, count)
@@ -68,7 +64,7 @@ def test_the_interval_is_the_normal_one_where_probes_are_many(filled: Gallery) -
 
 
 def test_galleries_of_different_images_are_not_compared(
-    market: Path, filled: Gallery, tmp_path: Path, encoder: Encoder
+    market: Path, filled: Collection, tmp_path: Path, encoder: Encoder
 ) -> None:
     before = evaluate(filled)
     (market / "bounding_box_test/0001_c2s1_000010_01.jpg").unlink()

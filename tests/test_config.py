@@ -1,8 +1,10 @@
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from reidsearch import config
+from reidsearch.config import Audit, Config
 from reidsearch.errors import UsageError
 
 
@@ -50,3 +52,69 @@ def test_a_file_with_mistakes_is_an_error_that_names_them(
     file.write_text(text)
     with pytest.raises(UsageError, match=message):
         config.load({}, environment={}, file=file)
+
+
+def test_arguments_from_python_are_named_as_such_and_beat_the_environment() -> None:
+    environment = {"REIDSEARCH_DATA_DIR": "from-env", "REIDSEARCH_DEVICE": "cuda"}
+    settings = config.load(
+        {"data_dir": "given", "device": ""}, environment=environment, source="argument"
+    )
+    assert (settings.data_dir, settings.sources["data_dir"]) == (Path("given"), "argument")
+    assert (settings.device, settings.sources["device"]) == ("cuda", "environment")
+
+
+def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None:
+    """Its key, its variable and its help follow from its field in Config."""
+    texts = {
+        "data_dir": "home", "qdrant_url": "http://here", "encoder": "mine.onnx", "device": "cuda",
+        "audit": "off", "retain_days": "30",
+    }  # fmt: skip
+    assert tuple(texts) == config.KEYS
+    assert {*config.KEYS, "sources"} == {field.name for field in fields(Config)}
+    assert all(setting.help.endswith(".") for setting in config.SETTINGS.values())
+    variables = {config.variable(key): text for key, text in texts.items()}
+    assert list(variables)[-1] == "REIDSEARCH_RETAIN_DAYS"
+    file = tmp_path / "reidsearch.toml"
+    file.write_text("\n".join(f'{key} = "{text}"' for key, text in texts.items()))
+    expected = Config(
+        Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF, retain_days=30
+    )
+    for found in (
+        config.load(texts, environment={}),
+        config.load({}, environment=variables),
+        config.load({}, environment={}, file=file),
+    ):
+        assert replace(found, sources={}) == expected
+
+
+def test_only_numbers_may_stand_in_the_file_without_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "reidsearch.toml"
+    file.write_text("retain_days = 30\n")
+    assert config.load({}, environment={}, file=file).retain_days == 30
+    file.write_text("retain_days = true\n")
+    with pytest.raises(UsageError, match="must be text"):
+        config.load({}, environment={}, file=file)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("audit", "perhaps", r"audit 'perhaps' \(environment\) is none of on, pictures, off"),
+        ("retain_days", "0", r"retain_days '0' \(environment\) is not a number of days"),
+        ("retain_days", "a week", "is not a number of days"),
+        ("qdrant_url", "http://me:secret@here", "holds a user or a password"),
+        ("data_dir", "a\0b", "cannot be a path"),
+    ],
+)
+def test_a_value_that_cannot_be_is_an_error(key: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as error:
+        config.load({}, environment={config.variable(key): text})
+    assert "secret" not in error.value.message + error.value.hint
+
+
+def test_what_only_the_environment_holds_is_no_setting() -> None:
+    secrets = {name: f"kept {name}" for name in config.VARIABLES}
+    settings = config.load({}, environment=secrets)
+    assert settings == config.load({}, environment={})
+    assert {config.OPERATOR, config.API_KEY, config.API_KEY_FILE} == set(config.VARIABLES)
+    assert not config.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}

@@ -3,6 +3,7 @@
 Every kill is a real SIGKILL of a real process over a real SQLite file and a real Edge shard.
 """
 
+import json
 import os
 import random
 import shutil
@@ -17,12 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import datasets, faults, forget, gallery, ingest
+from reidsearch import datasets, faults, ingest, lock
 from reidsearch.catalog import schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
+from reidsearch.gallery import Gallery
+from reidsearch.session import CATALOG, VECTORS
 from reidsearch.types import Split
-from tests.conftest import COLORS, write_crop, write_encoder
+from tests.conftest import COLORS, every, filling, write_crop, write_encoder
 from tests.test_schema import IMAGE, made_by
 
 CROPS = 700  # two of the pipeline's STORE, and some
@@ -48,7 +51,7 @@ def finish(process: "subprocess.Popen[bytes]") -> tuple[int, str]:
 
 def contents(settings: Config) -> dict[str, object]:
     """All that both stores say, vectors bit for bit; times and row numbers left out."""
-    with gallery.every(settings, purpose="test") as (catalog, galleries):
+    with every(settings) as (catalog, galleries):
         found: dict[str, object] = {"images": [], "backups": []}
         found["images"] = [
             (r.id, r.path, r.split, r.camera, r.identity, r.sequence, r.frame, r.sha256, r.size)
@@ -62,7 +65,7 @@ def contents(settings: Config) -> dict[str, object]:
                 for id, vector, payload in zip(ids.tolist(), vectors, payloads, strict=True):
                     found[f"{one.encoder_name} {id}"] = (vector.tobytes(), payload)
             found["neighbours"] = [catalog.learned.neighbours(one.encoder_id, s) for s in Split]
-    found["files"] = sorted(p.name for p in (settings.data_dir / gallery.VECTORS).iterdir())
+    found["files"] = sorted(p.name for p in (settings.data_dir / VECTORS).iterdir())
     return found
 
 
@@ -82,8 +85,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, crops: Path, encoder_file: P
     home = tmp_path_factory.mktemp("whole") / "home"
     settings = Config(home, None, encoder_file, "cpu", {})
     encoder = Encoder(encoder_file)
-    with gallery.create(settings, encoder) as opened:
-        ingest.ingest(datasets.read(crops), gallery=opened, encoder=encoder)
+    with filling(settings) as opened:
+        ingest.take_in(opened, datasets.read(crops), encoder=encoder)
     return settings
 
 
@@ -125,18 +128,61 @@ def test_an_ingest_killed_at_random_moments_again_and_again_is_completed_by_the_
     crops: Path, tmp_path: Path, encoder_file: Path, expected: dict[str, object], kills: int
 ) -> None:
     rng = random.Random(0)
-    for survived in range(kills):
-        if survived % 5 == 0:  # five kills on the way to one gallery, then another
-            settings = Config(tmp_path / f"home{survived}", None, encoder_file, "cpu", {})
-        killed = False
-        while not killed:  # an ingest that ended before was not killed
+    calm = Config(tmp_path / "calm", None, encoder_file, "cpu", {})
+    process = reidsearch(calm, "ingest", crops)
+    wait_until_it_holds(calm, process)
+    started = time.monotonic()
+    assert finish(process)[0] == 3
+    span = time.monotonic() - started
+
+    landed, halfway, homes, tries = 0, 0, 0, 0
+    while landed < kills or not halfway:  # one at least with some crops stored and some not
+        assert tries < 20 * kills, f"{landed} of {tries} kills came before the end"
+        settings = Config(tmp_path / f"home{homes}", None, encoder_file, "cpu", {})
+        homes += 1
+        for _ in range(5):  # on the way to one gallery, which may be whole before
+            tries += 1
             process = reidsearch(settings, "ingest", crops)
-            time.sleep(rng.uniform(0.1, 1.0))
+            wait_until_it_holds(settings, process)
+            time.sleep(rng.uniform(0.0, span))
             process.kill()
-            killed = finish(process)[0] == -signal.SIGKILL
-        if survived % 5 == 4:
-            finish(reidsearch(settings, "ingest", crops))
-            assert like(contents(settings)) == expected
+            code, _ = finish(process)
+            stored = indexed(settings, tmp_path / "looked at")
+            if code != -signal.SIGKILL or stored == CROPS:
+                span *= 0.8  # it had ended, or had nothing left to do: others will not
+                break
+            span *= 1.1  # the machine's speed changes, and the end is to be reached, too
+            landed += 1
+            halfway += stored > 0
+        assert finish(reidsearch(settings, "ingest", crops))[0] == 3
+        assert like(contents(settings)) == expected
+
+
+def wait_until_it_holds(settings: Config, process: "subprocess.Popen[bytes]") -> None:
+    """Until the process has the gallery's lock, after which its work begins."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if json.loads((settings.data_dir / lock.HOLDER).read_text())["pid"] == process.pid:
+                return
+        except OSError:  # none yet
+            pass
+        time.sleep(0.005)
+    pytest.fail("the ingest ended before it began")
+
+
+def indexed(settings: Config, copy: Path) -> int:
+    """How many crops the catalog calls stored; read from a copy, as reading mends a catalog."""
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for path in settings.data_dir.glob(f"{CATALOG}*"):
+        shutil.copy(path, copy)
+    with closing(sqlite3.connect(copy / CATALOG)) as db:
+        try:
+            (found,) = db.execute("SELECT count(*) FROM embedding WHERE state = 'indexed'")
+        except sqlite3.OperationalError:  # killed before there were tables
+            return 0
+    return int(found[0])
 
 
 @pytest.mark.parametrize("point", faults.MOVE)
@@ -186,7 +232,7 @@ def test_an_upgrade_killed_at_a_fault_point_is_completed_by_the_next(
     settings: Config, point: str
 ) -> None:
     settings.data_dir.mkdir()
-    path = settings.data_dir / gallery.CATALOG
+    path = settings.data_dir / CATALOG
     made_by(path, "0001")
     with closing(sqlite3.connect(path)) as db:
         db.execute(IMAGE + "(7, 1, 'gallery', 'a.jpg', 1, 1, 'ff')")
@@ -234,25 +280,30 @@ def test_a_slow_encoder_does_not_hold_up_an_interruption(tmp_path: Path, crops: 
     encoder = write_encoder(tmp_path / "fine.onnx", cell=1)
     settings = Config(tmp_path / "home", None, encoder, "cpu", {})
     process = reidsearch(settings, "ingest", crops)
-    time.sleep(1.0)
+    wait_until_it_holds(settings, process)
+    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    finish(process)
+    assert finish(process)[0] == 130
     assert time.monotonic() - started < PROMPT
 
 
 def test_nothing_forgotten_is_left_in_any_file(
     tmp_path: Path, copied: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (copied.data_dir / f"{gallery.CATALOG}.0003.backup").write_bytes(
-        (copied.data_dir / gallery.CATALOG).read_bytes()
+    (copied.data_dir / f"{CATALOG}.0003.backup").write_bytes(
+        (copied.data_dir / CATALOG).read_bytes()
     )
-    with gallery.every(copied, purpose="test") as (catalog, (one,)):
-        rows = forget.select(catalog, forget.Selection(identity=7))
+    with every(copied) as (catalog, (one,)):
+        rows = [image for image in catalog.images.all() if image.identity == 7]
         ids = [row.id for row in rows]
         _, vectors = one.store.retrieve(ids)
         paths = [row.path.encode() for row in rows]
-    tokens = [bytes(v.tobytes()) for v in vectors] + paths + [r.sha256.encode() for r in rows]
+    tokens = (
+        [bytes(v.tobytes()) for v in vectors]
+        + paths
+        + [r.sha256.encode() for r in rows if r.sha256]
+    )
     # The log holds numbers in the other order of bytes, and ids as text nowhere.
     tokens += [np.asarray(v, dtype=">f4").tobytes() for v in vectors]
 
@@ -262,6 +313,7 @@ def test_nothing_forgotten_is_left_in_any_file(
 
     assert len(rows) == 14
     assert holders()  # they are there to be found
-    forget.forget(copied, rows)
+    with Gallery(copied, purpose="test") as gallery:
+        gallery.forget(identity=7)
     assert holders() == set()
     assert not list(copied.data_dir.glob("*.backup"))

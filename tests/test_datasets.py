@@ -112,7 +112,7 @@ def test_a_path_that_is_missing_or_no_table_is_an_error(tmp_path: Path) -> None:
         datasets.read(tmp_path / "nowhere")
     with pytest.raises(DatasetError) as error:
         datasets.read(write_crop(tmp_path / "one.jpg", color=GREY))
-    assert "reidsearch query" in error.value.hint
+    assert "gallery.query" in error.value.hint
 
 
 def manifest(folder: Path, text: str, *, name: str = "crops.csv") -> Path:

@@ -1,50 +1,52 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reidsearch import datasets, doctor, gallery, ingest
+from reidsearch import datasets, doctor, ingest
 from reidsearch.catalog import State
+from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
-from reidsearch.gallery import Gallery
+from reidsearch.session import CATALOG, VECTORS
 from reidsearch.stores import payload
-from reidsearch.types import Ids, Points, Split, Vectors
-from tests.conftest import COLORS, Run, write_crop, write_encoder
+from reidsearch.types import Ids, Payload, Points, Split, Vectors
+from tests.conftest import COLORS, Run, filling, write_crop, write_encoder
 from tests.test_ingest import snapshot
 
 
 @pytest.fixture
 def whole(market: Path, settings: Config, encoder: Encoder) -> dict[str, object]:
     """The market set, ingested; what its stores hold."""
-    with gallery.create(settings, encoder) as opened:
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    with filling(settings) as opened:
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
         return snapshot(opened)
 
 
-def first(opened: Gallery, count: int = 1) -> tuple[Ids, Vectors, list[dict[str, object]]]:
+def first(opened: Collection, count: int = 1) -> tuple[Ids, Vectors, list[Payload]]:
     ids, vectors, payloads = next(iter(opened.store.records()))
     return ids[:count], vectors[:count].copy(), payloads[:count]
 
 
-def lose_vectors(opened: Gallery, settings: Config, market: Path) -> None:
+def lose_vectors(opened: Collection, settings: Config, market: Path) -> None:
     opened.store.delete(first(opened, 3)[0].tolist())
 
 
-def leave_orphans(opened: Gallery, settings: Config, market: Path) -> None:
+def leave_orphans(opened: Collection, settings: Config, market: Path) -> None:
     _, vectors, payloads = first(opened, 2)
     opened.store.upsert(Points(np.array([5, 6]), vectors, payloads))
 
 
-def swap_vectors(opened: Gallery, settings: Config, market: Path) -> None:
+def swap_vectors(opened: Collection, settings: Config, market: Path) -> None:
     ids, vectors, payloads = first(opened, 2)
     opened.store.upsert(Points(ids, vectors[::-1], payloads))
 
 
-def spoil_vectors(opened: Gallery, settings: Config, market: Path) -> None:
+def spoil_vectors(opened: Collection, settings: Config, market: Path) -> None:
     ids, vectors, payloads = first(opened, 2)
     points = Points(ids, vectors, payloads)
     vectors[0] = np.nan  # past the check that Points makes
@@ -52,22 +54,22 @@ def spoil_vectors(opened: Gallery, settings: Config, market: Path) -> None:
     opened.store.upsert(points)
 
 
-def spoil_payloads(opened: Gallery, settings: Config, market: Path) -> None:
+def spoil_payloads(opened: Collection, settings: Config, market: Path) -> None:
     ids, vectors, payloads = first(opened)
     opened.store.upsert(Points(ids, vectors, [{**payloads[0], "camera": 99}]))
 
 
-def leave_pending(opened: Gallery, settings: Config, market: Path) -> None:
+def leave_pending(opened: Collection, settings: Config, market: Path) -> None:
     opened.catalog.embeddings.set_pending(opened.encoder_id, first(opened, 4)[0].tolist())
 
 
-def stray(opened: Gallery, settings: Config, market: Path) -> None:
-    folder = settings.data_dir / gallery.VECTORS / "reidsearch-of-somebody-else"
+def stray(opened: Collection, settings: Config, market: Path) -> None:
+    folder = settings.data_dir / VECTORS / "reidsearch-of-somebody-else"
     folder.mkdir()
     (folder / "segment").write_bytes(b"vectors")
 
 
-def touch(opened: Gallery, settings: Config, market: Path) -> None:
+def touch(opened: Collection, settings: Config, market: Path) -> None:
     os.utime(market / "query/0001_c1s1_000001_00.jpg", (1, 1))
 
 
@@ -94,20 +96,20 @@ def test_a_planted_defect_is_found_left_alone_and_mended_with_fix(
     kind: str,
     count: int,
 ) -> None:
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         plant(opened, settings, market)  # type: ignore[operator]
         spoilt = list(opened.store.records())
     (finding,) = json.loads(run("doctor", "--json", exit_code=1).stdout)["findings"]
     assert (finding["kind"], finding["found"], finding["left"]) == (kind, count, count)
     assert len(finding["subjects"]) == count
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         for (_, before, _), (_, now, _) in zip(spoilt, opened.store.records(), strict=True):
             assert before.tobytes() == now.tobytes()  # nothing was changed
     fixed = json.loads(run("doctor", "--fix", "--json").stdout)
     assert fixed["healthy"]
     assert [(f["kind"], f["found"], f["left"]) for f in fixed["findings"]] == [(kind, count, 0)]
     assert json.loads(run("doctor", "--json").stdout)["findings"] == []
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         assert snapshot(opened) == whole
 
 
@@ -122,7 +124,7 @@ def test_a_healthy_gallery_has_no_findings(whole: dict[str, object], run: Run) -
 def test_a_damaged_catalog_is_an_error(
     settings: Config, whole: dict[str, object], run: Run
 ) -> None:
-    path = settings.data_dir / gallery.CATALOG
+    path = settings.data_dir / CATALOG
     data = bytearray(path.read_bytes())
     middle = len(data) // 8192 * 4096  # the start of a page
     data[middle : middle + 512] = b"\xff" * 512
@@ -137,7 +139,7 @@ def test_a_collection_of_another_dimension_is_made_anew(
 ) -> None:
     from reidsearch.stores.edge import EdgeStore
 
-    (folder,) = (settings.data_dir / gallery.VECTORS).iterdir()
+    (folder,) = (settings.data_dir / VECTORS).iterdir()
     shutil.rmtree(folder)
     other = EdgeStore(folder, dimension=3)
     other.upsert(Points(np.array([5]), np.array([[1, 0, 0]], dtype=np.float32), [{}]))
@@ -145,7 +147,7 @@ def test_a_collection_of_another_dimension_is_made_anew(
     document = json.loads(run("doctor", "--json", exit_code=1).stdout)
     assert [f["kind"] for f in document["findings"]] == ["wrong-dimension"]
     assert json.loads(run("doctor", "--fix", "--json").stdout)["healthy"]
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         assert snapshot(opened) == whole
 
 
@@ -159,7 +161,7 @@ def test_a_changed_file_is_encoded_again(
         ["query/0001_c1s1_000001_00.jpg"],
     )
     run("doctor", "--fix")
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         now = snapshot(opened)
     assert now["ids"] == whole["ids"]
     assert now["vectors"] != whole["vectors"]
@@ -170,13 +172,13 @@ def test_a_moved_file_keeps_its_vector(
 ) -> None:
     old, new = "query/0001_c1s1_000001_00.jpg", "query/0001_c1s1_000001_77.jpg"
     (market / old).rename(market / new)
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         stored, vectors = opened.load([Split.QUERY])
         (before,) = vectors[stored.path == old]
     (finding,) = json.loads(run("doctor", "--json", exit_code=1).stdout)["findings"]
     assert (finding["kind"], finding["subjects"]) == ("moved", [old])
     assert json.loads(run("doctor", "--fix", "--json").stdout)["healthy"]
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         stored, vectors = opened.load([Split.QUERY])
         assert old not in stored.path
         (after,) = vectors[stored.path == new]
@@ -201,8 +203,8 @@ def test_what_cannot_be_mended_without_image_or_encoder_is_left_and_said(
     tmp_path: Path, market: Path, settings: Config, whole: dict[str, object], run: Run
 ) -> None:
     other = Encoder(write_encoder(tmp_path / "other.onnx", cell=8))
-    with gallery.create(Config(settings.data_dir, None, other.path, "cpu", {}), other) as opened:
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=other)
+    with filling(replace(settings, encoder=other.path)) as opened:
+        ingest.take_in(opened, datasets.read(market), encoder=other)
         opened.store.delete(first(opened)[0].tolist())
     document = json.loads(run("doctor", "--fix", "--json", exit_code=1).stdout)
     assert {f["kind"]: f["left"] for f in document["findings"]} == {
@@ -216,14 +218,14 @@ def test_what_cannot_be_mended_without_image_or_encoder_is_left_and_said(
 def test_vectors_from_before_there_were_checksums_get_one(
     settings: Config, encoder: Encoder, whole: dict[str, object], run: Run
 ) -> None:
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         ids = opened.catalog.embeddings.indexed_ids(opened.encoder_id)
         before = {e.image_id: e.checksum for e in opened.catalog.embeddings.all(opened.encoder_id)}
         with opened.catalog.engine.begin() as db:
             db.exec_driver_sql("UPDATE embedding SET checksum = NULL")
         opened.store.delete(sorted(ids)[:1])  # so that there is something to mend
     run("doctor", "--fix")
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         after = {e.image_id: e.checksum for e in opened.catalog.embeddings.all(opened.encoder_id)}
     assert after == before
     assert None not in before.values()
@@ -232,7 +234,7 @@ def test_vectors_from_before_there_were_checksums_get_one(
 def test_an_interrupted_ingest_counts_as_ended_when_the_doctor_has_completed_it(
     settings: Config, encoder: Encoder, whole: dict[str, object], run: Run
 ) -> None:
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         leave_pending(opened, settings, Path())
         opened.catalog.runs.start(1, opened.encoder_id)
     run("evaluate", exit_code=1)
@@ -243,11 +245,11 @@ def test_an_interrupted_ingest_counts_as_ended_when_the_doctor_has_completed_it(
 def test_the_table_names_what_is_wrong_and_what_to_do(
     settings: Config, encoder: Encoder, whole: dict[str, object], run: Run
 ) -> None:
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         lose_vectors(opened, settings, Path())
     result = run("doctor", exit_code=1)
     assert "missing-vector" in result.stdout
-    assert doctor.KINDS["missing-vector"] in result.stdout
+    assert doctor.Kind.MISSING_VECTOR.meaning in result.stdout
     assert "doctor --fix" in result.stderr
     assert State.PENDING not in result.stdout
 

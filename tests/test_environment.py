@@ -14,15 +14,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from reidsearch import datasets, gallery, ingest, lock
+from reidsearch import datasets, ingest, lock
 from reidsearch.catalog import schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
-from tests.conftest import COLORS, Run, write_crop
+from reidsearch.session import CATALOG, VECTORS
+from tests.conftest import COLORS, Run, filling, reading, write_crop
 from tests.test_crash import contents, finish, like, reidsearch
 
 needs_root = pytest.mark.skipif(
@@ -149,23 +151,23 @@ def test_files_deleted_and_rewritten_between_scan_and_decoding_are_noticed(
     gone, rewritten = "query/0001_c1s1_000001_00.jpg", "query/0002_c1s1_000001_00.jpg"
     found = datasets.read(market)
     (market / gone).unlink()
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
 
-        def rewrite(report: ingest.Report) -> None:  # called once all files were looked at
+        def rewrite(report: ingest.IngestSummary) -> None:  # called once all files were looked at
             write_crop(market / rewritten, color=COLORS[4], seed=77)
             os.utime(market / rewritten, (2, 2))
 
-        report = ingest.ingest(found, gallery=opened, encoder=encoder, on_progress=rewrite)
+        report = ingest.take_in(opened, found, encoder=encoder, on_progress=rewrite)
         assert [(f.path, f.reason) for f in report.failures] == [(gone, "no such file")]
-        again = ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        again = ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert (again.ingested, again.vanished) == (1, [gone])
-        final = ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        final = ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert final.ingested == 0
         stored, vectors = opened.load()
         (vector,) = vectors[stored.path == rewritten]
     fresh = Config(settings.data_dir.parent / "fresh", None, settings.encoder, "cpu", {})
-    with gallery.create(fresh, encoder) as opened:
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    with filling(fresh) as opened:
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
         stored, vectors = opened.load()
         assert vectors[stored.path == rewritten][0].tobytes() == vector.tobytes()
 
@@ -174,11 +176,12 @@ def test_a_catalog_that_another_program_writes_is_waited_for_and_then_named(
     market: Path, run: Run, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("--quiet", "ingest", market)
-    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.3)
-    with closing(sqlite3.connect(settings.data_dir / gallery.CATALOG)) as other:
+    impatient = partial(schema.open_catalog, lock_seconds=0.3)
+    monkeypatch.setattr(schema, "open_catalog", impatient)
+    with closing(sqlite3.connect(settings.data_dir / CATALOG)) as other:
         other.execute("BEGIN IMMEDIATE")
         result = run("ingest", market, exit_code=4)
-        assert gallery.CATALOG in result.stderr
+        assert CATALOG in result.stderr
         other.execute("ROLLBACK")
     run("ingest", market)
 
@@ -187,9 +190,9 @@ def test_a_second_process_waits_and_then_says_who_holds_the_gallery(
     market: Path, run: Run, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("--quiet", "ingest", market)
-    monkeypatch.setattr(lock, "PATIENCE", 0.3)
+    monkeypatch.setattr(lock, "Held", partial(lock.Held, patience=0.3))
     probe = market / "query/0001_c1s1_000001_00.jpg"
-    with gallery.open_existing(settings, purpose="evaluate"):
+    with reading(settings):
         for words in (
             ("query", probe),
             ("ingest", market),
@@ -198,7 +201,7 @@ def test_a_second_process_waits_and_then_says_who_holds_the_gallery(
         ):
             extra = ("--yes",) if words[0] == "forget" else ()
             result = run(*words, *extra, exit_code=4)
-            assert f"reidsearch evaluate (process {os.getpid()}" in result.stderr
+            assert f"reidsearch test (process {os.getpid()}" in result.stderr
         run("status")  # needs the catalog alone
     run("query", probe)
     assert not (settings.data_dir / lock.HOLDER).exists()
@@ -256,6 +259,6 @@ def test_a_data_dir_that_lost_its_vectors_is_filled_again(
     market: Path, run: Run, settings: Config
 ) -> None:
     run("--quiet", "ingest", market)
-    shutil.rmtree(settings.data_dir / gallery.VECTORS)
+    shutil.rmtree(settings.data_dir / VECTORS)
     run("doctor", "--fix")
     assert json.loads(run("doctor", "--json").stdout)["vectors"] == 31

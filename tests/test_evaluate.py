@@ -1,22 +1,27 @@
 import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, datasets, gallery, ingest
+from reidsearch import calibrate, datasets, ingest
+from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, IncompleteGallery, NotCalibrated, UnknownCamera
 from reidsearch.evaluate import evaluate
 from reidsearch.export import export
-from reidsearch.gallery import Gallery
 from reidsearch.ranking import metrics, rerank, transit
-from reidsearch.types import UNKNOWN, Split
-from tests.conftest import COLORS, write_crop, write_encoder
+from reidsearch.ranking.calibration import Source
+from reidsearch.ranking.ranking import Ranking
+from reidsearch.trial import Trial
+from reidsearch.types import UNKNOWN, Distances, Split, Vectors
+from tests.conftest import COLORS, SHORT_BINS, filling, reading, write_crop, write_encoder
 
 
-def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Gallery) -> None:
+def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Collection) -> None:
     stored, vectors = filled.load()
     expected_ap, expected_inp, first = [], [], []
     for probe in np.flatnonzero(stored.split == "query"):
@@ -43,14 +48,22 @@ def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Gallery) -> 
     assert set(evaluation.seconds) == {"load", "rank"}
 
 
-def test_blocks_do_not_change_the_numbers(filled: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluate(filled).scores
-    monkeypatch.setattr("reidsearch.evaluate.BLOCK", 1)
-    assert evaluate(filled).scores == whole
+@pytest.mark.parametrize("timed", [False, True])
+def test_blocks_do_not_change_the_distances(filled: Collection, timed: bool) -> None:
+    learned = calibrate.calibrate(filled, learning=SHORT_BINS)
+    trial = Trial.of(filled, multi_query=False)
+    ranking = Ranking(learned if timed else None)
+    probes, gallery = trial.vectors[trial.probes], trial.vectors[trial.gallery]
+    whole, single = (
+        list(ranking.distances(probes, gallery, seen=trial.seen(ranking), at_once=size))
+        for size in (256, 1)
+    )
+    assert (len(whole), len(single)) == (1, 4)
+    np.testing.assert_allclose(np.concatenate(single), whole[0], atol=1e-6)
 
 
 def test_a_camera_pair_is_the_protocol_with_one_cameras_probes_and_one_cameras_gallery(
-    filled: Gallery,
+    filled: Collection,
 ) -> None:
     stored, vectors = filled.load()
     expected: dict[tuple[int, int], list[float]] = {}
@@ -75,13 +88,12 @@ def test_a_camera_pair_is_the_protocol_with_one_cameras_probes_and_one_cameras_g
     assert evaluate(filled).camera_pairs == {}
 
 
-@pytest.mark.usefixtures("_short_bins")
-def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
+def test_transit_times_add_to_the_cosine(filled: Collection) -> None:
     with pytest.raises(NotCalibrated) as error:
         evaluate(filled, spatio_temporal=True)
-    assert "reidsearch calibrate" in error.value.hint
+    assert "gallery.calibrate()" in error.value.hint
 
-    learned = calibrate.calibrate(filled)
+    learned = calibrate.calibrate(filled, learning=SHORT_BINS)
     assert learned.source == "matches"
     stored, vectors = filled.load()
     times = stored.times(learned.transit.clock)
@@ -109,22 +121,22 @@ def test_transit_times_add_to_the_cosine(filled: Gallery) -> None:
     assert evidence > 0
     evaluation = evaluate(filled, spatio_temporal=True)
     assert evaluation.scores.mAP == pytest.approx(np.mean(expected), abs=1e-6)
-    used = evaluation.trial.calibration
+    used = evaluation.ranking.calibration
     assert used is not None
     assert used.images == learned.images == 27
-    assert evaluate(filled).trial.calibration is None
+    assert evaluate(filled).ranking.calibration is None
 
 
 def test_calibration_uses_the_training_splits_identities_where_they_are_stored(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     with pytest.raises(EmptyGallery, match="source train"):
-        calibrate.calibrate(filled, source=calibrate.Source.TRAIN)
+        calibrate.calibrate(filled, source=Source.TRAIN)
     for camera in (1, 2):
         name = f"0009_c{camera}s1_{camera * 500:06d}_00.jpg"
         write_crop(market / "bounding_box_train" / name, color=COLORS[1], seed=camera)
     train = datasets.read(market, splits=[Split.TRAIN])
-    ingest.ingest(train, gallery=filled, encoder=encoder)
+    ingest.take_in(filled, train, encoder=encoder)
     learned = calibrate.calibrate(filled)
     assert learned.source == "train"
     assert learned.images == len(train.sightings)
@@ -132,12 +144,12 @@ def test_calibration_uses_the_training_splits_identities_where_they_are_stored(
         a.identity == b.identity and a.camera != b.camera
         for a, b in itertools.combinations(train.sightings, 2)
     )
-    again = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
+    again = calibrate.calibrate(filled, source=Source.GALLERY)
     assert calibrate.load(filled).images == again.images == 25
 
 
 def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     with pytest.raises(EmptyGallery, match="no multi-query images"):
         evaluate(filled, multi_query=True)
@@ -147,7 +159,7 @@ def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
         name = f"0001_c1s1_{frame:06d}_00.jpg"
         write_crop(market / "gt_bbox" / name, color=COLORS[2], seed=40 + frame)
     extra = datasets.read(market, splits=[Split.MULTI_QUERY])
-    ingest.ingest(extra, gallery=filled, encoder=encoder)
+    ingest.take_in(filled, extra, encoder=encoder)
 
     stored, vectors = filled.load()
     pool = (stored.split == "multi-query") & (stored.identity == 1) & (stored.camera == 1)
@@ -171,8 +183,7 @@ def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
     assert evaluate(filled).scores.mAP == single
 
 
-@pytest.mark.usefixtures("_short_bins")
-def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> None:
+def test_re_ranking_replaces_the_distances_of_all_probes(filled: Collection) -> None:
     stored, vectors = filled.load()
     is_probe = stored.split == "query"
     is_gallery = (stored.split == "gallery") & (stored.identity != -1)
@@ -181,7 +192,7 @@ def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> Non
     evaluation = evaluate(filled, rerank=True)
     assert evaluation.scores == metrics.per_probe(ranks).summary()
 
-    learned = calibrate.calibrate(filled)
+    learned = calibrate.calibrate(filled, learning=SHORT_BINS)
     camera, times = stored.labels.camera, stored.times(learned.transit.clock)
     ratios = learned.transit.ratios(
         camera[is_probe], times[is_probe], camera[is_gallery], times[is_gallery]
@@ -197,10 +208,10 @@ def test_re_ranking_replaces_the_distances_of_all_probes(filled: Gallery) -> Non
 
 
 def test_probes_without_an_image_from_another_camera_are_counted_apart(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     write_crop(market / "query/0099_c1s1_000001_00.jpg", color=COLORS[1], seed=1)
-    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(market), encoder=encoder)
     evaluation = evaluate(filled)
     assert (evaluation.queries, evaluation.queries_without_positive) == (4, 1)
 
@@ -212,23 +223,23 @@ def test_probes_without_an_image_from_another_camera_are_counted_apart(
 def test_a_gallery_with_a_part_missing_is_an_error_that_says_what_to_ingest(
     market: Path, settings: Config, encoder: Encoder, splits: list[str], message: str
 ) -> None:
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         chosen = [Split(s) for s in splits]
-        ingest.ingest(datasets.read(market, splits=chosen), gallery=opened, encoder=encoder)
+        ingest.take_in(opened, datasets.read(market, splits=chosen), encoder=encoder)
         with pytest.raises(EmptyGallery, match=message) as error:
             evaluate(opened)
     assert "Ingest the" in error.value.hint
 
 
 def test_a_half_ingested_gallery_is_not_evaluated(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     probe = int(filled.load([Split.QUERY])[0].ids[0])
     filled.catalog.embeddings.set_pending(filled.encoder_id, [probe])
     with pytest.raises(IncompleteGallery, match="1 images wait") as error:
         evaluate(filled)
     assert "run the same ingest again" in error.value.hint
-    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(market), encoder=encoder)
     assert evaluate(filled).queries == 4
     dataset = filled.catalog.add_dataset("market", market)
     run = filled.catalog.runs.start(dataset, filled.encoder_id)
@@ -243,10 +254,10 @@ def test_queries_and_gallery_of_two_encoders_are_not_mixed(
 ) -> None:
     other = Encoder(write_encoder(tmp_path / "other.onnx", cell=8))
     for one, split in ((encoder, Split.QUERY), (other, Split.GALLERY)):
-        with gallery.create(settings, one) as opened:
-            ingest.ingest(datasets.read(market, splits=[split]), gallery=opened, encoder=one)
+        with filling(replace(settings, encoder=one.path)) as opened:
+            ingest.take_in(opened, datasets.read(market, splits=[split]), encoder=one)
     with (
-        gallery.open_existing(settings) as opened,
+        reading(settings) as opened,
         pytest.raises(
             EmptyGallery, match=r"no gallery images .* from the encoder colours"
         ) as error,
@@ -256,30 +267,34 @@ def test_queries_and_gallery_of_two_encoders_are_not_mixed(
 
 
 def test_unknown_cameras_are_an_error_and_unknown_people_are_counted(
-    tmp_path: Path, market: Path, filled: Gallery, encoder: Encoder
+    tmp_path: Path, market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     write_crop(tmp_path / "more/somebody.jpg", color=COLORS[1], seed=4)
-    ingest.ingest(datasets.read(tmp_path / "more"), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(tmp_path / "more"), encoder=encoder)
     evaluation = evaluate(filled)
     assert (evaluation.gallery, evaluation.unlabelled) == (26, 1)
     manifest = tmp_path / "more/crops.csv"
     manifest.write_text("path,identity,split\nsomebody.jpg,1,gallery\n")
-    ingest.ingest(datasets.read(manifest), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(manifest), encoder=encoder)
     with pytest.raises(UnknownCamera, match="1 gallery images are not known"):
         evaluate(filled)
 
 
-@pytest.mark.usefixtures("_short_bins")
 def test_transit_times_are_also_told_with_the_probes_whole_camera_ruled_out(
-    filled: Gallery,
+    filled: Collection,
 ) -> None:
-    calibrate.calibrate(filled)
+    learned = calibrate.calibrate(filled, learning=SHORT_BINS)
     evaluation = evaluate(filled, spatio_temporal=True)
-    trial = evaluation.trial
+    stored, vectors = filled.load()
+    times = stored.times(learned.transit.clock)
+    probes = np.flatnonzero((stored.split == Split.QUERY) & (stored.identity > 0))
+    others = np.flatnonzero((stored.split == Split.GALLERY) & (stored.identity >= 0))
+    camera = stored.labels.camera
+    ratios = learned.transit.ratios(camera[probes], times[probes], camera[others], times[others])
     ranks = metrics.positive_ranks(
-        np.concatenate(list(trial.distances())),
-        trial.probe_labels,
-        trial.gallery_labels,
+        1 - vectors[probes] @ vectors[others].T - np.float32(learned.weight) * ratios,
+        stored.labels[probes],
+        stored.labels[others],
         other_cameras_only=True,
     )
     assert evaluation.other_cameras == metrics.per_probe(ranks).summary()
@@ -287,7 +302,7 @@ def test_transit_times_are_also_told_with_the_probes_whole_camera_ruled_out(
 
 
 def test_a_calibration_is_learned_anew_when_the_gallery_has_grown(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     assert calibrate.keep_current(filled) is None  # never calibrated
     calibrate.calibrate(filled)
@@ -295,44 +310,44 @@ def test_a_calibration_is_learned_anew_when_the_gallery_has_grown(
     for frame in range(2):  # 27 images and 2 more: less than a tenth
         name = f"bounding_box_test/0001_c1s1_{frame + 100:06d}_00.jpg"
         write_crop(market / name, color=COLORS[1], seed=700 + frame)
-    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(market), encoder=encoder)
     assert calibrate.keep_current(filled) is None
     write_crop(market / "bounding_box_test/0001_c1s1_000300_00.jpg", color=COLORS[1], seed=710)
-    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(market), encoder=encoder)
     again = calibrate.keep_current(filled)
     assert again is not None
     assert (again.source, again.images) == ("matches", 30)
     # A sequence that the clock does not know makes it learn, however few its images are.
     write_crop(market / "bounding_box_test/0001_c2s4_000300_00.jpg", color=COLORS[1], seed=711)
-    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(market), encoder=encoder)
     again = calibrate.keep_current(filled)
     assert again is not None
     assert again.images == 31
     assert calibrate.keep_current(filled) is None
 
 
-def test_scores_are_counted_between_images_of_two_cameras(filled: Gallery) -> None:
-    learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
+def test_scores_are_counted_between_images_of_two_cameras(filled: Collection) -> None:
+    learned = calibrate.calibrate(filled, source=Source.GALLERY)
     stored, _ = filled.load([Split.GALLERY])
     rows = np.flatnonzero(stored.identity >= 0)
     pairs = [(a, b) for a in rows for b in rows if stored.camera[a] != stored.camera[b]]
     same = sum(stored.identity[a] == stored.identity[b] > 0 for a, b in pairs)
     for found in (learned.cosines, learned.scores):
         assert (found.same.sum(), found.different.sum()) == (same, len(pairs) - same)
-    without = calibrate.calibrate(filled, source=calibrate.Source.MATCHES)
+    without = calibrate.calibrate(filled, source=Source.MATCHES)
     assert without.cosines.same.sum() == 0
     assert not without.by_identity
 
 
-def test_a_gallery_whose_vectors_are_gone_is_an_error(filled: Gallery) -> None:
+def test_a_gallery_whose_vectors_are_gone_is_an_error(filled: Collection) -> None:
     filled.store.delete([next(iter(filled.store.ids()))])
     with pytest.raises(EmptyGallery, match="lacks 1 of the 31"):
         evaluate(filled)
 
 
-def test_export_writes_what_is_stored(tmp_path: Path, filled: Gallery, encoder: Encoder) -> None:
+def test_export_writes_what_is_stored(tmp_path: Path, filled: Collection, encoder: Encoder) -> None:
     write_crop(tmp_path / "plain/somebody.jpg", color=COLORS[1], seed=4)
-    ingest.ingest(datasets.read(tmp_path / "plain"), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(tmp_path / "plain"), encoder=encoder)
     counts = export(filled, tmp_path / "out.npz")
     assert counts == {"images": 32, "gallery": 28, "query": 4}
     arrays = np.load(tmp_path / "out.npz", allow_pickle=False)
@@ -348,3 +363,20 @@ def test_export_writes_what_is_stored(tmp_path: Path, filled: Gallery, encoder: 
     assert who["bounding_box_test/0000_c2s1_000040_01.jpg"] == 0
     assert who["somebody.jpg"] == UNKNOWN == -2
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_every_distance_is_made_once_whatever_is_asked_for(
+    filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    original = Ranking._by_appearance
+
+    def counted(self: Ranking, probes: Vectors, gallery: Vectors, size: int) -> Iterator[Distances]:
+        for distances in original(self, probes, gallery, size):
+            made.append(distances.size)
+            yield distances
+
+    monkeypatch.setattr(Ranking, "_by_appearance", counted)
+    calibrate.calibrate(filled)
+    evaluate(filled, camera_pairs=True, details=True, spatio_temporal=True)
+    assert sum(made) == 4 * 26

@@ -1,16 +1,27 @@
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reidsearch import datasets, forget, gallery, ingest
+from reidsearch import datasets, ingest
+from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.errors import UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.types import Split
-from tests.conftest import COLORS, Run, write_crop, write_encoder
+from tests.conftest import (
+    COLORS,
+    Run,
+    catalog_of,
+    every,
+    filling,
+    reading,
+    write_crop,
+    write_encoder,
+)
 
 DAY = 86_400
 
@@ -22,10 +33,8 @@ def ingested(market: Path, run: Run) -> Path:
 
 
 def paths(settings: Config) -> set[str]:
-    catalog = gallery.open_catalog(settings)
-    rows = catalog.images.all()
-    catalog.close()
-    return {row.path for row in rows}
+    with catalog_of(settings) as catalog:
+        return {image.path for image in catalog.images.all()}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ def test_what_is_named_goes_from_both_stores_and_the_rest_stays(
     assert (done["images"], done["vectors"]) == (count, count)
     gone = {str(Path(p).relative_to(ingested)) for p in planned["paths"]}
     assert paths(settings) == before - gone
-    with gallery.every(settings, purpose="test") as (catalog, (one,)):
+    with every(settings) as (catalog, (one,)):
         assert one.store.ids() == {row.id for row in catalog.images.all()}
 
 
@@ -65,10 +74,8 @@ def test_a_path_may_be_given_as_the_hits_show_it(
 
 def test_the_rows_of_an_identity_itself_go_too(ingested: Path, settings: Config, run: Run) -> None:
     run("forget", "--identity", 2, "--yes")
-    catalog = gallery.open_catalog(settings)
-    with catalog.engine.connect() as db:
+    with catalog_of(settings) as catalog, catalog.engine.connect() as db:
         numbers = db.exec_driver_sql("SELECT number FROM identity ORDER BY number").all()
-    catalog.close()
     assert [n for (n,) in numbers] == [-1, 0, 1, 3, 4]
 
 
@@ -76,11 +83,11 @@ def test_images_of_every_encoder_go(
     tmp_path: Path, ingested: Path, settings: Config, run: Run
 ) -> None:
     other = Encoder(write_encoder(tmp_path / "other.onnx", cell=8))
-    with gallery.create(Config(settings.data_dir, None, other.path, "cpu", {}), other) as opened:
-        ingest.ingest(datasets.read(ingested), gallery=opened, encoder=other)
+    with filling(replace(settings, encoder=other.path)) as opened:
+        ingest.take_in(opened, datasets.read(ingested), encoder=other)
     done = json.loads(run("forget", "--identity", 1, "--yes", "--json").stdout)
     assert (done["images"], done["vectors"]) == (8, 16)
-    with gallery.every(settings, purpose="test") as (_, galleries):
+    with every(settings) as (_, galleries):
         assert [len(one.store.ids()) for one in galleries] == [23, 23]
 
 
@@ -101,15 +108,15 @@ def test_a_number_of_two_data_sets_must_be_told_apart(
 ) -> None:
     write_crop(tmp_path / "other/0001_c1.jpg", color=COLORS[2])
     run("ingest", tmp_path / "other")
-    catalog = gallery.open_catalog(settings)
-    with pytest.raises(UsageError, match="market, other"):
-        forget.select(catalog, forget.Selection(identity=1))
-    catalog.close()
+    with (
+        Gallery(settings, purpose="test") as gallery,
+        pytest.raises(UsageError, match="market, other"),
+    ):
+        gallery.forget(identity=1, dry_run=True)
     done = run("forget", "--identity", 1, "--dataset", "other", "--yes", "--json")
     assert json.loads(done.stdout)["images"] == 1
 
 
-@pytest.mark.usefixtures("_short_bins")
 def test_kept_neighbours_and_calibrations_do_not_know_the_forgotten_any_more(
     ingested: Path, settings: Config, run: Run
 ) -> None:
@@ -117,7 +124,7 @@ def test_kept_neighbours_and_calibrations_do_not_know_the_forgotten_any_more(
     run("query", ingested / "query/0002_c1s1_000001_00.jpg", "--rerank")
 
     def derived() -> tuple[int, int]:
-        with gallery.open_existing(settings) as opened:
+        with reading(settings) as opened:
             row = opened.catalog.learned.calibration(opened.encoder_id)
             kept = opened.catalog.learned.neighbours(opened.encoder_id, Split.GALLERY)
             return (row.images if row else 0), len(kept or b"")
@@ -132,11 +139,11 @@ def test_the_newcomer_of_a_renamed_file_keeps_the_vector(
     ingested: Path, settings: Config, encoder: Encoder
 ) -> None:
     old, new = "query/0001_c1s1_000001_00.jpg", "query/0001_c2s1_000001_00.jpg"
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         stored, vectors = opened.load([Split.QUERY])
         (before,) = vectors[stored.path == old]
         (ingested / old).rename(ingested / new)
-        report = ingest.ingest(datasets.read(ingested), gallery=opened, encoder=encoder)
+        report = ingest.take_in(opened, datasets.read(ingested), encoder=encoder)
         assert (report.moved, report.ingested, report.unchanged) == (1, 0, 30)
         assert report.done == report.found
         assert report.vanished == []
@@ -190,7 +197,7 @@ def test_images_past_their_retention_are_not_taken_in_and_go_when_they_get_there
     assert paths(settings) == {"0.jpg"}
 
 
-def test_hits_of_images_being_deleted_are_not_shown(filled: Gallery) -> None:
+def test_hits_of_images_being_deleted_are_not_shown(filled: Collection) -> None:
     row = filled.catalog.images.all()[0]
     filled.catalog.embeddings.mark_deleting([row.id], compact=False)
     assert row.id not in filled.catalog.images.describe(filled.encoder_id, [row.id])

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import gallery
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from tests import nasty
-from tests.conftest import COLORS, write_crop
+from tests.conftest import COLORS, filling, write_crop
 from tests.test_layers import PACKAGE, imports
 
 GOOD = 40
@@ -85,7 +84,7 @@ def test_an_ingest_of_nasty_files_stores_the_good_and_names_each_bad_one_in_boun
     assert "leads out of the data set" in failures["outside.jpg"]
     assert "leads out of the data set" in failures["device.jpg"]
     assert "not a regular file" in failures["pipe.jpg"]
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         stored, _ = opened.load()
     assert set(stored.path.tolist()) == good
     assert peak < MEMORY

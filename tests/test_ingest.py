@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidsearch import datasets, gallery, images, ingest
+from reidsearch import datasets, images, ingest
+from reidsearch.catalog import State
+from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.errors import StoreError
 from reidsearch.gallery import Gallery
+from reidsearch.session import CATALOG
 from reidsearch.types import Points, Split
-from tests.conftest import COLORS, write_crop, write_encoder
+from tests.conftest import COLORS, filling, write_crop, write_encoder
 
 
-def snapshot(opened: Gallery) -> dict[str, object]:
+def snapshot(opened: Collection) -> dict[str, object]:
     """Everything both stores hold, to compare bit for bit."""
     stored, vectors = opened.load()
     return {
@@ -31,12 +34,12 @@ def snapshot(opened: Gallery) -> dict[str, object]:
         "frame": stored.frame.tolist(),
         "points": sorted(opened.store.ids()),
         "vectors": vectors.tobytes(),
-        "counts": [tuple(row) for row in opened.catalog.images.counts()],
+        "counts": opened.catalog.images.counts(),
     }
 
 
 def test_what_is_stored_is_what_the_encoder_says_of_each_file(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     stored, vectors = filled.load()
     assert len(stored) == 4 + 27
@@ -46,19 +49,19 @@ def test_what_is_stored_is_what_the_encoder_says_of_each_file(
     assert filled.store.ids() == set(stored.ids.tolist())
 
 
-def test_running_again_changes_nothing(market: Path, filled: Gallery, encoder: Encoder) -> None:
+def test_running_again_changes_nothing(market: Path, filled: Collection, encoder: Encoder) -> None:
     before = snapshot(filled)
-    report = ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    report = ingest.take_in(filled, datasets.read(market), encoder=encoder)
     assert (report.found, report.ingested, report.unchanged) == (31, 0, 31)
     assert snapshot(filled) == before
 
 
 def test_only_new_and_changed_files_are_encoded(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     write_crop(market / "query/0002_c2s1_000009_00.jpg", color=COLORS[2], seed=500)
     write_crop(market / "query/0001_c1s1_000001_00.jpg", color=COLORS[3], seed=501)
-    report = ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    report = ingest.take_in(filled, datasets.read(market), encoder=encoder)
     assert (report.ingested, report.unchanged) == (2, 30)
     fresh = filled.catalog.images.stored(filled.encoder_id, [Split.QUERY])
     assert len(fresh) == 5
@@ -75,25 +78,25 @@ def test_bad_files_are_reported_and_recorded_and_the_rest_goes_on(
     }
     for name, data in bad.items():
         (market / name).write_bytes(data)
-    with gallery.create(settings, encoder) as opened:
-        report = ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    with filling(settings) as opened:
+        report = ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert report.ingested == 31
         assert {f.path for f in report.failures} == set(bad)
         assert report.done == report.found == 34
         states = {(row.split, row.state): row.images for row in opened.catalog.images.counts()}
-        assert states[("query", "failed")] == 3
+        assert states[Split.QUERY, State.FAILED] == 3
         # The file is mended: next time it is taken in.
         (market / "query/0001_c1s1_000004_00.jpg").write_bytes(good)
-        report = ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        report = ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert (report.ingested, len(report.failures)) == (1, 2)
 
 
 def test_a_file_that_went_bad_loses_its_vector(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     victim = market / "query/0003_c1s1_000001_00.jpg"
     victim.write_bytes(b"overwritten")
-    ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    ingest.take_in(filled, datasets.read(market), encoder=encoder)
     stored, _ = filled.load()
     assert "query/0003_c1s1_000001_00.jpg" not in stored.path.tolist()
     assert filled.store.ids() == set(stored.ids.tolist())
@@ -106,30 +109,35 @@ def test_a_picture_without_usable_vector_is_a_failure(tmp_path: Path) -> None:
     Image.new("RGB", (8, 16)).save(tmp_path / "crops/black.png")
     write_crop(tmp_path / "crops/red.png", color=COLORS[1])
     settings = Config(tmp_path / "home", None, encoder.path, "cpu", {})
-    with gallery.create(settings, encoder) as opened:
-        report = ingest.ingest(datasets.read(tmp_path / "crops"), gallery=opened, encoder=encoder)
+    with filling(settings) as opened:
+        report = ingest.take_in(opened, datasets.read(tmp_path / "crops"), encoder=encoder)
         assert report.ingested == 1
         assert [f.path for f in report.failures] == ["black.png"]
         assert len(opened.store.ids()) == 1
 
 
 def test_vectors_that_the_store_lost_are_encoded_again(
-    market: Path, filled: Gallery, encoder: Encoder
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
     before = snapshot(filled)
     filled.store.delete(sorted(filled.store.ids())[:5])
-    report = ingest.ingest(datasets.read(market), gallery=filled, encoder=encoder)
+    report = ingest.take_in(filled, datasets.read(market), encoder=encoder)
     assert (report.ingested, report.unchanged) == (5, 26)
     assert snapshot(filled) == before
 
 
 def test_a_store_that_fails_midway_leaves_pending_images_and_the_next_run_completes(
-    market: Path, filled: Gallery, settings: Config, encoder: Encoder, tmp_path: Path
+    market: Path,
+    gallery: Gallery,
+    filled: Collection,
+    settings: Config,
+    encoder: Encoder,
+    tmp_path: Path,
 ) -> None:
     expected = snapshot(filled)
-    filled.__exit__(None, None, None)
+    gallery.close()
     shutil.rmtree(settings.data_dir)
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         upsert = opened.store.upsert
 
         def fail(points: Points) -> None:
@@ -138,10 +146,10 @@ def test_a_store_that_fails_midway_leaves_pending_images_and_the_next_run_comple
 
         opened.store.upsert = fail  # type: ignore[method-assign]
         with pytest.raises(StoreError):
-            ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+            ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert {row.state for row in opened.catalog.images.counts()} == {"pending"}
         opened.store.upsert = upsert  # type: ignore[method-assign]
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert snapshot(opened) == expected
 
 
@@ -174,12 +182,12 @@ def test_an_ingest_killed_midway_is_completed_by_running_it_again(
         command(settings, "ingest", crops), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 60
-    catalog = settings.data_dir / gallery.CATALOG
+    catalog = settings.data_dir / CATALOG
     while not stored_in(catalog) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert 0 < stored_in(settings.data_dir / gallery.CATALOG) < 4000
+    assert 0 < stored_in(settings.data_dir / CATALOG) < 4000
     if number == signal.SIGINT:
         assert process.returncode == 130, stderr
         assert b"run the same command again" in stderr
@@ -189,8 +197,8 @@ def test_an_ingest_killed_midway_is_completed_by_running_it_again(
 
     whole = Config(tmp_path / "whole", None, settings.encoder, "cpu", {})
     dataset = datasets.read(crops)
-    with gallery.create(whole, encoder) as uninterrupted:
-        ingest.ingest(dataset, gallery=uninterrupted, encoder=encoder)
+    with filling(whole) as uninterrupted:
+        ingest.take_in(uninterrupted, dataset, encoder=encoder)
         expected = snapshot(uninterrupted)
-    with gallery.create(settings, encoder) as opened:
+    with filling(settings) as opened:
         assert snapshot(opened) == expected

@@ -1,7 +1,6 @@
 """Each image's nearest: against a full sort of exact cosines."""
 
 import numpy as np
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -25,11 +24,9 @@ def test_neighbours_are_those_of_a_full_sort(
     some = rng.choice(np.array([-0.25, 0.25], dtype=np.float32), (distinct, 16))
     vectors = some[np.sort(rng.integers(0, distinct, size))]
     cosines = vectors @ vectors.T
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knn, "BLOCK", block)
-        found = knn.k_nearest(vectors, k=k)
-        few = rng.permutation(size)[:11]
-        found_of_few = knn.k_nearest(vectors, of=few, k=k)
+    found = knn.k_nearest(vectors, k=k, at_once=block)
+    few = rng.permutation(size)[:11]
+    found_of_few = knn.k_nearest(vectors, of=few, k=k, at_once=block)
     expected = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
     assert found.nearest.tolist() == expected.tolist()
     assert found.cosines.tolist() == np.take_along_axis(cosines, expected, axis=1).tolist()
@@ -37,3 +34,7 @@ def test_neighbours_are_those_of_a_full_sort(
     for name in ("nearest", "cosines", "least"):
         of_few, of_all = getattr(found_of_few, name), getattr(found, name)
         assert of_few.tolist() == of_all[few].tolist()
+    every = np.arange(size)
+    mutual = found.mutual(every, min(k, size), at_once=block)
+    lists = [set(row) for row in expected.tolist()]
+    assert mutual.tolist() == [[one in lists[other] for other in expected[one]] for one in every]

@@ -3,19 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from reidsearch import datasets, ingest, neighbours
+from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
-from reidsearch.gallery import Gallery
 from reidsearch.ranking import knn, rerank
 from reidsearch.types import Split
 from tests.conftest import COLORS, write_crop
 
 
-def check(gallery: Gallery, *, computed: int) -> None:
-    kept = neighbours.current(gallery, Split.GALLERY)
-    stored, vectors = gallery.load([Split.GALLERY])
+def check(collection: Collection, *, computed: int) -> None:
+    kept = neighbours.current(collection, Split.GALLERY, at_once=4)
+    stored, vectors = collection.load([Split.GALLERY])
     expected = knn.k_nearest(vectors, k=rerank.K1 + 1)
     assert kept.computed == computed
     assert kept.ids.tolist() == stored.ids.tolist()
@@ -24,17 +23,18 @@ def check(gallery: Gallery, *, computed: int) -> None:
     np.testing.assert_allclose(kept.neighbours.least, expected.least, atol=1e-6)
 
 
-def add(market: Path, gallery: Gallery, encoder: Encoder, names: list[str], *, seed: int) -> None:
+def add(
+    market: Path, collection: Collection, encoder: Encoder, names: list[str], *, seed: int
+) -> None:
     for n, name in enumerate(names):
         path = market / "bounding_box_test" / name
         write_crop(path, color=COLORS[1 + n % 4], seed=seed + n)
-    ingest.ingest(datasets.read(market), gallery=gallery, encoder=encoder)
+    ingest.take_in(collection, datasets.read(market), encoder=encoder)
 
 
 def test_neighbours_are_found_once_and_stay_current(
-    market: Path, filled: Gallery, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    market: Path, filled: Collection, encoder: Encoder
 ) -> None:
-    monkeypatch.setattr(neighbours, "BLOCK", 4)
     check(filled, computed=27)
     check(filled, computed=0)
     add(market, filled, encoder, [f"0005_c{n}s1_000{n}00_00.jpg" for n in (1, 2, 3)], seed=300)
@@ -49,14 +49,14 @@ def test_neighbours_are_found_once_and_stay_current(
 
 
 def test_a_gallery_smaller_than_a_list_fills_its_lists_as_it_grows(
-    tmp_path: Path, filled: Gallery, encoder: Encoder
+    tmp_path: Path, filled: Collection, encoder: Encoder
 ) -> None:
     for count in (3, 12, 30):
         for n in range(count):
             name = f"small/bounding_box_train/0001_c1s1_{n:06d}_00.jpg"
             write_crop(tmp_path / name, color=COLORS[1 + n % 4], seed=n)
         crops = datasets.read(tmp_path / "small", splits=[Split.TRAIN])
-        ingest.ingest(crops, gallery=filled, encoder=encoder)
+        ingest.take_in(filled, crops, encoder=encoder)
         kept = neighbours.current(filled, Split.TRAIN)
         _, vectors = filled.load([Split.TRAIN])
         assert kept.computed == count

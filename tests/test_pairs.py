@@ -1,7 +1,6 @@
 """Pairs of images that show one person: known ones, and those that are each other's nearest."""
 
 import numpy as np
-import pytest
 
 from reidsearch.ranking import pairs
 
@@ -13,10 +12,7 @@ def test_known_pairs_are_of_one_person_and_two_cameras() -> None:
     assert found == {(0, 2), (2, 4)}
 
 
-def test_mutual_pairs_are_each_others_nearest_between_two_cameras(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(pairs, "BLOCK", 7)
+def test_mutual_pairs_are_each_others_nearest_between_two_cameras() -> None:
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(60, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -32,5 +28,6 @@ def test_mutual_pairs_are_each_others_nearest_between_two_cameras(
         for b in (1, 2, 3)
         if b > camera[i] and nearest(nearest(i, b), int(camera[i])) == i
     }
-    assert {tuple(pair) for pair in pairs.mutual_pairs(vectors, camera).tolist()} == expected
+    found = pairs.mutual_pairs(vectors, camera, at_once=7)
+    assert {tuple(pair) for pair in found.tolist()} == expected
     assert len(expected) > 10

@@ -53,16 +53,12 @@ def slowly(
 @pytest.mark.parametrize(
     ("k1", "k2", "weight"), [(20, 6, 0.3), (5, 2, 0.0), (8, 1, 0.5), (3, 3, 1.0)]
 )
-def test_distances_are_those_of_the_papers_definitions(
-    k1: int, k2: int, weight: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rerank, "PROBES", 17)  # several blocks, the last not full
-    monkeypatch.setattr(knn, "BLOCK", 23)
-    monkeypatch.setattr(rerank, "PAIRS", 50)
-    monkeypatch.setattr(rerank, "MARKS", 700)
+def test_distances_are_those_of_the_papers_definitions(k1: int, k2: int, weight: float) -> None:
+    # Several blocks of each, the last not full.
+    few = rerank.AtOnce(probes=17, images=23, marks=700, pairs=50)
     vectors = unit(140, people=12, seed=k1)
     probes, gallery = vectors[:30], vectors[30:]
-    blocks = list(rerank.rerank(probes, gallery, k1=k1, k2=k2, weight=weight))
+    blocks = list(rerank.rerank(probes, gallery, k1=k1, k2=k2, weight=weight, at_once=few))
     assert [len(block) for block in blocks] == [17, 13]
     expected = slowly(probes, gallery, k1=k1, k2=k2, weight=weight)
     np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-5)

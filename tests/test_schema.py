@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from reidsearch.catalog import schema, tables
-from reidsearch.errors import CatalogError, NewerSchema
+from reidsearch.errors import CatalogError, CatalogLocked, NewerSchema
+from reidsearch.files import replacing
 from reidsearch.types import Split
 
 
@@ -79,7 +81,7 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
         7, "a.jpg", 6, 1501, "ff", "/data"
     )  # fmt: skip
     if revision < "0004":
-        assert row.added > 1_700_000_000  # as if it had come now
+        assert (row.added or 0) > 1_700_000_000  # as if it had come now
     (embedding,) = opened.embeddings.all(1)
     assert (embedding.state, embedding.checksum) == ("indexed", None)
     assert opened.runs.last() is not None
@@ -93,6 +95,12 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
         assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
     schema.open_catalog(path).close()
     assert schema.backups(path) == [backup]
+
+
+def test_a_half_backup_that_a_kill_leaves_is_found_among_them(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    with replacing(tmp_path / "c.sqlite.0003.backup") as partial:
+        assert schema.backups(path) == [partial]
 
 
 def test_opening_again_keeps_the_catalog_and_its_key(tmp_path: Path) -> None:
@@ -147,17 +155,16 @@ def test_a_data_dir_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         schema.open_catalog(tmp_path / "file" / "home" / "c.sqlite")
 
 
-def test_a_catalog_locked_by_another_program_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
+def test_a_catalog_locked_by_another_program_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     schema.open_catalog(path).close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    opened = schema.open_catalog(path)
-    with pytest.raises(CatalogError, match="locked"):
+    opened = schema.open_catalog(path, lock_seconds=0.2)
+    started = time.monotonic()
+    with pytest.raises(CatalogLocked, match="locked"):
         opened.add_dataset("a", tmp_path)
+    assert 0.2 <= time.monotonic() - started < schema.LOCK_SECONDS / 2
     other.execute("ROLLBACK")
     other.close()
     assert opened.add_dataset("a", tmp_path) == 1

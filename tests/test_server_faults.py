@@ -6,21 +6,22 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from reidsearch import datasets, gallery, ingest
+from reidsearch import datasets, ingest
 from reidsearch.catalog import State
 from reidsearch.cli import app
 from reidsearch.config import API_KEY, Config, api_key
 from reidsearch.encoder import Encoder
 from reidsearch.errors import StoreError, StoreUnreachable, UsageError
 from reidsearch.stores import server
-from reidsearch.stores.server import ServerStore
-from tests.conftest import Run
+from reidsearch.stores.server import Patience, ServerStore
+from tests.conftest import Run, filling
 from tests.qdrant_server import Fault, QdrantStandIn
 from tests.test_ingest import snapshot
 from tests.test_stores import DIMENSION, contents, points, unit
@@ -29,13 +30,13 @@ PASSING = [fault for fault in Fault if fault is not Fault.FORBIDDEN]
 SECRET = "s3cr3t-k3y-0f-th3-s3rv3r"
 
 
+IMPATIENT = Patience(opening=2.5, calls=2.5, timeout=1, first_wait=0.01, longest_wait=0.1)
+
+
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "TIMEOUT", 1)
-    monkeypatch.setattr(server, "PATIENCE_OPENING", 2.5)
-    monkeypatch.setattr(server, "PATIENCE", 2.5)
-    monkeypatch.setattr(server, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(server, "LONGEST_WAIT", 0.1)
+    """Galleries open stores that do not wait long."""
+    monkeypatch.setattr(server, "ServerStore", partial(ServerStore, patience=IMPATIENT))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def remote(settings: Config, qdrant: QdrantStandIn) -> Config:
 
 
 def open_store(qdrant: QdrantStandIn) -> ServerStore:
-    return ServerStore(qdrant.url, collection="people", dimension=DIMENSION)
+    return ServerStore(qdrant.url, collection="people", dimension=DIMENSION, patience=IMPATIENT)
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -84,8 +85,8 @@ def test_a_fault_that_stays_is_given_up_in_bounded_time(
     started = time.monotonic()
     with pytest.raises(StoreUnreachable) as error:
         store.ids()
-    assert time.monotonic() - started < server.PATIENCE + server.TIMEOUT + 2
-    assert "run the same command again" in error.value.hint
+    assert time.monotonic() - started < IMPATIENT.calls + IMPATIENT.timeout + 2
+    assert "run the same call again" in error.value.hint
     store.close()
 
 
@@ -108,13 +109,13 @@ def test_an_ingest_through_a_failing_server_ends_as_through_a_sound_one(
     qdrant: QdrantStandIn,
     fault: Fault,
 ) -> None:
-    with gallery.create(settings, encoder) as opened:
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    with filling(settings) as opened:
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
         expected = snapshot(opened)
     remote = replace(remote, data_dir=settings.data_dir.parent / "remote")
     qdrant.plan = lambda number, path: fault if number % 3 == 0 else None
-    with gallery.create(remote, encoder) as opened:
-        report = ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    with filling(remote) as opened:
+        report = ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert report.ingested == 31
         assert snapshot(opened) == expected
 
@@ -127,9 +128,10 @@ def test_a_server_that_dies_for_good_in_an_ingest_leaves_progress_and_the_next_c
     qdrant: QdrantStandIn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "UPSERT_BATCH", 8)
-    with gallery.create(settings, encoder) as opened:
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+    small = partial(ServerStore, patience=IMPATIENT, batch=8)
+    monkeypatch.setattr(server, "ServerStore", small)
+    with filling(settings) as opened:
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
         expected = snapshot(opened)
     remote = replace(remote, data_dir=settings.data_dir.parent / "remote")
 
@@ -139,15 +141,15 @@ def test_a_server_that_dies_for_good_in_an_ingest_leaves_progress_and_the_next_c
 
     qdrant.plan = die
     with (
-        gallery.create(remote, encoder) as opened,
+        filling(remote) as opened,
         pytest.raises(StoreUnreachable),
     ):
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
     qdrant.plan = lambda number, path: None
-    with gallery.create(remote, encoder) as opened:
+    with filling(remote) as opened:
         states = {row.state for row in opened.catalog.embeddings.all(opened.encoder_id)}
         assert State.PENDING in states
-        ingest.ingest(datasets.read(market), gallery=opened, encoder=encoder)
+        ingest.take_in(opened, datasets.read(market), encoder=encoder)
         assert snapshot(opened) == expected
 
 
@@ -215,7 +217,8 @@ def test_the_servers_key_is_sent_and_never_shown(
     else:
         (tmp_path / "key").write_text(f"{SECRET}\n")
         monkeypatch.setenv(f"{API_KEY}_FILE", str(tmp_path / "key"))
-    monkeypatch.setattr(server, "PATIENCE_OPENING", 0.5)
+    sooner = partial(ServerStore, patience=replace(IMPATIENT, opening=0.5))
+    monkeypatch.setattr(server, "ServerStore", sooner)
     if fault == "down":
         qdrant.down()
     elif isinstance(fault, Fault):
@@ -226,7 +229,8 @@ def test_the_servers_key_is_sent_and_never_shown(
     for words in (("ingest", market), ("status",), ("doctor",), ("query", market / "query")):
         result = CliRunner().invoke(app, [*remote, *map(str, words)])
         shown += result.output
-    assert "Qdrant" in shown or fault is None
+    if fault is not None:
+        assert "Qdrant" in shown
     assert SECRET not in shown
     if fault != "down":
         assert qdrant.keys == {SECRET}

@@ -1,12 +1,19 @@
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from PIL import Image, ImageColor
 
+from reidsearch.answer import Answer, Hit
 from reidsearch.errors import UsageError
-from reidsearch.types import Answer, Hit
-from reidsearch.views import sheet
+from reidsearch.views import pages, sheet
+from reidsearch.views.palette import LIGHT
 from tests.conftest import COLORS, write_crop
 
 
@@ -44,9 +51,9 @@ def test_a_png_frames_each_hit_in_its_verdicts_color(tmp_path: Path, answer: Ans
     # A frame's area without its rounded corners: its outside less the thumbnail.
     height, width = sheet.THUMBNAIL
     frame = (height + 2 * sheet.FRAME) * (width + 2 * sheet.FRAME) - height * width
-    assert count(pixels, sheet.RIGHT) == pytest.approx(2 * frame, rel=0.02)
-    assert count(pixels, sheet.WRONG) == pytest.approx(2 * 2 * frame, rel=0.02)
-    assert count(pixels, sheet.UNSURE) == pytest.approx(2 * 2 * frame, rel=0.02)
+    assert count(pixels, LIGHT.right) == pytest.approx(2 * frame, rel=0.02)
+    assert count(pixels, LIGHT.wrong) == pytest.approx(2 * 2 * frame, rel=0.02)
+    assert count(pixels, LIGHT.unsure) == pytest.approx(2 * 2 * frame, rel=0.02)
 
 
 def test_an_html_sheet_holds_its_pictures_and_escapes_names(tmp_path: Path, answer: Answer) -> None:
@@ -55,14 +62,101 @@ def test_an_html_sheet_holds_its_pictures_and_escapes_names(tmp_path: Path, answ
     assert page.count("data:image/jpeg;base64,") == 6
     assert "gone &lt;b&gt;.jpg" in page
     assert "<b>.jpg" not in page
+    assert page == sheet.html([answer])
     assert page.index("probe") < page.index("0.900") < page.index("0.800")
     assert "http" not in page
 
 
+HOSTILE = "</style></title>\"'><script>alert(1)</script>\udcff&{{ 7 * 7 }}{% raw %}.jpg"
+
+
+class Tags(HTMLParser):
+    """The elements of a page, their attributes, and its text outside of its style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.values: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.values += attrs
+
+
+def test_hostile_names_are_text_in_every_template(answer: Answer) -> None:
+    hostile = replace(
+        answer, query=HOSTILE, hits=tuple(replace(hit, path=HOSTILE) for hit in answer.hits)
+    )
+    harmless, found = Tags(sheet.html([answer])), Tags(page := sheet.html([hostile]))
+    assert found.names == harmless.names
+    shown = HOSTILE.replace("\udcff", "?")
+    assert found.values.count(("title", shown)) == 6
+    assert [name for name, _ in found.values] == [name for name, _ in harmless.values]
+    assert page.encode("utf-8")
+
+
+def test_a_template_that_lacks_a_value_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="answers"):
+        pages.render("sheet.html")
+
+
+def test_every_rule_of_a_page_keeps_to_its_own_elements(answer: Answer) -> None:
+    style = sheet.html([answer]).split("<style>")[1].split("</style>")[0]
+    rules = re.findall(r"([^{}]+)\{[^{}]*\}", style)
+    selectors = [part.strip() for rule in rules for part in rule.split(",")]
+    assert len(selectors) > 20
+    assert all(selector.startswith(".reidsearch") for selector in selectors), selectors
+
+
+def test_pictures_say_what_they_are_to_who_cannot_see_them(answer: Answer) -> None:
+    said = [value for name, value in Tags(sheet.html([answer])).values if name == "alt"]
+    assert said[0] == "probe, id 7  cam 1"
+    assert said[1] == "1   0.900, id 7  cam 2, the probe's identity"
+    assert [words.split(", ")[-1] for words in said[2:] if words] == [
+        "another", "not known", "another", "not known"
+    ]  # fmt: skip
+
+
+def test_a_probe_that_is_no_file_shows_by_its_bytes(tmp_path: Path, answer: Answer) -> None:
+    data = Path(answer.query).read_bytes()
+    unnamed = replace(answer, query="from memory", picture=data)
+    assert sheet.draw([unnamed]).tobytes() == sheet.draw([answer]).tobytes()
+    broken = replace(unnamed, picture=b"no picture")
+    assert sheet.draw([broken]).tobytes() != sheet.draw([answer]).tobytes()
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])
+def test_an_interrupted_sheet_leaves_the_earlier_one(
+    tmp_path: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    sheet.save([answer], tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+
+    def interrupted(*given: object, **named: object) -> None:
+        (partial,) = tmp_path.glob("sheet*.partial")
+        partial.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sheet, "draw", interrupted)
+    monkeypatch.setattr(sheet, "html", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sheet.save([answer], tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+    assert [path.name for path in tmp_path.glob("sheet*")] == [name]
+
+
+def test_the_template_engine_is_loaded_for_a_page_and_not_before() -> None:
+    code = "import sys; from reidsearch.views import report, sheet; print('jinja2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_another_ending_is_refused(tmp_path: Path, answer: Answer) -> None:
     for name in ("sheet.gif", "sheet"):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match=f"cannot save as {name}") as error:
             sheet.save([answer], tmp_path / name)
+        assert error.value.hint == "End its name in .png or .html."
     assert not list(tmp_path.glob("sheet*"))
 
 

@@ -3,19 +3,24 @@
 import multiprocessing
 import os
 import secrets
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
-from reidsearch.stores import VectorStore, edge
+from reidsearch.stores import EMBEDDED, VectorStore, address_of, edge
 from reidsearch.stores.edge import EdgeStore
-from reidsearch.stores.server import ServerStore
-from reidsearch.types import Filter, Points, Split, Vectors
+from reidsearch.stores.server import MEMORY, ServerStore
+from reidsearch.types import Filter, Payload, Points, Split, Vectors
+from tests.qdrant_server import QdrantStandIn
 
 DIMENSION = 8
+THREADS = 8
 
 
 @pytest.fixture(params=["edge", "memory", "stand-in", "server"])
@@ -24,17 +29,22 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
     if request.param == "edge":
         opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION)
     else:
-        url = ":memory:" if request.param == "memory" else os.environ.get("QDRANT_URL")
-        if request.param == "stand-in":
+        if request.param == "memory":
+            url = MEMORY
+        elif request.param == "stand-in":
             url = request.getfixturevalue("qdrant").url
-        if url is None:
+        elif "QDRANT_URL" in os.environ:
+            url = os.environ["QDRANT_URL"]
+        else:
             pytest.skip("QDRANT_URL is not set: no live Qdrant server to test against")
         name = f"reidsearch-test-{secrets.token_hex(4)}"
         opened = ServerStore(url, collection=name, dimension=DIMENSION)
     yield opened
-    if isinstance(opened, ServerStore):
-        opened.delete_collection()
     opened.close()
+    if isinstance(opened, ServerStore) and url is not None and url != MEMORY:
+        left = ServerStore(url, collection=name, dimension=DIMENSION)
+        left.delete_collection()
+        left.close()
 
 
 def unit(rows: int, *, seed: int = 0) -> Vectors:
@@ -44,7 +54,7 @@ def unit(rows: int, *, seed: int = 0) -> Vectors:
 
 
 def points(vectors: Vectors, *, first_id: int = 1, camera: int | None = 1) -> Points:
-    payload: dict[str, object] = {"split": "gallery", "identity": 5}
+    payload: Payload = {"split": "gallery", "identity": 5}
     if camera is not None:
         payload["camera"] = camera
     ids = first_id + np.arange(len(vectors))
@@ -86,8 +96,9 @@ def test_search_ranks_as_brute_force_does(store: VectorStore) -> None:
     for probe, matches in zip(probes, found, strict=True):
         cosines = vectors.astype(np.float64) @ probe.astype(np.float64)
         expected = np.argsort(-cosines)[:10]
-        assert [m.id for m in matches] == (expected + 1).tolist()
-        assert [m.score for m in matches] == pytest.approx(cosines[expected].tolist(), abs=1e-5)
+        assert matches.ids.tolist() == (expected + 1).tolist()
+        assert matches.ids.dtype == np.int64
+        assert matches.scores.tolist() == pytest.approx(cosines[expected].tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 19, 20])
@@ -96,7 +107,7 @@ def test_equal_scores_come_in_id_order_whatever_the_limit(store: VectorStore, li
     ids = np.random.default_rng(3).permutation(20) + 1
     store.upsert(Points(ids, twins, [{"split": "gallery"}] * 20))
     (matches,) = store.search(twins[:1], limit=limit, where=Filter())
-    assert [m.id for m in matches] == list(range(1, limit + 1))
+    assert matches.ids.tolist() == list(range(1, limit + 1))
 
 
 def test_filters_pick_splits_and_cameras(store: VectorStore) -> None:
@@ -107,7 +118,7 @@ def test_filters_pick_splits_and_cameras(store: VectorStore) -> None:
 
     def ids(where: Filter) -> set[int]:
         (matches,) = store.search(vector, limit=10, where=where)
-        return {m.id for m in matches}
+        return set(matches.ids.tolist())
 
     assert ids(Filter()) == {1, 2, 3, 4}
     assert ids(Filter(cameras=(2, 3))) == {2, 3}
@@ -130,6 +141,7 @@ def test_repeating_an_upsert_changes_nothing_and_a_new_vector_replaces(store: Ve
 def test_deleted_points_are_gone_and_unknown_ids_are_ignored(store: VectorStore) -> None:
     store.upsert(points(unit(4)))
     store.delete([2, 3, 77])
+    assert store.count() == 2
     assert store.ids() == {1, 4}
     assert list(contents(store)[0]) == [1, 4]
 
@@ -137,14 +149,15 @@ def test_deleted_points_are_gone_and_unknown_ids_are_ignored(store: VectorStore)
 def test_an_empty_store_answers_with_nothing(store: VectorStore) -> None:
     assert store.ids() == set()
     assert list(store.scroll()) == []
-    assert store.search(unit(2), limit=3, where=Filter()) == [[], []]
+    assert store.count() == 0
+    assert [len(matches) for matches in store.search(unit(2), limit=3, where=Filter())] == [0, 0]
 
 
 def test_large_ids_survive(store: VectorStore) -> None:
     large = 2**63 - 1
     store.upsert(points(unit(1), first_id=large))
     (matches,) = store.search(unit(1), limit=1, where=Filter())
-    assert [m.id for m in matches] == [large]
+    assert matches.ids.tolist() == [large]
     assert store.ids() == {large}
 
 
@@ -152,6 +165,140 @@ def test_large_ids_survive(store: VectorStore) -> None:
 def test_vectors_that_are_not_of_unit_length_never_get_in(bad: float) -> None:
     with pytest.raises(ValueError, match="unit length"):
         points(np.full((1, DIMENSION), bad, dtype=np.float32))
+
+
+def test_a_collection_remembers_whose_it_is(store: VectorStore) -> None:
+    assert store.owner is None
+    store.upsert(points(unit(3)))
+    assert store.owner is None
+    store.claim("gallery a of /home/a")
+    assert store.owner == "gallery a of /home/a"
+    store.claim("gallery b, \N{SNOWMAN}")
+    store.compact()
+    assert store.owner == "gallery b, \N{SNOWMAN}"
+    assert store.ids() == {1, 2, 3}
+    store.recreate()
+    assert store.owner == "gallery b, \N{SNOWMAN}"
+    assert store.ids() == set()
+
+
+def test_an_embedded_collection_keeps_its_owner_over_a_restart(tmp_path: Path) -> None:
+    first = EdgeStore(tmp_path / "v", dimension=DIMENSION)
+    first.claim("gallery a")
+    first.close()
+    second = EdgeStore(tmp_path / "v", dimension=DIMENSION)
+    assert second.owner == "gallery a"
+    (tmp_path / "v" / edge.OWNER).write_bytes(b"")  # as a power cut may leave it
+    assert second.owner is None
+    second.close()
+
+
+def test_a_server_that_is_too_old_to_remember_an_owner_works_without(
+    qdrant: QdrantStandIn,
+) -> None:
+    qdrant.remembers = False
+    store = ServerStore(qdrant.url, collection="people", dimension=DIMENSION)
+    store.claim("gallery a")
+    assert store.owner is None
+    store.upsert(points(unit(2)))
+    assert store.count() == 2
+    store.close()
+
+
+def test_an_address_is_written_in_one_way_and_without_secrets(qdrant: QdrantStandIn) -> None:
+    assert EdgeStore.address == EMBEDDED
+    for url in (
+        "http://Vectors.example",
+        "http://vectors.example:6333/",
+        "vectors.example",
+        "http://me:secret@vectors.example/?api_key=secret#secret",
+    ):
+        assert address_of(url) == "http://vectors.example:6333"
+    assert address_of("https://vectors.example:443/qdrant/") == "https://vectors.example:443/qdrant"
+    assert address_of("http://[::1]:7000") == "http://[::1]:7000"
+    store = ServerStore(f"{qdrant.url}/", collection="people", dimension=DIMENSION)
+    assert store.address == qdrant.url
+    store.close()
+
+
+def test_threads_search_and_write_while_a_collection_is_rewritten(store: VectorStore) -> None:
+    if isinstance(store, ServerStore) and store.address == MEMORY:
+        pytest.skip("qdrant-client's memory mode is for one thread")
+    vectors = unit(400)
+    store.upsert(points(vectors[:200]))
+    store.claim("somebody")
+    probes = vectors[:THREADS]
+    nearest = np.argsort(-(probes @ vectors[:200].T), axis=1)[:, :5] + 1
+    done = threading.Event()
+
+    def search(nth: int) -> int:
+        """How often the answers were right: new points may come between the old ones."""
+        rounds = 0
+        while not done.is_set() or not rounds:
+            (matches,) = store.search(probes[nth : nth + 1], limit=20, where=Filter())
+            assert len(matches) == 20
+            old = matches.ids[matches.ids <= 200]
+            assert old[:5].tolist() == nearest[nth, : len(old)].tolist()
+            assert np.all(np.diff(matches.scores) <= 0)
+            assert store.count() >= 200
+            rounds += 1
+        return rounds
+
+    def write() -> None:
+        for start in range(200, 400, 20):
+            store.upsert(points(vectors[start : start + 20], first_id=start + 1))
+            store.delete([start + 1])
+
+    with ThreadPoolExecutor(THREADS + 1) as pool:
+        searching = [pool.submit(search, nth) for nth in range(THREADS)]
+        writing = pool.submit(write)
+        try:
+            for _ in range(3):
+                store.compact()
+            writing.result(60)
+        finally:
+            done.set()
+        assert all(searched.result(60) for searched in searching)
+    expected = set(range(1, 401)) - set(range(201, 401, 20))
+    assert store.ids() == expected
+    assert store.owner == "somebody"
+    ids, stored = contents(store)
+    assert stored.tobytes() == vectors[ids - 1].tobytes()
+
+
+def test_threads_see_a_whole_collection_until_it_is_closed(store: VectorStore) -> None:
+    if isinstance(store, ServerStore) and store.address == MEMORY:
+        pytest.skip("qdrant-client's memory mode is for one thread")
+    vectors = unit(50)
+    store.upsert(points(vectors))
+    closing = threading.Event()
+
+    def search() -> tuple[set[int], str]:
+        """How many hits there were each time, and what ended it."""
+        found: set[int] = set()
+        while True:
+            closes = closing.is_set()
+            try:
+                (matches,) = store.search(vectors[:1], limit=50, where=Filter())
+            except StoreError as error:
+                return found, str(error) if closes or closing.is_set() else f"early: {error}"
+            found.add(len(matches))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        searching = [pool.submit(search) for _ in range(THREADS)]
+        time.sleep(0.1)
+        for _ in range(3):
+            store.recreate()
+            store.upsert(points(vectors))
+        time.sleep(0.1)
+        closing.set()
+        store.close()
+        for searched in searching:
+            found, error = searched.result(60)
+            assert "closed" in error
+            assert "early" not in error
+            assert found <= {0, 50}
+            assert 50 in found
 
 
 def test_edge_keeps_its_points_over_a_restart(tmp_path: Path) -> None:
@@ -174,10 +321,7 @@ def _hold(path: str, ready: object, release: object) -> None:
     held.close()
 
 
-def test_edge_held_by_another_process_is_a_locked_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(edge, "LOCK_PATIENCE", 0.3)
+def test_edge_held_by_another_process_is_a_locked_error(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, release = context.Event(), context.Event()
     holder = context.Process(target=_hold, args=(str(tmp_path / "v"), ready, release))
@@ -185,9 +329,9 @@ def test_edge_held_by_another_process_is_a_locked_error(
     try:
         assert ready.wait(30)
         with pytest.raises(StoreLocked) as error:
-            EdgeStore(tmp_path / "v", dimension=DIMENSION)
+            EdgeStore(tmp_path / "v", dimension=DIMENSION, patience=0.3)
         assert error.value.exit_code == 4
-        assert "--qdrant-url" in error.value.hint
+        assert "qdrant_url" in error.value.hint
     finally:
         release.set()
         holder.join()

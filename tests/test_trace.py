@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reidsearch import calibrate, trace
-from reidsearch.encoder import Encoder
+from reidsearch import trace
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.probe import Probe
 from reidsearch.ranking import clock
+from reidsearch.stores import Matches
+from reidsearch.types import Filter, Pixels, Vectors
 from tests.conftest import COLORS, Run, write_crop
 
 
@@ -19,21 +21,10 @@ def probe(market: Path) -> Path:
     return market / "query/0002_c1s1_000001_00.jpg"
 
 
-def found(probe: Path, gallery: Gallery, encoder: Encoder, **changes: float) -> trace.Trace:
-    return trace.trace(
-        probe,
-        gallery=gallery,
-        encoder=encoder,
-        calibration=calibrate.load(gallery) if "min_score" not in changes else None,
-        rate=changes.get("rate"),
-        min_score=changes.get("min_score"),
-    )
-
-
 def test_hits_above_the_score_are_grouped_by_camera_and_set_in_time_order(
-    market: Path, filled: Gallery, encoder: Encoder, probe: Path
+    gallery: Gallery, probe: Path
 ) -> None:
-    whole = found(probe, filled, encoder, min_score=0.9)
+    whole = gallery.trace(probe, min_score=0.9)
     assert whole.unit == "frames"
     assert whole.rate is None
     assert [(s.camera, s.sequence, s.start, s.end) for s in whole.stays] == [
@@ -48,40 +39,38 @@ def test_hits_above_the_score_are_grouped_by_camera_and_set_in_time_order(
     assert sum(len(stay.hits) for stay in whole.stays) == 6
 
 
-def test_a_pause_ends_a_stay(
-    market: Path, filled: Gallery, encoder: Encoder, probe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(trace.PAUSE, "frames", 5.0)
-    stays = found(probe, filled, encoder, min_score=0.9).stays
+def test_a_pause_ends_a_stay(gallery: Gallery, probe: Path) -> None:
+    pauses = {"frames": 5.0}
+    stays = trace.trace(gallery._session, Probe.of(probe), min_score=0.9, pauses=pauses).stays
     assert [(s.start, s.end) for s in stays] == [(10.0, 10.0)] * 3 + [(20.0, 20.0)] * 3
 
 
 def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
-    filled: Gallery, encoder: Encoder, probe: Path, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, probe: Path
 ) -> None:
     with pytest.raises(NotCalibrated, match="which score") as error:
-        trace.trace(probe, gallery=filled, encoder=encoder, calibration=None)
-    assert "--min-score" in error.value.hint
-    learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
-    whole = found(probe, filled, encoder, rate=0.05)
+        gallery.trace(probe)
+    assert "min_score=" in error.value.hint
+    learned = gallery.calibrate(source="gallery")
+    whole = gallery.trace(probe, false_matches=0.05)
     assert whole.spatio_temporal
     assert whole.threshold == learned.scores.threshold(0.05)
     assert whole.rate == 0.05
     with pytest.raises(UsageError, match="too few pairs"):
-        found(probe, filled, encoder, rate=1e-6)
+        gallery.trace(probe, false_matches=1e-6)
     # By default the strictest rate that can be told: here one in a hundred has too few pairs, too.
     with pytest.raises(UsageError, match=r"rate of 0\.01"):
-        found(probe, filled, encoder)
-    monkeypatch.setattr(trace, "DEFAULT_RATES", (1e-3, 0.1, 0.2))
-    assert found(probe, filled, encoder).rate == 0.1
+        gallery.trace(probe)
+    traced = trace.trace(gallery._session, Probe.of(probe), rates=(1e-3, 0.1, 0.2))
+    assert traced.rate == 0.1
 
 
 def test_a_probe_of_unknown_camera_is_traced_by_its_looks_alone(
-    tmp_path: Path, filled: Gallery, encoder: Encoder
+    tmp_path: Path, gallery: Gallery
 ) -> None:
-    learned = calibrate.calibrate(filled, source=calibrate.Source.GALLERY)
+    learned = gallery.calibrate(source="gallery")
     somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[3], seed=5)
-    whole = found(somebody, filled, encoder, rate=0.05)
+    whole = gallery.trace(somebody, false_matches=0.05)
     assert not whole.spatio_temporal
     assert whole.threshold == learned.cosines.threshold(0.05)
     assert {hit.identity for stay in whole.stays for hit in stay.hits} == {3}
@@ -105,6 +94,34 @@ def test_the_command_prints_a_table_json_and_a_picture(
     nothing = json.loads(run("trace", probe, "--min-score", 1.4, "--json").stdout)
     assert nothing["stays"] == []
     run("trace", probe, "--min-score", 1.4, "--save", picture)
+
+
+def test_a_trace_over_many_hits_encodes_its_probe_once_and_asks_the_store_for_more(
+    tmp_path: Path, gallery: Gallery, probe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(600):  # so many that the first matches do not suffice
+        name = f"many/0002_c{1 + seed % 3}s1_{1000 + seed:06d}_01.jpg"
+        write_crop(tmp_path / name, color=COLORS[2], seed=seed % 7)
+    gallery.ingest(tmp_path / "many")
+    collection, encoder = gallery._session.searchable()
+    encode, search = encoder.encode, collection.store.search
+    encoded: list[int] = []
+    asked: list[int] = []
+
+    def encoding(images: Pixels) -> Vectors:
+        encoded.append(len(images))
+        return encode(images)
+
+    def searching(vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
+        asked.append(limit)
+        return search(vectors, limit=limit, where=where)
+
+    monkeypatch.setattr(encoder, "encode", encoding)
+    monkeypatch.setattr(collection.store, "search", searching)
+    traced = gallery.trace(probe, min_score=0.9)
+    assert sum(len(stay.hits) for stay in traced.stays) == 606
+    assert encoded == [1]
+    assert asked == [100, 400, 1600]
 
 
 def test_moments_are_frames_or_times_of_day() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from reidsearch.errors import UsageError
 from reidsearch.ranking import pairs, transit
+from reidsearch.ranking.arrays import from_npz, to_npz
 from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
-from reidsearch.ranking.transit import Transit
+from reidsearch.ranking.transit import LEARNING, Learning, Transit
 
 
 def integers(*values: int) -> np.ndarray:
@@ -37,13 +38,13 @@ def test_the_ratio_is_that_of_the_two_distributions() -> None:
         return float(model.ratios(integers(1), here, integers(2), there)[0, 0])
 
     # Strangers: two uniform times, hence a triangle around WALK, BINS - |d - WALK| of BINS ** 2.
-    # The same person: the smoothing Gaussian; of BINS pairs and PRIOR_PAIRS of the prior, which
+    # The same person: the smoothing Gaussian; of BINS pairs and prior_pairs of the prior, which
     # where the Gaussian is high is like it, only shared with the other sign.
     for bins_later in (WALK, WALK + 3, WALK - 5):
         away = bins_later - WALK
         strangers = (BINS - abs(away)) / BINS**2
-        gauss = math.exp(-0.5 * (away / transit.SMOOTHING) ** 2)
-        gauss /= transit.SMOOTHING * math.sqrt(2 * math.pi)
+        gauss = math.exp(-0.5 * (away / LEARNING.smoothing) ** 2)
+        gauss /= LEARNING.smoothing * math.sqrt(2 * math.pi)
         assert ratio(bins_later) == pytest.approx(math.log(gauss / strangers), abs=0.1)
     assert ratio(WALK + 200) < -5
     assert ratio(WALK + 200) >= -transit.CLIP
@@ -83,10 +84,10 @@ def test_cameras_without_pairs_lean_on_what_all_together_say() -> None:
     assert backwards == near
 
 
-def test_times_far_apart_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transit, "FARTHEST", 50)
+def test_times_far_apart_count_alike() -> None:
     camera, times, same = walkers()
-    model = transit.learn(Clock(SECONDS, {}), camera, times, same)
+    how = Learning(farthest=50)
+    model = transit.learn(Clock(SECONDS, {}), camera, times, same, how=how)
     assert len(model.prior) == 50 + 1
     later = np.array([WALK, 60, 900]) * 4.0
     ratios = model.ratios(integers(1), np.array([0.0]), integers(2, 2, 2), later)
@@ -154,7 +155,7 @@ def test_ratios_are_those_of_the_definition() -> None:
     identity, camera, times = ring(cameras=11, people=18, seconds=700, seed=2)
     clock = Clock(SECONDS, {})
     same = pairs.known_pairs(identity, camera)
-    expected = slowly(camera, clock.bins(times).astype(int), same)
+    expected = slowly(camera, np.floor(times / LEARNING.seconds).astype(int), same)
     model = transit.learn(clock, camera, times, same)
     assert 20 < len(model.own) < 50  # of 55
     for (a, b, difference), ratio in expected.items():
@@ -179,18 +180,14 @@ def test_many_ratios_at_once_are_those_asked_for_one_by_one() -> None:
 
 @pytest.mark.parametrize("enough", [0, 10, 10_000])
 @pytest.mark.parametrize("span", [150, 2000])
-def test_differences_are_those_of_all_pairs(
-    enough: int, span: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transit, "FARTHEST", 40)
-    monkeypatch.setattr(transit, "ENOUGH", enough)
+def test_differences_are_those_of_all_pairs(enough: int, span: int) -> None:
     rng = np.random.default_rng(span)
     a, b = (np.sort(rng.integers(0, span, size)) + 1000 for size in (70, 90))
     expected = np.zeros(81)
     for one in a:
         for other in b:
             expected[int(np.clip(other - one, -40, 40)) + 40] += 1
-    found = transit._differences(a, b)
+    found = transit._differences(a, b, Learning(farthest=40, enough=enough))
     assert found.sum() == pytest.approx(expected.sum())
     if enough < 10_000 and span == 2000:  # a sample: what is farther is counted all the same
         assert found[[0, -1]] == pytest.approx(expected[[0, -1]], abs=40)
@@ -204,7 +201,7 @@ def test_two_hundred_cameras_over_a_month_take_room_for_what_was_seen() -> None:
     same = pairs.known_pairs(identity, camera)
     model = transit.learn(Clock(SECONDS, {}), camera, times, same)
     assert len(model.own) == 200 * 4
-    assert sum(len(own.bins) for own in model.own.values()) < len(same) * len(transit.KERNEL)
+    assert sum(len(own.bins) for own in model.own.values()) < len(same) * len(LEARNING.kernel)
     assert len(model.to_bytes()) < 1_000_000
     here = np.zeros(1)
     minute, hour = (
@@ -226,10 +223,30 @@ def test_a_model_comes_back_from_its_bytes() -> None:
     clock = Clock(FRAMES, {(1, 1): 0, (2, 1): 5})
     model = transit.learn(clock, camera, times, same)
     again = Transit.from_bytes(model.to_bytes())
-    assert (again.clock, again.pairs) == (model.clock, model.pairs)
+    assert (again.clock, again.pairs, again.bin) == (model.clock, model.pairs, 100.0)
     assert np.array_equal(again.prior, model.prior)
     assert again.own.keys() == model.own.keys() == {(1, 2)}
     (bins, ratios, share), expected = again.own[1, 2], model.own[1, 2]
     assert bins.tolist() == expected.bins.tolist()
     assert ratios.tolist() == expected.ratios.tolist()
     assert share == expected.share
+
+
+def test_a_model_knows_how_long_its_bins_are() -> None:
+    camera, times, same = walkers()
+    coarse = transit.learn(Clock(SECONDS, {}), camera, times, same)
+    fine = transit.learn(Clock(SECONDS, {}), camera, times / 4, same, how=Learning(seconds=1.0))
+    assert fine.bin == 1.0
+    some = slice(0, None, 97)
+    expected = coarse.ratios(camera[some], times[some], camera[some], times[some])
+    for model in (fine, Transit.from_bytes(fine.to_bytes())):
+        found = model.ratios(camera[some], times[some] / 4, camera[some], times[some] / 4)
+        assert np.array_equal(found, expected)
+
+
+def test_an_archive_that_does_not_tell_its_bins_has_those_of_then() -> None:
+    camera, times, same = walkers()
+    model = transit.learn(Clock(SECONDS, {}), camera, times, same)
+    arrays = from_npz(model.to_bytes())
+    del arrays["bin"]
+    assert Transit.from_bytes(to_npz(**arrays)).bin == model.bin == 4.0

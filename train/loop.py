@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reidsearch.files import replacing
 from train.augment import augment
 from train.data import Crops
 from train.losses import batch_hard_triplet, identity_loss
@@ -158,5 +159,6 @@ def _open_log(path: Path, step: int) -> TextIO:
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if json.loads(line)["step"] <= step]
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
     return path.open("a", encoding="utf-8")

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from reidsearch.errors import UsageError
+from reidsearch.files import replacing
 from train.data import Crops
 from train.network import Siamese
 from train.recipe import Recipe, from_dict
@@ -217,10 +218,9 @@ def _write(path: Path, tensors: dict[str, Tensor], run: Run) -> None:
         "torch": str(torch.__version__),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     plain = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, partial, {key: json.dumps(value) for key, value in about.items()})
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(plain, partial, {key: json.dumps(value) for key, value in about.items()})
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,38 +3,63 @@
 The catalog is the truth; the vector collection can be rebuilt from it and the images.
 """
 
+import secrets
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Engine, Row, and_, delete, func, select, update
+from sqlalchemy import Engine, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import TableGroup
-from reidsearch.catalog.embeddings import COMPACTION, Candidate, Embeddings, State
-from reidsearch.catalog.images import Images, Stored
-from reidsearch.catalog.learned import Learned
-from reidsearch.catalog.log import Log
-from reidsearch.catalog.runs import Runs
-from reidsearch.catalog.tables import dataset, embedding, encoder, setting
+from reidsearch.catalog import settings
+from reidsearch.catalog.database import VARIABLES, TableGroup
+from reidsearch.catalog.embeddings import Embeddings
+from reidsearch.catalog.images import Images, StoredImages
+from reidsearch.catalog.learned import LearnedModels
+from reidsearch.catalog.log import SearchLog
+from reidsearch.catalog.records import (
+    CalibrationRecord,
+    Candidate,
+    EmbeddingRecord,
+    EncoderRecord,
+    ImageCount,
+    ImageRecord,
+    IngestRun,
+    LoggedSearch,
+    State,
+)
+from reidsearch.catalog.runs import IngestRuns
+from reidsearch.catalog.settings import Setting
+from reidsearch.catalog.tables import dataset, embedding, encoder
 from reidsearch.errors import CatalogError, CatalogLocked, UsageError
 
-__all__ = ["Candidate", "Catalog", "State", "Stored"]
+__all__ = [
+    "CalibrationRecord",
+    "Candidate",
+    "Catalog",
+    "EmbeddingRecord",
+    "EncoderRecord",
+    "ImageCount",
+    "ImageRecord",
+    "IngestRun",
+    "LoggedSearch",
+    "State",
+    "StoredImages",
+]
 
 
 class Catalog(TableGroup):
     """The catalog behind an engine whose schema is current (see ``schema.open_catalog``).
 
-    Of data sets and encoders it knows itself; of all else its parts do.
+    Of data sets, encoders and the gallery as a whole it knows itself; of all else its parts do.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self.images = Images(engine)
-        self.embeddings = Embeddings(engine)
-        self.runs = Runs(engine)
-        self.learned = Learned(engine)
-        self.log = Log(engine)
+    def __init__(self, engine: Engine, *, variables: int = VARIABLES) -> None:
+        super().__init__(engine, variables=variables)
+        self.images = Images(engine, variables=variables)
+        self.embeddings = Embeddings(engine, variables=variables)
+        self.runs = IngestRuns(engine, variables=variables)
+        self.learned = LearnedModels(engine, variables=variables)
+        self.log = SearchLog(engine, variables=variables)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -43,7 +68,40 @@ class Catalog(TableGroup):
     def key(self) -> str:
         """Names this catalog among others that share a Qdrant server."""
         with self._reading() as db:
-            return str(db.scalar(select(setting.c.value).where(setting.c.key == "catalog")))
+            return str(settings.read(db, Setting.KEY))
+
+    @property
+    def store(self) -> str | None:
+        """The address of the vectors as ``record_store`` noted it; None where it never did."""
+        with self._reading() as db:
+            return settings.read(db, Setting.STORE)
+
+    def record_store(self, address: str) -> None:
+        """Note where the vectors are: an address without secrets."""
+        with self._writing() as db:
+            settings.write(db, Setting.STORE, address)
+
+    @property
+    def home(self) -> str | None:
+        """What ``record_home`` noted last; None where it never did."""
+        with self._reading() as db:
+            return settings.read(db, Setting.HOME)
+
+    def record_home(self, home: str) -> None:
+        """Note where this catalog lives, by a text of the caller's that names machine and folder:
+        where it reads otherwise later, the catalog is a copy or has moved."""
+        with self._writing() as db:
+            settings.write(db, Setting.HOME, home)
+
+    def become_another(self) -> None:
+        """Make this copy of a catalog one of its own: with a new key, and nothing noted of where
+        the original and its vectors are.
+
+        Vectors are found by the key, so that those of the original are not this one's any more.
+        """
+        with self._writing() as db:
+            settings.write(db, Setting.KEY, secrets.token_hex(4))
+            settings.remove(db, Setting.STORE, Setting.HOME)
 
     def add_dataset(self, name: str, root: Path) -> int:
         """The id of the data set of that name, made where it is new.
@@ -60,7 +118,7 @@ class Catalog(TableGroup):
                 if Path(known.root).exists():
                     raise UsageError(
                         f"a data set named {name!r} is already stored, from {known.root}",
-                        hint="Give this one a name of its own with --name.",
+                        hint="Give this one a name of its own with {name}.",
                     )
                 db.execute(update(dataset).where(dataset.c.id == known.id).values(root=str(root)))
             return int(known.id)
@@ -76,9 +134,8 @@ class Catalog(TableGroup):
             query = select(encoder.c.id).where(encoder.c.fingerprint == fingerprint)
             return int(db.execute(query).scalar_one())
 
-    def encoders(self) -> list[Row[Any]]:
-        """Rows of id, fingerprint, name, dimension and number of indexed images, the fullest
-        first."""
+    def encoders(self) -> list[EncoderRecord]:
+        """All encoders, the one with the most indexed images first."""
         count = func.count(embedding.c.image_id)
         indexed = and_(embedding.c.encoder_id == encoder.c.id, embedding.c.state == State.INDEXED)
         query = (
@@ -94,7 +151,7 @@ class Catalog(TableGroup):
             .order_by(count.desc(), encoder.c.id)
         )
         with self._reading() as db:
-            return list(db.execute(query))
+            return [EncoderRecord(**row._mapping) for row in db.execute(query)]
 
     def encoder_fingerprint(self, encoder_id: int) -> str:
         """The fingerprint of the encoder with that id."""
@@ -109,14 +166,14 @@ class Catalog(TableGroup):
         if found != "ok":
             raise CatalogError(
                 f"the catalog {self.engine.url.database} is damaged: {found}",
-                hint="Restore a backup of it, or choose another --data-dir and ingest again.",
+                hint="Restore a backup of it, or choose another {data_dir} and ingest again.",
             )
 
     @property
     def compaction_owed(self) -> bool:
         """Whether bytes of deleted images are still to be removed from both stores' files."""
         with self._reading() as db:
-            return db.scalar(select(setting).where(setting.c.key == COMPACTION)) is not None
+            return settings.read(db, Setting.COMPACTION) is not None
 
     def compact(self) -> None:
         """Rewrite the file without what was deleted, its log included; then no compaction is owed.
@@ -127,7 +184,7 @@ class Catalog(TableGroup):
             raw.execute("VACUUM")
         self._truncate_log()
         with self._writing() as db:
-            db.execute(delete(setting).where(setting.c.key == COMPACTION))
+            settings.remove(db, Setting.COMPACTION)
         self._truncate_log()
 
     def _truncate_log(self) -> None:
@@ -136,5 +193,5 @@ class Catalog(TableGroup):
         if busy:
             raise CatalogLocked(
                 "another process reads the catalog, so that its old log cannot be removed",
-                hint="Wait for it to end, and run the same command again.",
+                hint="Wait for it to end, and run {same_call} again.",
             )

@@ -2,38 +2,27 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
-from reidsearch.catalog.database import TableGroup, batches, of_image
-from reidsearch.catalog.tables import camera, embedding, identity, image, setting
+from reidsearch.catalog import settings
+from reidsearch.catalog.database import TableGroup, embedding_of_image
+from reidsearch.catalog.records import Candidate, EmbeddingRecord, State
+from reidsearch.catalog.settings import Setting
+from reidsearch.catalog.tables import camera, embedding, identity, image
 from reidsearch.hashes import image_id
-from reidsearch.types import Rejected, Sighting, Split
-
-COMPACTION = "compaction"  # the setting that says that one is owed
-
-
-class State(StrEnum):
-    """Where an image's embedding stands."""
-
-    PENDING = "pending"
-    INDEXED = "indexed"
-    FAILED = "failed"
-    DELETING = "deleting"  # shown no more; vector and row are to go
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A sighting about to be ingested, with its file's size (bytes) and time of change."""
-
-    id: int
-    sighting: Sighting
-    size: int | None
-    modified_ns: int | None
+from reidsearch.types import Rejected, Split
 
 
 class Embeddings(TableGroup):
@@ -48,8 +37,12 @@ class Embeddings(TableGroup):
         file's size and time of change, and what the data set says of it, are as recorded.
         """
         with self._writing() as db:
-            cameras = _numbers(db, camera, dataset_id, (c.sighting.camera for c in candidates))
-            people = _numbers(db, identity, dataset_id, (c.sighting.identity for c in candidates))
+            cameras = _ids_by_number(
+                db, camera, dataset_id, (c.sighting.camera for c in candidates)
+            )
+            people = _ids_by_number(
+                db, identity, dataset_id, (c.sighting.identity for c in candidates)
+            )
             columns = [
                 c for c in image.c if c.name not in ("dataset_id", "path", "sha256", "added")
             ]
@@ -58,7 +51,7 @@ class Embeddings(TableGroup):
                 row.id: row
                 for row in db.execute(
                     select(*columns, state)
-                    .select_from(image.outerjoin(embedding, of_image(encoder_id)))
+                    .select_from(image.outerjoin(embedding, embedding_of_image(encoder_id)))
                     .where(image.c.id.in_([c.id for c in candidates]))
                 )
             }
@@ -92,11 +85,11 @@ class Embeddings(TableGroup):
         self,
         encoder_id: int,
         *,
-        indexed: Mapping[int, tuple[str, int]] | None = None,
+        indexed: Mapping[int, tuple[str, int | None]] | None = None,
         failed: Mapping[int, str] | None = None,
     ) -> None:
         """Record the outcome of pending images: id -> SHA-256 of the file and checksum of the
-        vector of those indexed, id -> reason of those that failed."""
+        vector (where it is known) of those indexed, id -> reason of those that failed."""
         with self._writing() as db:
             if indexed:
                 db.execute(
@@ -140,22 +133,32 @@ class Embeddings(TableGroup):
         query = (
             select(func.count())
             .select_from(embedding.join(image))
-            .where(_is(encoder_id, state), image.c.split.in_(list(splits)))
+            .where(_in_state(encoder_id, state), image.c.split.in_(list(splits)))
         )
         with self._reading() as db:
             return int(db.execute(query).scalar_one())
 
-    def indexed_ids(self, encoder_id: int) -> set[int]:
-        """The ids of all images whose vector is stored."""
-        query = select(embedding.c.image_id).where(_is(encoder_id, State.INDEXED))
+    def indexed_ids(self, encoder_id: int, *, dataset_id: int | None = None) -> set[int]:
+        """The ids of all images, of one data set or of all, whose vector is stored."""
+        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.INDEXED))
+        if dataset_id is not None:
+            query = query.join(image).where(image.c.dataset_id == dataset_id)
         with self._reading() as db:
             return set(db.scalars(query))
 
-    def all(self, encoder_id: int) -> list[Row[Any]]:
-        """Rows of image_id, state, reason and checksum, of all images of one encoder."""
-        query = select(embedding).where(embedding.c.encoder_id == encoder_id)
+    def all(self, encoder_id: int) -> list[EmbeddingRecord]:
+        """Where all images of one encoder stand."""
         with self._reading() as db:
-            return list(db.execute(query))
+            return _records(db, encoder_id)
+
+    def of(self, encoder_id: int, ids: Sequence[int]) -> dict[int, EmbeddingRecord]:
+        """id -> where it stands, of those of these images that this encoder knows."""
+        with self._reading() as db:
+            return {
+                record.image_id: record
+                for some in self._batches(ids)
+                for record in _records(db, encoder_id, embedding.c.image_id.in_(some))
+            }
 
     def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
         """Set images back to pending whose vectors turned out to be missing or wrong."""
@@ -167,7 +170,9 @@ class Embeddings(TableGroup):
         with self._writing() as db:
             self._set_checksums(db, encoder_id, checksums)
 
-    def _set_checksums(self, db: Connection, encoder_id: int, checksums: Mapping[int, int]) -> None:
+    def _set_checksums(
+        self, db: Connection, encoder_id: int, checksums: Mapping[int, int | None]
+    ) -> None:
         if checksums:
             db.execute(
                 update(embedding)
@@ -182,19 +187,18 @@ class Embeddings(TableGroup):
         """Take images out of every answer at once, for every encoder, and note that their vectors
         and rows are to go; with ``compact`` also that their bytes are."""
         with self._writing() as db:
-            for some in batches(ids):
+            for some in self._batches(ids):
                 db.execute(
                     update(embedding)
                     .where(embedding.c.image_id.in_(some))
                     .values(state=State.DELETING)
                 )
             if compact:
-                owed = insert(setting).values(key=COMPACTION, value="owed")
-                db.execute(owed.on_conflict_do_nothing())
+                settings.write(db, Setting.COMPACTION, "owed")
 
     def deleting(self, encoder_id: int) -> list[int]:
         """The ids of images whose deletion is not finished."""
-        query = select(embedding.c.image_id).where(_is(encoder_id, State.DELETING))
+        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.DELETING))
         with self._reading() as db:
             return list(db.scalars(query))
 
@@ -202,10 +206,10 @@ class Embeddings(TableGroup):
         """Delete the rows of images whose vectors are deleted; those of an image itself, and of its
         identity, when nothing else needs them."""
         with self._writing() as db:
-            for some in batches(ids):
+            for some in self._batches(ids):
                 db.execute(
                     delete(embedding).where(
-                        _is(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
+                        _in_state(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
                     )
                 )
                 used = select(embedding.c.image_id).where(embedding.c.image_id == image.c.id)
@@ -214,7 +218,17 @@ class Embeddings(TableGroup):
             db.execute(delete(identity).where(~used.exists()))
 
 
-def _is(encoder_id: int, state: State) -> Any:
+def _records(db: Connection, encoder_id: int, *fits: ColumnElement[bool]) -> list[EmbeddingRecord]:
+    """The rows of one encoder that fit."""
+    query = select(
+        embedding.c.image_id, embedding.c.state, embedding.c.reason, embedding.c.checksum
+    ).where(embedding.c.encoder_id == encoder_id, *fits)
+    return [
+        EmbeddingRecord(**{**row._mapping, "state": State(row.state)}) for row in db.execute(query)
+    ]
+
+
+def _in_state(encoder_id: int, state: State) -> ColumnElement[bool]:
     return and_(embedding.c.encoder_id == encoder_id, embedding.c.state == state)
 
 
@@ -236,7 +250,7 @@ def _set_state(
     )
 
 
-def _numbers(
+def _ids_by_number(
     db: Connection, table: Table, dataset_id: int, numbers: Iterable[int | None]
 ) -> dict[int | None, int]:
     """number -> row id of cameras or identities, made where they are new."""

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, false, func, or_, select, update
 
-from reidsearch.catalog.database import TableGroup, batches, of_image
-from reidsearch.catalog.embeddings import State
+from reidsearch.catalog.database import T, TableGroup, embedding_of_image
+from reidsearch.catalog.records import ImageCount, ImageRecord, State
 from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image
-from reidsearch.ranking.clock import Clock, Times
-from reidsearch.types import Ids, Labels, Split, known_or_unknown
+from reidsearch.ranking.clock import Clock, Span, Times
+from reidsearch.types import LARGEST, Ids, Labels, Split, known_or_unknown
 
 
-@dataclass(frozen=True)
-class Stored:
+@dataclass(frozen=True, slots=True)
+class StoredImages:
     """What the catalog knows of N indexed images, in id order.
 
     ``labels`` numbers people and cameras uniquely across data sets and is what metrics compare;
@@ -47,29 +47,96 @@ _LABELLED = (
     .outerjoin(camera, camera.c.id == image.c.camera_id)
     .outerjoin(identity, identity.c.id == image.c.identity_id)
 )
+_RECORDS = (
+    select(
+        image,
+        dataset.c.name.label("dataset"),
+        dataset.c.root,
+        camera.c.number.label("camera"),
+        identity.c.number.label("identity"),
+    )
+    .select_from(_LABELLED)
+    .order_by(dataset.c.name, image.c.path)
+)
+# Manifests may spell a path otherwise than pathlib does: ./a.jpg, b//a.jpg, b/./a.jpg.
+_SPELT_OTHERWISE = or_(*(image.c.path.like(p) for p in ("./%", "%//%", "%/./%", "%/", "%/.")))
 
 
 class Images(TableGroup):
-    """Rows of ``image`` and of what they refer to."""
+    """Rows of ``image`` and of what they refer to. Lists are in path order: by the data set's name,
+    then by path."""
 
-    def all(self, dataset_id: int | None = None) -> list[Row[Any]]:
-        """All images, of one data set or of all, in path order: the columns of ``image``, the data
-        set's name and root, and the numbers ``camera`` and ``identity``."""
-        query = (
-            select(
-                image,
-                dataset.c.name.label("dataset"),
-                dataset.c.root,
-                camera.c.number.label("camera"),
-                identity.c.number.label("identity"),
-            )
-            .select_from(_LABELLED)
-            .order_by(dataset.c.name, image.c.path)
-        )
-        if dataset_id is not None:
-            query = query.where(image.c.dataset_id == dataset_id)
+    def all(self, dataset_id: int | None = None) -> list[ImageRecord]:
+        """All images, of one data set or of all."""
+        fits = [] if dataset_id is None else [image.c.dataset_id == dataset_id]
         with self._reading() as db:
-            return list(db.execute(query))
+            return _records(db, *fits)
+
+    def of(self, ids: Sequence[int]) -> list[ImageRecord]:
+        """Those of these images that there are."""
+        with self._reading() as db:
+            return self._among(db, image.c.id, ids)
+
+    def of_dataset(self, name: str, paths: Sequence[str]) -> list[ImageRecord]:
+        """Those of these paths that a data set has, spelt as it spells them."""
+        with self._reading() as db:
+            return self._among(db, image.c.path, paths, dataset.c.name == name)
+
+    def matching(
+        self,
+        *,
+        identity: int | None = None,
+        camera: int | None = None,
+        before: float | None = None,
+        dataset: str | None = None,
+        paths: Sequence[Path] = (),
+    ) -> list[ImageRecord]:
+        """The images that fit everything given here.
+
+        ``identity`` and ``camera`` are data sets' own numbers, ``dataset`` is a name. ``before``
+        (seconds since 1970 UTC) compares with an image's timestamp or, where none is known, with
+        the time of its first ingest. One of ``paths``, where there are any, must be the image's
+        path as its data set spells it, or lead to its file.
+        """
+        column = _RECORDS.selected_columns
+        fits = []
+        for of, number in ((column.identity, identity), (column.camera, camera)):
+            if number is not None:
+                fits.append(of == number if abs(number) <= LARGEST else false())
+        if before is not None:
+            fits.append(func.coalesce(image.c.timestamp, image.c.added) < before)
+        if dataset is not None:
+            fits.append(column.dataset == dataset if _is_unicode(dataset) else false())
+        with self._reading() as db:
+            return self._at(db, paths, *fits) if paths else _records(db, *fits)
+
+    def _at(
+        self, db: Connection, paths: Sequence[Path], *fits: ColumnElement[bool]
+    ) -> list[ImageRecord]:
+        """Those that fit, at one of these paths."""
+        files = {path.absolute() for path in paths}
+        names = {str(path) for path in paths}
+        spelt = names | {str(file) for file in files}
+        for root in db.scalars(select(dataset.c.root)):
+            spelt |= {str(f.relative_to(root)) for f in files if f.is_relative_to(root)}
+        found = self._among(db, image.c.path, [s for s in spelt if _is_unicode(s)], *fits)
+        found += _records(db, _SPELT_OTHERWISE, *fits)
+        meant = {r.id: r for r in found if r.path in names or r.file in files}
+        return _in_path_order(meant.values())
+
+    def _among(
+        self,
+        db: Connection,
+        column: ColumnElement[T],
+        values: Sequence[T],
+        *fits: ColumnElement[bool],
+    ) -> list[ImageRecord]:
+        """Those that fit, with one of these values in that column."""
+        return _in_path_order(
+            record
+            for some in self._batches(list(dict.fromkeys(values)))
+            for record in _records(db, column.in_(some), *fits)
+        )
 
     def ids(self, dataset_id: int, splits: Iterable[Split]) -> set[int]:
         """The ids of all images of these splits of a data set."""
@@ -86,7 +153,7 @@ class Images(TableGroup):
                 update(image).where(image.c.id == id).values(size=size, modified_ns=modified_ns)
             )
 
-    def stored(self, encoder_id: int, splits: Iterable[Split] = tuple(Split)) -> Stored:
+    def stored(self, encoder_id: int, splits: Iterable[Split] = tuple(Split)) -> StoredImages:
         """All indexed images of these splits."""
         query = (
             select(
@@ -101,7 +168,7 @@ class Images(TableGroup):
                 image.c.identity_id,
                 identity.c.number.label("identity"),
             )
-            .select_from(_LABELLED.join(embedding, of_image(encoder_id)))
+            .select_from(_LABELLED.join(embedding, embedding_of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, image.c.split.in_(list(splits)))
             .order_by(image.c.id)
         )
@@ -114,7 +181,7 @@ class Images(TableGroup):
             return known_or_unknown(columns.get(name, ()))
 
         people, numbers = integers("identity_id"), integers("identity")
-        return Stored(
+        return StoredImages(
             ids=integers("id"),
             labels=Labels(np.where(numbers > 0, people, numbers), integers("camera_id")),
             identity=numbers,
@@ -131,7 +198,7 @@ class Images(TableGroup):
         (N x 2), in id order."""
         query = (
             select(image.c.id, image.c.sha256)
-            .select_from(image.join(embedding, of_image(encoder_id)))
+            .select_from(image.join(embedding, embedding_of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, image.c.split == split)
             .order_by(image.c.id)
         )
@@ -139,32 +206,30 @@ class Images(TableGroup):
             rows = [(id, int(digest[:15], 16)) for id, digest in db.execute(query)]
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
-    def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Any]:
-        """id -> path, root, split, camera, camera_id, identity, sequence, frame and timestamp of
-        indexed images."""
-        query = (
-            select(
-                image.c.id,
-                image.c.path,
-                dataset.c.root,
-                image.c.split,
-                camera.c.number.label("camera"),
-                image.c.camera_id,
-                identity.c.number.label("identity"),
-                image.c.sequence,
-                image.c.frame,
-                image.c.timestamp,
-            )
-            .select_from(_LABELLED.join(embedding, of_image(encoder_id)))
-            .where(
-                embedding.c.state == State.INDEXED,
-                image.c.id.in_(bindparam("ids", expanding=True)),
-            )
+    def describe(self, encoder_id: int, ids: Sequence[int]) -> dict[int, ImageRecord]:
+        """id -> image, of those of these images that are indexed."""
+        indexed = select(embedding.c.image_id).where(
+            embedding_of_image(encoder_id), embedding.c.state == State.INDEXED
         )
         with self._reading() as db:
-            return {
-                row.id: row for some in batches(ids) for row in db.execute(query, {"ids": some})
-            }
+            return {r.id: r for r in self._among(db, image.c.id, ids, indexed.exists())}
+
+    def spans(self, encoder_id: int, split: Split) -> list[Span]:
+        """What is known of the times of a split's indexed images, by camera and sequence."""
+        untimed = func.count() - func.count(image.c.timestamp)
+        query = (
+            select(image.c.camera_id, image.c.sequence, func.max(image.c.frame), untimed)
+            .select_from(image.join(embedding, embedding_of_image(encoder_id)))
+            .where(embedding.c.state == State.INDEXED, image.c.split == split)
+            .group_by(image.c.camera_id, image.c.sequence)
+        )
+        with self._reading() as db:
+            rows = db.execute(query).all()
+        spans = []
+        for *known, untimed in rows:
+            camera_id, sequence, last_frame = known_or_unknown(known).tolist()
+            spans.append(Span(camera_id, sequence, last_frame, timed=not untimed))
+        return spans
 
     def cameras(self) -> list[int]:
         """The numbers of all cameras that have images, ascending, each once."""
@@ -177,8 +242,8 @@ class Images(TableGroup):
         with self._reading() as db:
             return list(db.scalars(select(camera.c.id).where(camera.c.number == number)))
 
-    def counts(self) -> list[Row[Any]]:
-        """Rows of data set, root, split, encoder (fingerprint), state and number of images."""
+    def counts(self) -> list[ImageCount]:
+        """How many images there are of each data set, split, encoder and state."""
         query = (
             select(
                 dataset.c.name.label("dataset"),
@@ -193,4 +258,24 @@ class Images(TableGroup):
             .order_by(dataset.c.name, image.c.split, embedding.c.state)
         )
         with self._reading() as db:
-            return list(db.execute(query))
+            return [
+                ImageCount(**{**row._mapping, "split": Split(row.split), "state": State(row.state)})
+                for row in db.execute(query)
+            ]
+
+
+def _records(db: Connection, *fits: ColumnElement[bool]) -> list[ImageRecord]:
+    """The images that fit, in path order."""
+    return [
+        ImageRecord(**{**row._mapping, "split": Split(row.split)})
+        for row in db.execute(_RECORDS.where(*fits))
+    ]
+
+
+def _in_path_order(records: Iterable[ImageRecord]) -> list[ImageRecord]:
+    return sorted(records, key=lambda record: (record.dataset, record.path))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a row can hold it; a file's name that is not valid UTF-8 no query takes either."""
+    return text.encode(errors="ignore").decode() == text

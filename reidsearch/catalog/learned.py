@@ -2,31 +2,54 @@
 split's images."""
 
 import time
-from typing import Any
 
-from sqlalchemy import Row, and_, delete, select
+from sqlalchemy import and_, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.database import TableGroup
+from reidsearch.catalog.records import CalibrationRecord
 from reidsearch.catalog.tables import calibration, neighbours
 from reidsearch.types import Split
 
 
-class Learned(TableGroup):
+class LearnedModels(TableGroup):
     """Rows of ``calibration`` and ``neighbours``."""
 
-    def calibration(self, encoder_id: int) -> Row[Any] | None:
-        """What was learned with this encoder: learned, source, images and the models."""
+    def calibration(self, encoder_id: int) -> CalibrationRecord | None:
+        """What was learned with this encoder."""
+        columns = [c for c in calibration.c if c.name not in ("id", "encoder_id")]
+        query = select(*columns).where(calibration.c.encoder_id == encoder_id)
         with self._reading() as db:
-            query = select(calibration).where(calibration.c.encoder_id == encoder_id)
-            return db.execute(query).first()
+            row = db.execute(query).first()
+        return None if row is None else CalibrationRecord(**row._mapping)
 
-    def save_calibration(self, encoder_id: int, **values: Any) -> float:
-        """Replace what was learned with this encoder; returns the time of doing so."""
+    def save_calibration(
+        self,
+        encoder_id: int,
+        *,
+        source: str,
+        images: int,
+        transit: bytes,
+        weight: float,
+        cosines: bytes,
+        scores: bytes,
+    ) -> float:
+        """Replace what was learned with this encoder (see CalibrationRecord); returns the time of
+        doing so, in seconds since 1970 UTC."""
         learned = time.time()
+        row = {
+            "encoder_id": encoder_id,
+            "learned": learned,
+            "source": source,
+            "images": images,
+            "transit": transit,
+            "weight": weight,
+            "cosines": cosines,
+            "scores": scores,
+        }
         with self._writing() as db:
             db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
-            db.execute(insert(calibration).values(encoder_id=encoder_id, learned=learned, **values))
+            db.execute(insert(calibration).values(row))
         return learned
 
     def delete_calibration(self, encoder_id: int) -> None:

@@ -1,16 +1,15 @@
 """When data sets were ingested, and how that ended."""
 
 import time
-from typing import Any
 
-from sqlalchemy import Row, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert, select, update
 
 from reidsearch.catalog.database import TableGroup
-from reidsearch.catalog.tables import ingest_run
+from reidsearch.catalog.records import IngestRun
+from reidsearch.catalog.tables import dataset, encoder, ingest_run
 
 
-class Runs(TableGroup):
+class IngestRuns(TableGroup):
     """Rows of ``ingest_run``."""
 
     def start(self, dataset_id: int, encoder_id: int) -> int:
@@ -35,7 +34,23 @@ class Runs(TableGroup):
                 .values(finished=time.time(), ingested=ingested, unchanged=unchanged, failed=failed)
             )
 
-    def last(self) -> Row[Any] | None:
-        """The latest ingest: started, finished (None where it was cut short) and its counts."""
+    def last(self) -> IngestRun | None:
+        """The latest ingest."""
+        query = (
+            select(
+                ingest_run.c.id,
+                dataset.c.name.label("dataset"),
+                encoder.c.fingerprint.label("encoder"),
+                ingest_run.c.started,
+                ingest_run.c.finished,
+                ingest_run.c.ingested,
+                ingest_run.c.unchanged,
+                ingest_run.c.failed,
+            )
+            .select_from(ingest_run.join(dataset).join(encoder))
+            .order_by(ingest_run.c.id.desc())
+            .limit(1)
+        )
         with self._reading() as db:
-            return db.execute(select(ingest_run).order_by(ingest_run.c.id.desc())).first()
+            row = db.execute(query).first()
+        return None if row is None else IngestRun(**row._mapping)

@@ -1,6 +1,5 @@
 """Open the catalog with its schema at head, upgrading it with Alembic where it is older."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,19 +9,22 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from reidsearch import faults
 from reidsearch.catalog import Catalog
 from reidsearch.errors import CatalogError, CatalogLocked, NewerSchema
+from reidsearch.files import replacing
 
 # The newest revision in migrations/. Kept here so that opening a current catalog, which every
 # command does, need not import Alembic; a test holds the two together.
 HEAD = "0005"
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 10.0  # as long as another program's writing is waited for
 
 
-def open_catalog(path: Path) -> Catalog:
+def open_catalog(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Catalog:
     """The catalog in the SQLite file at ``path``, made or upgraded as needed.
 
-    Raises NewerSchema where a newer reidsearch wrote it, CatalogError where it is no catalog.
+    While another program writes, every use of it waits for up to ``lock_seconds`` and then raises
+    CatalogLocked. Raises NewerSchema where a newer reidsearch wrote it, CatalogError where it is no
+    catalog.
     """
-    engine = connect(path)
+    engine = connect(path, lock_seconds=lock_seconds)
     try:
         revision = _revision(engine)
         if revision != HEAD:
@@ -40,17 +42,17 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise CatalogError(
             f"the data dir {path} cannot be made: {error.strerror}",
-            hint="Choose another with --data-dir.",
+            hint="Choose another with {data_dir}.",
         ) from None
 
 
-def connect(path: Path) -> Engine:
+def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     """An engine on the SQLite file at ``path``, with its folder made."""
     make_folder(path.parent)
     # Left to itself, sqlite3 commits before every DDL statement; with transactions begun by hand
     # an upgrade is applied whole or not at all.
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": LOCK_SECONDS, "isolation_level": None}
+        f"sqlite:///{path}", connect_args={"timeout": lock_seconds, "isolation_level": None}
     )
 
     @event.listens_for(engine, "connect")
@@ -76,12 +78,12 @@ def connect(path: Path) -> Engine:
         if "locked" in str(original):
             raise CatalogLocked(
                 f"another program holds the catalog {path}: {original}",
-                hint="Wait for it to end, and run the same command again.",
+                hint="Wait for it to end, and run {same_call} again.",
             ) from original
         raise CatalogError(
             f"the catalog {path} cannot be used: {original}",
             hint="Check the folder's permissions and free space; if the file is damaged, restore "
-            "a backup or choose another --data-dir and ingest again.",
+            "a backup or choose another {data_dir} and ingest again.",
         ) from original
 
     return engine
@@ -102,7 +104,7 @@ def _revision(engine: Engine) -> str | None:
         if ("alembic_version",) not in {tuple(t) for t in tables}:
             raise CatalogError(
                 f"{engine.url.database} is a database of another program",
-                hint="Choose another --data-dir.",
+                hint="Choose another {data_dir}.",
             )
         return _version(db)
 
@@ -127,7 +129,7 @@ def _upgrade(engine: Engine, path: Path, revision: str | None) -> None:
                 f"{path} was written by a newer reidsearch (its schema is {revision}, "
                 f"this version knows {HEAD})",
                 hint="Upgrade with: pip install --upgrade reidsearch, or choose another "
-                "--data-dir. Nothing was changed.",
+                "{data_dir}. Nothing was changed.",
             ) from None
     with engine.execution_options(writes=True).begin() as db:
         if revision is not None and _version(db) != HEAD:  # else another process was quicker
@@ -140,20 +142,20 @@ def _upgrade(engine: Engine, path: Path, revision: str | None) -> None:
 
 
 def backups(path: Path) -> list[Path]:
-    """The copies of a catalog that upgrades left beside it."""
-    return sorted(path.parent.glob(f"{path.name}.*.backup"))
+    """The copies of a catalog that upgrades left beside it, also those that a kill left half."""
+    return sorted(path.parent.glob(f"{path.name}.*.backup*"))
 
 
 def _back_up(path: Path, revision: str) -> None:
     """Copy the catalog to a file beside it, whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.unlink(missing_ok=True)
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
+        with (
+            replacing(path.with_name(f"{path.name}.{revision}.backup")) as partial,
+            closing(sqlite3.connect(path)) as source,
+            closing(sqlite3.connect(partial)) as copy,
+        ):
             source.backup(copy)
-        partial.replace(path.with_name(f"{path.name}.{revision}.backup"))
     except (OSError, sqlite3.Error) as error:
-        partial.unlink(missing_ok=True)
         raise CatalogError(
             f"no backup of {path} can be made before it is upgraded: {error}",
             hint="Free some space in its folder. Nothing was changed.",

@@ -1,7 +1,8 @@
 """``reidsearch audit``"""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,32 +23,29 @@ def audit(
     json: Json = False,
 ) -> None:
     """Show who searched for whom."""
-    from reidsearch import audit as auditing
-    from reidsearch import gallery
+    from reidsearch import documents
+    from reidsearch.gallery import Gallery
 
-    start = moment(since, "--since") or 0.0
-    catalog = gallery.open_catalog(ctx.obj)
-    try:
-        entries = auditing.entries(catalog, since=start)
-        saved = 0 if save is None else auditing.save_pictures(catalog, save)
-    finally:
-        catalog.close()
-    columns = ("time", "operator", "command", "hits", "probe_sha256", "filters")
+    start = moment(since, "--since")
+    with Gallery(ctx.obj, purpose="audit") as gallery:
+        entries = gallery.audit(since=start, save=save)
     if json:
-        output.print_json(entries)
-    elif csv:
-        rows = [{key: entry[key] for key in columns} for entry in entries]
+        output.print_json(documents.audit(entries))
+        return
+    columns = ("time", "operator", "command", "hits", "probe_sha256", "filters")
+    if csv:
+        rows = [{column: getattr(entry, column) for column in columns} for entry in entries]
         output.print_csv(rows, columns=columns)
     else:
         shown = [
-            (e["time"], e["operator"], e["command"], e["hits"], e["probe_sha256"][:12], _words(e))
+            (e.time, e.operator, e.command, e.hits, e.probe_sha256[:12], _words(e.filters))
             for e in entries
         ]
         output.print_table(shown, columns=columns)
     if save is not None:
-        output.say(f"{saved} pictures: {save}")
+        output.say(f"{len({e.probe_sha256 for e in entries if e.picture})} pictures: {save}")
 
 
-def _words(entry: dict[str, Any]) -> str:
-    given = {k: v for k, v in entry["filters"].items() if v not in (None, False, [])}
+def _words(filters: Mapping[str, object]) -> str:
+    given = {k: v for k, v in filters.items() if v not in (None, False, [])}
     return ", ".join(f"{key} {value}" for key, value in given.items())

@@ -6,7 +6,6 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
-from reidsearch.errors import UsageError
 
 
 def calibrate(
@@ -21,16 +20,12 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Learn the times that people take from camera to camera, and what scores say."""
-    from reidsearch import gallery
-    from reidsearch.calibrate import Source
-    from reidsearch.calibrate import calibrate as run
     from reidsearch.cli import show
+    from reidsearch.gallery import Gallery
 
-    if source and source not in list(Source):
-        raise UsageError(f"--source {source} is none of {', '.join(Source)}")
-    with gallery.open_existing(ctx.obj, purpose="calibrate") as opened:
-        learned = run(opened, source=Source(source) if source else None)
+    with Gallery(ctx.obj, purpose="calibrate") as gallery:
+        learned = gallery.calibrate(source=source or None)
     if json:
-        output.print_json(show.calibration_document(learned))
+        output.print_json(learned.document())
     else:
         show.print_calibration(learned)

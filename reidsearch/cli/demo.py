@@ -1,5 +1,6 @@
 """``reidsearch demo``"""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -21,18 +22,18 @@ def demo(
     with output.ingest_progress(quiet=ctx.meta["quiet"]) as progress:
         result = script.run(out, settings=ctx.obj, say=output.say, on_progress=progress)
     if json:
-        output.print_json(
-            {
-                "folder": str(out),
-                "sheet": str(result.sheet),
-                "ingest": show.report_document(result.report),
-                "evaluation": show.evaluation_document(result.evaluation),
-            }
-        )
+        output.print_json(result.document())
         return
     for answer in result.answers[:1]:
         show.print_answer(answer)
     show.print_evaluation(result.evaluation)
     output.say(f"\nLook at {result.sheet}, then try:")
-    for command in result.commands:
+    where = f"reidsearch --data-dir {shlex.quote(str(result.gallery))}"
+    probe = shlex.quote(result.answers[1].query)
+    for command in (
+        f"{where} query {probe} --exclude-camera",
+        f"{where} query {probe} --only-camera 2,3 --json",
+        f"{where} evaluate",
+        "reidsearch ingest YOUR_CROPS",
+    ):
         output.say(f"  {command}")

@@ -1,17 +1,13 @@
 """``reidsearch evaluate``"""
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from reidsearch import config
 from reidsearch.cli import output
 from reidsearch.cli.options import Json, SpatioTemporal
-
-if TYPE_CHECKING:
-    from reidsearch.evaluate import Evaluation
 
 
 def evaluate(
@@ -45,38 +41,25 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
-    from reidsearch import compare as comparing
-    from reidsearch import gallery
     from reidsearch.cli import show
-    from reidsearch.evaluate import evaluate as run
-    from reidsearch.views import report as reports
+    from reidsearch.evaluate import Evaluation
+    from reidsearch.gallery import Gallery
 
+    with Gallery(ctx.obj, purpose="evaluate") as gallery:
+        evaluate = gallery.evaluate if compare is None else partial(gallery.compare, compare)
+        result = evaluate(
+            multi_query=multi_query,
+            rerank=rerank,
+            spatio_temporal=spatio_temporal,
+            camera_pairs=camera_pairs or report is not None,
+            details=report is not None,
+        )
     if report is not None:
-        reports.check()
-
-    def evaluated(settings: config.Config) -> "Evaluation":
-        with gallery.open_existing(settings, purpose="evaluate") as opened:
-            result = run(
-                opened,
-                multi_query=multi_query,
-                rerank=rerank,
-                camera_pairs=camera_pairs or report is not None,
-                spatio_temporal=spatio_temporal,
-            )
-            if report is not None and settings is ctx.obj:
-                page = reports.write(result, opened, report, title=show.variant(result))
-                output.say(f"Report: {page}")
-        return result
-
-    evaluation = evaluated(ctx.obj)
-    if compare is not None:
-        other = evaluated(replace(ctx.obj, encoder=compare))
-        comparison = comparing.compare(evaluation, other)
-        if json:
-            output.print_json(show.comparison_document(comparison))
-        else:
-            show.print_comparison(comparison)
-    elif json:
-        output.print_json(show.evaluation_document(evaluation))
+        first = result if isinstance(result, Evaluation) else result.first
+        output.say(f"Report: {first.report(report)}")
+    if json:
+        output.print_json(result.document())
+    elif isinstance(result, Evaluation):
+        show.print_evaluation(result)
     else:
-        show.print_evaluation(evaluation)
+        show.print_comparison(result)

@@ -7,7 +7,6 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
-from reidsearch.errors import UsageError
 
 
 def export(
@@ -16,13 +15,10 @@ def export(
     json: Json = False,
 ) -> None:
     """Write vectors, identities, cameras and paths to one NumPy file."""
-    from reidsearch import gallery
-    from reidsearch.export import export as run
+    from reidsearch.gallery import Gallery
 
-    if out.suffix != ".npz":
-        raise UsageError(f"{out} does not end in .npz", hint="Name it like gallery.npz.")
-    with gallery.open_existing(ctx.obj, purpose="export") as opened:
-        counts = run(opened, out)
+    with Gallery(ctx.obj, purpose="export") as gallery:
+        counts = gallery.export(out)
     if json:
         output.print_json(counts)
     else:

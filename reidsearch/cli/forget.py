@@ -1,14 +1,19 @@
 """``reidsearch forget``"""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json, moment
 from reidsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from reidsearch.catalog.records import ImageRecord
+    from reidsearch.forget import Forgotten
 
 
 def forget(
@@ -36,32 +41,28 @@ def forget(
 
     Several options together mean the images that fit them all.
     """
-    from reidsearch import forget as forgetting
-    from reidsearch import gallery
+    from reidsearch.gallery import Gallery
 
-    selection = forgetting.Selection(
-        identity, tuple(image or ()), moment(before, "--before"), camera, dataset
-    )
-    catalog = gallery.open_catalog(ctx.obj)
-    try:
-        rows = forgetting.select(catalog, selection)
-    finally:
-        catalog.close()
-    if dry_run:
-        _say_selected(rows, json=json)
-        return
-    if rows and not yes:
-        _confirm(rows)
-    gone = forgetting.forget(ctx.obj, rows)
-    if json:
-        output.print_json(
-            {"images": gone.images, "vectors": gone.vectors, "compacted": gone.compacted}
+    with Gallery(ctx.obj, purpose="forget") as gallery:
+        gone = gallery.forget(
+            identity=identity,
+            images=image or (),
+            before=moment(before, "--before"),
+            camera=camera,
+            dataset=dataset,
+            dry_run=dry_run,
+            confirm=None if yes else _confirm,
         )
+    if dry_run:
+        _print_selected(gone, json=json)
+        return
+    if json:
+        output.print_json(gone.document())
     elif not gone.images:
         output.say("Nothing that is stored fits.")
     else:
         output.print_table(
-            [("images", gone.images), ("vectors", gone.vectors)], columns=("", "forgotten")
+            [("images", len(gone.images)), ("vectors", gone.vectors)], columns=("", "forgotten")
         )
     if gone.backups:
         output.say("The catalog's backups went too: they held the same rows.")
@@ -73,21 +74,22 @@ def forget(
         )
 
 
-def _say_selected(rows: list[Any], *, json: bool) -> None:
-    paths = [str(Path(row.root) / row.path) for row in rows]
+def _print_selected(gone: "Forgotten", *, json: bool) -> None:
     if json:
-        output.print_json({"images": len(paths), "paths": paths})
+        from reidsearch import documents
+
+        output.print_json(documents.selected(gone))
         return
-    output.print_table([(path,) for path in paths], columns=("would be forgotten",))
-    output.say(f"{len(paths)} images; nothing was changed.")
+    output.print_table([(str(path),) for path in gone.images], columns=("would be forgotten",))
+    output.say(f"{len(gone.images)} images; nothing was changed.")
 
 
-def _confirm(rows: list[Any]) -> None:
+def _confirm(images: Sequence["ImageRecord"]) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{len(rows)} images would be forgotten, and there is nobody to ask",
+            f"{len(images)} images would be forgotten, and there is nobody to ask",
             hint="Look with --dry-run, then give --yes.",
         )
-    people = len({(row.dataset, row.identity) for row in rows})
-    output.say(f"{len(rows)} images of {people} identities, {rows[0].path} for one.")
+    people = len({(one.dataset, one.identity) for one in images})
+    output.say(f"{len(images)} images of {people} identities, {images[0].path} for one.")
     typer.confirm("Forget them for good?", abort=True, err=True)

@@ -1,44 +1,27 @@
-"""What all commands share: where options may stand, and how errors end."""
+"""What all commands share: the global options, files that begin with a dash, how errors end."""
 
+import functools
+import inspect
 import os
 import traceback
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from reidsearch.cli import output
+from reidsearch import config
+from reidsearch.cli import options, output
 from reidsearch.errors import ReidsearchError
 
 INTERRUPTED = 130  # an exit code beside those of errors.py
-GLOBAL_FLAGS = ("--quiet", "--debug")
-GLOBAL_OPTIONS = ("--data-dir", "--qdrant-url", "--encoder", "--device")
 
 
 class Commands(TyperGroup):
-    """Global options may stand after the command too, a file may begin with a dash, and every
-    error ends in one clear line."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        first, rest, left = [], [], list(args)
-        while left:
-            word = left.pop(0)
-            if word == "--":
-                rest += [word, *left]
-                break
-            if word in GLOBAL_OPTIONS:
-                first += [word, *left[:1]]
-                del left[:1]
-            elif word in GLOBAL_FLAGS or word.split("=")[0] in GLOBAL_OPTIONS:
-                first.append(word)
-            elif word.startswith("-") and Path(word).is_file():  # Market-1501's junk: -1_c1s1...
-                rest.append(f".{os.sep}{word}")
-            else:
-                rest.append(word)
-        return super().parse_args(ctx, first + rest)
+    """The commands; every error of theirs ends in one clear line."""
 
     def invoke(self, ctx: Any) -> Any:
+        output.relay_log()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -51,9 +34,53 @@ class Commands(TyperGroup):
                 raise
             failure = _explained(error)
             output.complain(failure)
-            if ctx.params.get("debug"):
+            if ctx.meta.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(failure.exit_code) from None
+
+
+class Command(TyperCommand):
+    """A command that takes files whose names begin with a dash, as Market-1501's junk has them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        takes_value = {
+            word: not getattr(parameter, "is_flag", False)
+            for parameter in self.get_params(ctx)
+            for word in parameter.opts
+            if word.startswith("-")
+        }
+        words = list(args)
+        at = 0
+        while at < len(words) and words[at] != "--":
+            word = words[at]
+            if word.startswith("-") and word not in takes_value and os.path.isfile(word):
+                words[at] = f".{os.sep}{word}"
+            at += 2 if takes_value.get(word) else 1
+        return super().parse_args(ctx, words)
+
+
+def with_global_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The function of a command, or of the group of all, with the global options among its own.
+
+    Of those before the command and those after it, the later ones win. A command finds its
+    settings in ``ctx.obj``, and in ``ctx.meta`` whether it shall be quiet.
+    """
+    own = inspect.signature(function, eval_str=True)
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **values: Any) -> None:
+        for parameter in options.GLOBAL:
+            value = values.pop(parameter.name)
+            if value not in (None, False) or parameter.name not in ctx.meta:
+                ctx.meta[parameter.name] = value
+        if ctx.invoked_subcommand is None:
+            ctx.obj = config.load({key: ctx.meta.get(key) for key in config.KEYS})
+        function(ctx, **values)
+
+    parameters = [*own.parameters.values(), *options.GLOBAL]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def _explained(error: Exception) -> ReidsearchError:

@@ -29,37 +29,17 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Encode a data set's crops and store them. Running it again changes nothing."""
-    from reidsearch import calibrate, datasets, forget, gallery
     from reidsearch.cli import show
-    from reidsearch.encoder import Encoder
-    from reidsearch.ingest import ingest as run
+    from reidsearch.gallery import Gallery
 
-    dataset = datasets.read(path, splits=split or datasets.DEFAULT_SPLITS, name=name)
-    encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
     with (
-        gallery.create(ctx.obj, encoder) as opened,
+        Gallery(ctx.obj, purpose="ingest") as gallery,
         output.ingest_progress(quiet=ctx.meta["quiet"]) as progress,
     ):
-        report = run(
-            dataset,
-            gallery=opened,
-            encoder=encoder,
-            oldest=ctx.obj.oldest,
-            on_progress=progress,
-        )
-        learned = calibrate.keep_current(opened) if report.ingested else None
-        gone = forget.expired(opened.catalog, ctx.obj.oldest)
-        if prune:
-            gone += forget.of_dataset(opened.catalog, dataset.name, report.vanished)
-        owed = opened.catalog.compaction_owed
-    if gone or owed:
-        report.pruned = forget.forget(ctx.obj, gone, purpose="ingest").images
-        report.vanished = [] if prune else report.vanished
-    if learned:
-        output.say(f"The gallery has changed; calibrated anew from {learned.images} images.")
+        summary = gallery.ingest(path, splits=split, name=name, prune=prune, on_progress=progress)
     if json:
-        output.print_json(show.report_document(report))
+        output.print_json(summary.document())
     else:
-        show.print_report(report)
-    if report.failures:
+        show.print_ingest(summary)
+    if summary.failures:
         raise typer.Exit(REJECTED)

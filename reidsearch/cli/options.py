@@ -1,9 +1,11 @@
-"""Options that several commands have."""
+"""Options that several commands have, and those that all have."""
 
+from inspect import Parameter
 from typing import Annotated
 
 import typer
 
+from reidsearch.config import FILE, SETTINGS, VARIABLES, Setting, variable
 from reidsearch.errors import UsageError
 
 REJECTED = 3  # the exit code where some pictures were not taken
@@ -12,7 +14,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 ProbeCamera = Annotated[
     int | None,
     typer.Option(
-        "--camera", min=0, max=2**63 - 1, help="The probe's camera, where its name does not tell."
+        "--camera",
+        metavar="N",
+        min=0,
+        help="The probe's camera, where its name does not tell.",
     ),
 ]
 ProbeTime = Annotated[
@@ -24,6 +29,43 @@ SpatioTemporal = Annotated[
         "--spatio-temporal", help="Add what `calibrate` learned of the times between cameras."
     ),
 ]
+
+
+def _setting(key: str, setting: Setting) -> Parameter:
+    option = typer.Option(
+        f"--{key.replace('_', '-')}",
+        metavar=setting.metavar,
+        help=f"{setting.help} Environment: {variable(key)}.",
+        rich_help_panel=PANEL,
+    )
+    kind = Parameter.KEYWORD_ONLY
+    return Parameter(key, kind, default=None, annotation=Annotated[str | None, option])
+
+
+def _switch(name: str, help: str) -> Parameter:
+    option = typer.Option(f"--{name}", help=help, rich_help_panel=PANEL)
+    kind = Parameter.KEYWORD_ONLY
+    return Parameter(name, kind, default=False, annotation=Annotated[bool, option])
+
+
+PANEL = "Global options"
+GLOBAL = (
+    *(_setting(key, setting) for key, setting in SETTINGS.items() if setting.flag),
+    _switch("quiet", "No progress."),
+    _switch("debug", "Show tracebacks."),
+)
+ELSEWHERE = "\n\n".join(  # an empty line between two is how Typer keeps them apart
+    [
+        "Without an option:",
+        *(
+            f"{variable(key)}, or {key} in {FILE}: {setting.help}"
+            for key, setting in SETTINGS.items()
+            if not setting.flag
+        ),
+        *(f"{name}: {help}" for name, help in VARIABLES.items()),
+    ]
+)
+"""What is set by no option, for the end of the help."""
 
 
 def moment(text: str, option: str) -> float | None:

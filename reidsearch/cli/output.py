@@ -2,17 +2,19 @@
 
 import csv
 import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.errors import ReidsearchError
 
 if TYPE_CHECKING:
-    from reidsearch.ingest import Report
+    from reidsearch.ingest import IngestSummary
 
 LINE_EVERY = 10.0  # seconds between progress lines where stderr is no terminal
 
@@ -22,7 +24,7 @@ def print_json(document: object) -> None:
     print(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")))
 
 
-def print_csv(rows: Sequence[dict[str, Any]], *, columns: Sequence[str]) -> None:
+def print_csv(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str]) -> None:
     """A header and one line per row on stdout; None is an empty cell."""
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
@@ -63,11 +65,24 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
+class _Sayer(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def relay_log() -> None:
+    """Show people what the library says on its way."""
+    logger = logging.getLogger("reidsearch")
+    if not logger.handlers:
+        logger.addHandler(_Sayer())
+        logger.setLevel(logging.INFO)
+
+
 def complain(error: ReidsearchError) -> None:
     """What happened and what to try, on stderr."""
     say(f"{_bold_red('Error:')} {one_line(error.message)}")
-    if error.hint:
-        say(f"  Try: {error.hint}")
+    if hint := error.hint_in(COMMAND_LINE):
+        say(f"  Try: {hint}")
 
 
 def one_line(text: str) -> str:
@@ -76,10 +91,10 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def ingest_progress(*, quiet: bool) -> Iterator[Callable[["Report"], None]]:
+def ingest_progress(*, quiet: bool) -> Iterator[Callable[["IngestSummary"], None]]:
     """Yields a callback that shows how an ingest goes: a bar on a terminal, else lines."""
     if quiet:
-        yield lambda report: None
+        yield lambda summary: None
     elif sys.stderr.isatty():
         with _bar() as show:
             yield show
@@ -88,7 +103,7 @@ def ingest_progress(*, quiet: bool) -> Iterator[Callable[["Report"], None]]:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[["Report"], None]]:
+def _bar() -> Iterator[Callable[["IngestSummary"], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -104,31 +119,31 @@ def _bar() -> Iterator[Callable[["Report"], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("ingest", total=None, rate=0.0, rejects=0)
 
-        def show(report: "Report") -> None:
+        def show(summary: "IngestSummary") -> None:
             progress.update(
                 task,
-                total=report.found,
-                completed=report.done,
-                rate=report.images_per_second,
-                rejects=len(report.failures),
+                total=summary.found,
+                completed=summary.done,
+                rate=summary.images_per_second,
+                rejects=len(summary.failures),
             )
 
         yield show
 
 
-def _lines() -> Callable[["Report"], None]:
+def _lines() -> Callable[["IngestSummary"], None]:
     last = time.monotonic()
 
-    def show(report: "Report") -> None:
+    def show(summary: "IngestSummary") -> None:
         nonlocal last
         if time.monotonic() - last < LINE_EVERY:
             return
         last = time.monotonic()
-        rate = report.images_per_second
-        left = (report.found - report.done) / rate if rate else 0.0
+        rate = summary.images_per_second
+        left = (summary.found - summary.done) / rate if rate else 0.0
         say(
-            f"{report.done} of {report.found} images, {rate:.0f} images/s, "
-            f"{left:.0f} s left, {len(report.failures)} rejected"
+            f"{summary.done} of {summary.found} images, {rate:.0f} images/s, "
+            f"{left:.0f} s left, {len(summary.failures)} rejected"
         )
 
     return show

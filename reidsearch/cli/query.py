@@ -1,9 +1,8 @@
 """``reidsearch query``"""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +16,10 @@ from reidsearch.cli.options import (
     parse_cameras,
 )
 from reidsearch.errors import ImageError, UsageError
-from reidsearch.types import Answer, Split
+from reidsearch.types import Split
+
+if TYPE_CHECKING:
+    from reidsearch.answer import Answer
 
 
 def query(
@@ -50,41 +52,32 @@ def query(
     csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch import audit, calibrate, gallery, neighbours, search
     from reidsearch.cli import show
-    from reidsearch.encoder import Encoder
-    from reidsearch.views import sheet
+    from reidsearch.gallery import Gallery
+    from reidsearch.views import endings, sheet
 
     timestamp = moment(time, "--time")
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
     if save is not None:
-        sheet.check(save)
+        endings.check(save, sheet.ENDINGS)
     cameras = parse_cameras(only_camera) if only_camera else ()
     answers: list[Answer] = []
     failed = 0
-    with gallery.open_existing(ctx.obj, purpose="query") as opened:
-        search.check_cameras(cameras, gallery=opened)
-        calibration = calibrate.load(opened) if spatio_temporal else None
-        kept = neighbours.current(opened, split) if rerank else None
-        if kept and kept.computed:
-            output.say(f"Found the neighbours of {kept.computed} images, and kept them.")
-        encoder = Encoder(ctx.obj.encoder, device=ctx.obj.device)
+    with Gallery(ctx.obj, purpose="query") as gallery:
         for probe in probes:
             try:
-                answer = search.answer(
+                answer = gallery.query(
                     probe,
-                    gallery=opened,
-                    encoder=encoder,
                     camera=camera,
+                    time=timestamp,
                     exclude_camera=exclude_camera,
                     only_cameras=cameras,
                     split=split,
                     top_k=top_k,
                     min_score=min_score,
-                    calibration=calibration,
-                    timestamp=timestamp,
-                    kept=kept,
+                    spatio_temporal=spatio_temporal,
+                    rerank=rerank,
                 )
             except ImageError as error:
                 if len(probes) == 1:
@@ -92,26 +85,9 @@ def query(
                 output.complain(error)
                 failed += 1
                 continue
-            audit.record(
-                opened.catalog,
-                ctx.obj,
-                command="query",
-                probe=probe,
-                filters={
-                    "camera": answer.camera,
-                    "exclude_camera": exclude_camera,
-                    "only_camera": list(cameras),
-                    "split": str(split),
-                    "top_k": top_k,
-                    "min_score": None if min_score == -math.inf else min_score,
-                    "spatio_temporal": spatio_temporal,
-                    "rerank": rerank,
-                },
-                hits=len(answer.hits),
-            )
             answers.append(answer)
             if json:
-                output.print_json(asdict(answer))
+                output.print_json(answer.document())
     if csv:
         show.print_hits_csv(answers)
     elif not json:

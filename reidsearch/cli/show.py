@@ -1,70 +1,57 @@
-"""How results look: as JSON documents, CSV and tables."""
+"""How results look: as CSV and tables."""
 
 import os
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reidsearch.calibrate import Calibration, Source
+from reidsearch import documents
 from reidsearch.cli import output
-from reidsearch.compare import Comparison
-from reidsearch.evaluate import Evaluation
-from reidsearch.ingest import Report
 from reidsearch.ranking.clock import in_words
 from reidsearch.ranking.scores import RATES
-from reidsearch.trace import Trace
-from reidsearch.types import Answer
 from reidsearch.views import sheet
+
+if TYPE_CHECKING:  # a command loads its own verb alone
+    from reidsearch.answer import Answer
+    from reidsearch.compare import Comparison
+    from reidsearch.evaluate import Evaluation
+    from reidsearch.ingest import IngestSummary
+    from reidsearch.ranking.calibration import Calibration
+    from reidsearch.trace import Trace
 
 SHOWN_FAILURES = 10
 
 
-def report_document(report: Report) -> dict[str, object]:
-    """An ingest's report as its JSON document."""
-    return {
-        "found": report.found,
-        "ingested": report.ingested,
-        "unchanged": report.unchanged,
-        "failed": len(report.failures),
-        "moved": report.moved,
-        "expired": report.expired,
-        "vanished": report.vanished,
-        "pruned": report.pruned,
-        "seconds": round(report.seconds, 3),
-        "images_per_second": round(report.images_per_second, 1),
-        "splits": report.splits,
-        "failures": [{"path": f.path, "reason": f.reason} for f in report.failures],
-    }
-
-
-def print_report(report: Report) -> None:
-    rows = [(split, count) for split, count in sorted(report.splits.items())]
-    rows += [("ingested", report.ingested), ("unchanged", report.unchanged)]
-    rows += [("failed", len(report.failures))]
-    extra = {"renamed": report.moved, "too old": report.expired, "removed": report.pruned}
+def print_ingest(summary: "IngestSummary") -> None:
+    rows = [(split, count) for split, count in sorted(summary.splits.items())]
+    rows += [("ingested", summary.ingested), ("unchanged", summary.unchanged)]
+    rows += [("failed", len(summary.failures))]
+    extra = {"renamed": summary.moved, "too old": summary.expired, "removed": summary.pruned}
     rows += [(name, count) for name, count in extra.items() if count]
     output.print_table(rows, columns=("", "images"))
-    rate = f", {report.images_per_second:.0f} images/s" if report.ingested else ""
-    output.say(f"{report.seconds:.1f} s{rate}")
-    for failure in report.failures[:SHOWN_FAILURES]:
+    rate = f", {summary.images_per_second:.0f} images/s" if summary.ingested else ""
+    output.say(f"{summary.seconds:.1f} s{rate}")
+    for failure in summary.failures[:SHOWN_FAILURES]:
         output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
-    if len(report.failures) > SHOWN_FAILURES:
-        output.say(f"... and {len(report.failures) - SHOWN_FAILURES} more; --json lists them all")
-    if report.vanished:
+    if len(summary.failures) > SHOWN_FAILURES:
+        output.say(f"... and {len(summary.failures) - SHOWN_FAILURES} more; --json lists them all")
+    if summary.calibrated is not None:
+        output.say(f"The gallery has changed; calibrated anew from {summary.calibrated} images.")
+    if summary.vanished:
         output.say(
-            f"{len(report.vanished)} stored images are not in the data set any more, "
-            f"{output.one_line(report.vanished[0])} for one. They stay; --prune removes them."
+            f"{len(summary.vanished)} stored images are not in the data set any more, "
+            f"{output.one_line(summary.vanished[0])} for one. They stay; --prune removes them."
         )
 
 
 HIT_COLUMNS = ("rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path")
 
 
-def print_hits_csv(answers: list[Answer]) -> None:
-    rows = [{"query": a.query, **asdict(hit)} for a in answers for hit in a.hits]
+def print_hits_csv(answers: "list[Answer]") -> None:
+    rows = [{"query": a.query, **documents.hit(hit)} for a in answers for hit in a.hits]
     output.print_csv(rows, columns=("query", *HIT_COLUMNS))
 
 
-def print_answer(answer: Answer) -> None:
+def print_answer(answer: "Answer") -> None:
     styles = {True: "green", False: "red", None: ""}
     columns = [column for column in HIT_COLUMNS if column not in ("id", "split")]
     here = f"{Path.cwd()}{os.sep}"
@@ -82,49 +69,12 @@ def print_answer(answer: Answer) -> None:
         output.say("No hits.")
 
 
-def evaluation_document(evaluation: Evaluation) -> dict[str, object]:
-    """An evaluation as its JSON document; scores are fractions."""
-    used, apart = evaluation.trial.calibration, evaluation.other_cameras
-    pairs: dict[str, dict[str, float]] = {}
-    for (probe, other), value in evaluation.camera_pairs.items():
-        pairs.setdefault(str(probe), {})[str(other)] = value
-    return {
-        "queries": evaluation.queries,
-        "gallery": evaluation.gallery,
-        "mAP": evaluation.scores.mAP,
-        "mAP_trapezoid": evaluation.scores.mAP_trapezoid,
-        "mINP": evaluation.scores.mINP,
-        "cmc": {str(rank): value for rank, value in evaluation.scores.cmc.items()},
-        "encoder": evaluation.encoder,
-        "multi_query": evaluation.multi_query,
-        "reranked": evaluation.trial.rerank,
-        "queries_without_positive": evaluation.queries_without_positive,
-        "gallery_without_identity": evaluation.unlabelled,
-        **({"camera_pairs": pairs} if pairs else {}),
-        **(
-            {"spatio_temporal": {"source": str(used.source), "images": used.images}} if used else {}
-        ),
-        **({"own_camera_ruled_out": {"rank1": apart.cmc[1], "mAP": apart.mAP}} if apart else {}),
-        "seconds": {step: round(value, 3) for step, value in evaluation.seconds.items()},
-    }
-
-
-def variant(evaluation: Evaluation) -> str:
-    """How the gallery was ranked, in a few words."""
-    words = "multi-query" if evaluation.multi_query else "single query"
-    if evaluation.trial.rerank:
-        words += ", re-ranked"
-    if evaluation.trial.calibration:
-        words += f", transit times from {evaluation.trial.calibration.source}"
-    return words
-
-
-def print_evaluation(evaluation: Evaluation) -> None:
+def print_evaluation(evaluation: "Evaluation") -> None:
     rows = [(name, f"{value:.2%}") for name, value in evaluation.numbers()]
     title = f"{evaluation.queries} queries, {evaluation.gallery} gallery images"
-    used = evaluation.trial.calibration
-    output.print_table(rows, columns=(variant(evaluation), evaluation.encoder), title=title)
-    if used and used.source is Source.GALLERY:
+    used = evaluation.ranking.calibration
+    output.print_table(rows, columns=(evaluation.title, evaluation.encoder), title=title)
+    if used and used.by_identity:
         output.say("The transit times were learned from the identities that are measured here.")
     if evaluation.camera_pairs:
         _print_camera_pairs(evaluation.camera_pairs)
@@ -146,26 +96,13 @@ def print_evaluation(evaluation: Evaluation) -> None:
     output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
 
 
-def comparison_document(found: Comparison) -> dict[str, object]:
-    """A comparison as its JSON document."""
-    return {
-        "first": evaluation_document(found.first),
-        "second": evaluation_document(found.second),
-        "probes": found.probes,
-        "mAP_difference": found.difference,
-        "interval_95": [found.low, found.high],
-        "better": found.better,
-        "worse": found.worse,
-    }
-
-
-def print_comparison(found: Comparison) -> None:
+def print_comparison(found: "Comparison") -> None:
     """Both encoders' numbers side by side, and how sure the difference is."""
     both = (found.first, found.second)
     numbers = zip(found.first.numbers(), found.second.numbers(), strict=True)
     rows = [(name, f"{a:.2%}", f"{b:.2%}") for (name, a), (_, b) in numbers]
     title = f"{found.first.queries} queries, {found.first.gallery} gallery images"
-    columns = (variant(found.first), *(one.encoder for one in both))
+    columns = (found.first.title, *(one.encoder for one in both))
     output.print_table(rows, columns=columns, title=title)
     output.say(
         f"mAP {found.difference:+.2%}, between {found.low:+.2%} and {found.high:+.2%} at 95 % "
@@ -187,26 +124,8 @@ def _print_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
     )
 
 
-def calibration_document(learned: Calibration) -> dict[str, object]:
-    """A calibration as its JSON document."""
-    thresholds = {
-        name: {f"{rate:g}": found.threshold(rate) for rate in RATES}
-        for name, found in (("cosine", learned.cosines), ("spatio_temporal", learned.scores))
-    }
-    return {
-        "source": str(learned.source),
-        "images": learned.images,
-        "pairs": learned.transit.pairs,
-        "camera_pairs": len(learned.transit.own),
-        "unit": learned.transit.clock.unit,
-        "weight": round(learned.weight, 4),
-        "thresholds": thresholds,
-        "thresholds_by_identity": learned.by_identity,
-    }
-
-
-def print_calibration(learned: Calibration) -> None:
-    document = calibration_document(learned)
+def print_calibration(learned: "Calibration") -> None:
+    document = learned.document()
     rows = [item for item in document.items() if not item[0].startswith("thresholds")]
     output.print_table(rows, columns=("", "transit times"))
     found = (learned.cosines, learned.scores)
@@ -222,7 +141,7 @@ def print_calibration(learned: Calibration) -> None:
         )
 
 
-def print_trace(found: Trace) -> None:
+def print_trace(found: "Trace") -> None:
     """A row for each stay, in time order."""
     rows = [
         (

@@ -1,6 +1,5 @@
 """``reidsearch trace``"""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,6 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json, ProbeCamera, ProbeTime, moment
-from reidsearch.errors import NotCalibrated
 
 
 def trace(
@@ -34,42 +32,25 @@ def trace(
     json: Json = False,
 ) -> None:
     """Where was this person? Stays at cameras, in time order."""
-    from reidsearch import audit, calibrate, gallery
-    from reidsearch import trace as tracing
     from reidsearch.cli import show
-    from reidsearch.encoder import Encoder
-    from reidsearch.views import lanes
+    from reidsearch.gallery import Gallery
+    from reidsearch.views import endings, lanes
 
     timestamp = moment(time, "--time")
     if save is not None:
-        lanes.check(save)
-    with gallery.open_existing(ctx.obj, purpose="trace") as opened:
-        try:
-            calibration = calibrate.load(opened)
-        except NotCalibrated:
-            calibration = None
-        found = tracing.trace(
+        endings.check(save, lanes.ENDINGS)
+    with Gallery(ctx.obj, purpose="trace") as gallery:
+        found = gallery.trace(
             probe,
-            gallery=opened,
-            encoder=Encoder(ctx.obj.encoder, device=ctx.obj.device),
-            calibration=calibration,
-            rate=false_matches,
-            min_score=min_score,
             camera=camera,
-            timestamp=timestamp,
-        )
-        audit.record(
-            opened.catalog,
-            ctx.obj,
-            command="trace",
-            probe=probe,
-            filters={"camera": found.camera, "threshold": found.threshold, "rate": found.rate},
-            hits=sum(len(stay.hits) for stay in found.stays),
+            time=timestamp,
+            false_matches=false_matches,
+            min_score=min_score,
         )
     if json:
-        output.print_json(asdict(found))
+        output.print_json(found.document())
     else:
         show.print_trace(found)
     if save is not None:
-        lanes.draw(found, save)
+        found.save(save)
         output.say(f"Picture: {save}")

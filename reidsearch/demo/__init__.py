@@ -1,17 +1,17 @@
 """The whole product on a drawn data set: draw, ingest, query, evaluate."""
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import datasets, gallery, ingest, search
+from reidsearch import documents
+from reidsearch.answer import Answer
 from reidsearch.config import Config
 from reidsearch.demo import pedestrians
-from reidsearch.encoder import Encoder
 from reidsearch.errors import UsageError
-from reidsearch.evaluate import Evaluation, evaluate
-from reidsearch.types import Answer
+from reidsearch.evaluate import Evaluation
+from reidsearch.gallery import Gallery
+from reidsearch.ingest import IngestSummary
 from reidsearch.views import sheet
 
 PROBES = 6
@@ -20,13 +20,18 @@ TOP_K = 8
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made, and what to try next."""
+    """What the demo made. ``gallery`` is the data dir."""
 
-    report: ingest.Report
+    folder: Path
+    summary: IngestSummary
     answers: list[Answer]
     evaluation: Evaluation
     sheet: Path
-    commands: list[str]
+    gallery: Path
+
+    def document(self) -> documents.DemoDocument:
+        """As a JSON document."""
+        return documents.demo(self)
 
 
 def run(
@@ -34,7 +39,7 @@ def run(
     *,
     settings: Config,
     say: Callable[[str], None],
-    on_progress: Callable[[ingest.Report], None],
+    on_progress: Callable[[IngestSummary], None],
 ) -> Demo:
     """Draw the data set to ``out``/data and keep its gallery in ``out``/gallery.
 
@@ -43,35 +48,27 @@ def run(
     """
     data, home = out / "data", out / "gallery"
     if out.exists() and any(out.iterdir()) and not data.is_dir():
-        raise UsageError(f"{out} exists and is no demo", hint="Name a new folder with --out.")
+        raise UsageError(f"{out} exists and is no demo", hint="Name a new folder with {out}.")
     settings = replace(settings, data_dir=home, qdrant_url=None)
 
     say(f"Drawing pedestrians into {data}")
-    pedestrians.draw_dataset(data)
-    dataset = datasets.read(data, name="demo")
-    encoder = Encoder(settings.encoder, device=settings.device)
-    with gallery.create(settings, encoder) as opened:
-        say(f"Ingesting {len(dataset.sightings)} crops")
-        report = ingest.ingest(dataset, gallery=opened, encoder=encoder, on_progress=on_progress)
+    drawn = pedestrians.draw_dataset(data)
+    with Gallery(settings, purpose="demo") as gallery:
+        say(f"Ingesting {drawn} crops")
+        summary = gallery.ingest(data, name="demo", on_progress=on_progress)
         probes = sorted((data / "query").iterdir())
         answers = [
-            search.answer(probe, gallery=opened, encoder=encoder, exclude_camera=True, top_k=TOP_K)
+            gallery.query(probe, exclude_camera=True, top_k=TOP_K)
             for probe in probes[:: len(probes) // PROBES][:PROBES]
         ]
-        evaluation = evaluate(opened)
+        evaluation = gallery.evaluate()
     sheet.save(answers, out / "sheet.png")
 
-    where = f"reidsearch --data-dir {shlex.quote(str(home))}"
-    probe = shlex.quote(answers[1].query)
     return Demo(
-        report=report,
+        folder=out,
+        summary=summary,
         answers=answers,
         evaluation=evaluation,
         sheet=out / "sheet.png",
-        commands=[
-            f"{where} query {probe} --exclude-camera",
-            f"{where} query {probe} --only-camera 2,3 --json",
-            f"{where} evaluate",
-            "reidsearch ingest YOUR_CROPS",
-        ],
+        gallery=home,
     )

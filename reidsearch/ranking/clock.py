@@ -1,7 +1,8 @@
 """One time axis for the sightings of a camera, by timestamps or by frames."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,16 @@ from reidsearch.types import UNKNOWN, Ids
 Times = NDArray[np.float64]  # N, in frames or seconds; NaN where not known
 
 FRAMES, SECONDS = "frames", "seconds"
-BIN = {FRAMES: 100.0, SECONDS: 4.0}  # 100 frames are 4 s at Market-1501's 25 frames a second
+
+
+class Span(NamedTuple):
+    """One sequence of a camera: the last of its frames (UNKNOWN where none is known), and whether
+    all its images have timestamps."""
+
+    camera: int
+    sequence: int
+    last_frame: int
+    timed: bool
 
 
 @dataclass(frozen=True)
@@ -29,20 +39,33 @@ class Clock:
     @classmethod
     def of(cls, camera: Ids, sequence: Ids, frame: Ids, timestamp: Times) -> Self:
         """The clock that fits these sightings. Raises UsageError where none tells a time."""
-        if len(timestamp) and np.isfinite(timestamp).all():
+        timed = np.isfinite(timestamp)
+        spans = []
+        for one in np.unique(camera).tolist():
+            for part in np.unique(sequence[camera == one]).tolist():
+                rows = (camera == one) & (sequence == part)
+                spans.append(Span(one, part, int(frame[rows].max()), bool(timed[rows].all())))
+        return cls.of_spans(spans)
+
+    @classmethod
+    def of_spans(cls, spans: Iterable[Span]) -> Self:
+        """The same from what is known of each camera's sequences."""
+        spans = sorted(spans)
+        if spans and all(span.timed for span in spans):
             return cls(SECONDS, {})
-        if not (frame != UNKNOWN).any():
+        if all(span.last_frame == UNKNOWN for span in spans):
             raise UsageError(
                 "no stored image has a time: neither frames nor timestamps are known",
                 hint="Ingest images named like 0002_c1s1_000451_03.jpg, or a CSV with the column "
                 "timestamp.",
             )
         starts: dict[tuple[int, int], int] = {}
-        for one in np.unique(camera).tolist():
-            before = 0
-            for part in np.unique(sequence[camera == one]).tolist():
-                starts[one, part] = before
-                before += int(frame[(camera == one) & (sequence == part)].max()) + 1
+        before = 0
+        for at, span in enumerate(spans):
+            if not at or spans[at - 1].camera != span.camera:
+                before = 0
+            starts[span.camera, span.sequence] = before
+            before += max(span.last_frame, -1) + 1
         return cls(FRAMES, starts)
 
     def times(self, camera: Ids, sequence: Ids, frame: Ids, timestamp: Times) -> Times:
@@ -54,10 +77,6 @@ class Clock:
             for key in zip(camera.tolist(), sequence.tolist(), strict=True)
         ]
         return np.where(frame == UNKNOWN, np.nan, frame + np.array(starts, dtype=float))
-
-    def bins(self, times: Times) -> Times:
-        """Whole numbers of BIN, as floats; NaN stays."""
-        return np.floor(times / BIN[self.unit])
 
 
 def in_words(time: float | None, unit: str | None) -> str:

@@ -8,14 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.types import Ids, Vectors
+from reidsearch.types import Distances, Ids, Vectors
 
 BLOCK = 1024  # images whose cosines to all others are held at once
 SLABS = 16  # into which cosines are cut to find the largest of them
 SAMPLED = 16  # one image in so many is enough to see which cosines can be among the largest
 ROUNDING = 1e-5  # by which one cosine, computed twice, never differs
-
-Distances = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,30 +33,32 @@ class KNearest:
         """Each image's distance to the farthest."""
         return squared_distances(self.least)
 
-    def mutual(self, of: Ids, k: int) -> NDArray[np.bool_]:
+    def mutual(self, of: Ids, k: int, *, at_once: int = BLOCK) -> NDArray[np.bool_]:
         """Which of the k nearest (M x k) of these images have them among their own k nearest."""
         out = np.zeros((len(of), k), dtype=bool)
-        for start in range(0, len(of), BLOCK):
-            block = of[start : start + BLOCK]
+        for start in range(0, len(of), at_once):
+            block = of[start : start + at_once]
             theirs = self.nearest[self.nearest[block, :k], :k]  # B k k
             for nth in range(k):
-                out[start : start + BLOCK] |= theirs[..., nth] == block[:, None]
+                out[start : start + at_once] |= theirs[..., nth] == block[:, None]
         return out
 
 
-def k_nearest(vectors: Vectors, *, of: Ids | None = None, k: int) -> KNearest:
-    """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less."""
+def k_nearest(vectors: Vectors, *, of: Ids | None = None, k: int, at_once: int = BLOCK) -> KNearest:
+    """Of the images at the positions ``of``, or of all, among all N; k, or N where N is less. The
+    cosines of so many images ``at_once`` are held."""
     size = len(vectors)
     k = min(k, size)
     if of is None:
-        return select(SymmetricCosines(vectors, k).fill, count=size, size=size, k=k)
+        fill_half = SymmetricCosines(vectors, k, at_once=at_once).fill
+        return select(fill_half, count=size, size=size, k=k, at_once=at_once)
 
     def fill(rows: slice, out: Vectors) -> Vectors:
         np.matmul(vectors[of[rows]], vectors.T, out=out)
         least: Vectors = out.min(axis=1)
         return least
 
-    return select(fill, count=len(of), size=size, k=k)
+    return select(fill, count=len(of), size=size, k=k, at_once=at_once)
 
 
 class SymmetricCosines:
@@ -70,21 +70,22 @@ class SymmetricCosines:
     is made again instead.
     """
 
-    def __init__(self, vectors: Vectors, k: int) -> None:
+    def __init__(self, vectors: Vectors, k: int, *, at_once: int = BLOCK) -> None:
         size = len(vectors)
         self.vectors = vectors
+        self.at_once = at_once
         self.least = np.full(size, np.inf, dtype=np.float32)
         # The k-th largest of some cosines is no more than the k-th largest of all.
         some = vectors[:: min(SAMPLED, size // k)]
         self.bars = np.empty(size, dtype=np.float32)
-        for start in range(0, size, BLOCK):
-            part = np.partition(vectors[start : start + BLOCK] @ some.T, -k, axis=1)[:, -k]
-            self.bars[start : start + BLOCK] = part - ROUNDING
+        for start in range(0, size, at_once):
+            part = np.partition(vectors[start : start + at_once] @ some.T, -k, axis=1)[:, -k]
+            self.bars[start : start + at_once] = part - ROUNDING
         self.too_many = 4 * k / len(some)  # k / len(some) are to be expected
         self.kept: dict[int, list[tuple[slice, _Entries | None]]] = defaultdict(list)
 
     def fill(self, rows: slice, out: Vectors) -> Vectors:
-        """Write the cosines of the next BLOCK images (B x N), -inf for such as cannot be among the
+        """Write the cosines of the next images (B x N), -inf for such as cannot be among the
         k largest; give each one's least (B)."""
         right = out[:, rows.start :]
         np.matmul(self.vectors[rows], self.vectors[rows.start :].T, out=right)
@@ -94,8 +95,8 @@ class SymmetricCosines:
                 np.matmul(self.vectors[rows], self.vectors[others].T, out=out[:, others])
             else:
                 out[kept.rows, kept.columns] = kept.values
-        for start in range(rows.stop, out.shape[1], BLOCK):
-            others = slice(start, start + BLOCK)
+        for start in range(rows.stop, out.shape[1], self.at_once):
+            others = slice(start, start + self.at_once)
             block = out[:, others]
             np.minimum(self.least[others], block.min(axis=0), out=self.least[others])
             place = np.flatnonzero(block >= self.bars[others])
@@ -114,18 +115,25 @@ class _Entries(NamedTuple):
     values: Vectors
 
 
-def select(fill: Callable[[slice, Vectors], Vectors], *, count: int, size: int, k: int) -> KNearest:
-    """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of some of them to
-    all, and gives each one's least."""
+def select(
+    fill: Callable[[slice, Vectors], Vectors],
+    *,
+    count: int,
+    size: int,
+    k: int,
+    at_once: int = BLOCK,
+) -> KNearest:
+    """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of so many of them
+    ``at_once`` to all, and gives each one's least."""
     width = -(-size // min(SLABS, size // k))
     slabs = -(-size // width)
     # Padded to whole slabs, and one array is used again and again: new ones are slow.
-    cosines = np.empty((min(BLOCK, count), slabs * width), dtype=np.float32)
+    cosines = np.empty((min(at_once, count), slabs * width), dtype=np.float32)
     cosines[:, size:] = -np.inf
     nearest, near = np.empty((count, k), dtype=np.int64), np.empty((count, k), np.float32)
     least = np.empty(count, dtype=np.float32)
-    for start in range(0, count, BLOCK):
-        rows = slice(start, min(start + BLOCK, count))
+    for start in range(0, count, at_once):
+        rows = slice(start, min(start + at_once, count))
         block = cosines[: rows.stop - start]
         least[rows] = fill(rows, block[:, :size])
         # The k-th largest of the columns' maxima is no more than the k-th largest of all.

@@ -9,15 +9,13 @@ Ties are broken by gallery position; keep the gallery in id order to make that r
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.ranking.arrays import ranges
-from reidsearch.types import JUNK, Labels
+from reidsearch.types import JUNK, Distances, Labels
 
-Distances = NDArray[np.floating[Any]]
 Ranks = NDArray[np.int64]  # 0-based ranks of one probe's positives, ascending
 
 CMC_RANKS = (1, 5, 10, 20)

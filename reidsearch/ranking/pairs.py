@@ -23,27 +23,28 @@ def known_pairs(identity: Ids, camera: Ids) -> Pairs:
     return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
 
 
-def mutual_pairs(vectors: Vectors, camera: Ids) -> Pairs:
-    """For every two cameras, the pairs of their images that are each other's nearest by cosine.
+def mutual_pairs(vectors: Vectors, camera: Ids, *, at_once: int = BLOCK) -> Pairs:
+    """For every two cameras, the pairs of their images that are each other's nearest by cosine. The
+    cosines of so many images ``at_once`` are held.
 
     Some show two people. Their times differ as those of strangers do, which only flattens what is
     learned from them.
     """
     found = []
     for rows, columns in itertools.combinations(groups(camera).values(), 2):
-        forth, back = _nearest(vectors[rows], vectors[columns])
+        forth, back = _nearest(vectors[rows], vectors[columns], at_once)
         mutual = back[forth] == np.arange(len(rows))
         found.append(np.stack([rows[mutual], columns[forth[mutual]]], axis=1))
     return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
 
 
-def _nearest(a: Vectors, b: Vectors) -> tuple[Ids, Ids]:
+def _nearest(a: Vectors, b: Vectors, at_once: int) -> tuple[Ids, Ids]:
     """The position in ``b`` of the nearest to each of ``a``, and the other way round."""
     forth = np.empty(len(a), dtype=np.int64)
     back, best = np.zeros(len(b), dtype=np.int64), np.full(len(b), -np.inf)
-    for start in range(0, len(a), BLOCK):
-        cosines = a[start : start + BLOCK] @ b.T
-        forth[start : start + BLOCK] = cosines.argmax(axis=1)
+    for start in range(0, len(a), at_once):
+        cosines = a[start : start + at_once] @ b.T
+        forth[start : start + at_once] = cosines.argmax(axis=1)
         candidate = cosines.argmax(axis=0)
         score = cosines[candidate, np.arange(len(b))]
         better = score > best

@@ -17,14 +17,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.ranking.arrays import ranges
-from reidsearch.ranking.knn import Distances, KNearest, SymmetricCosines, select, squared_distances
-from reidsearch.types import Ids, Vectors
+from reidsearch.ranking.knn import (
+    BLOCK,
+    KNearest,
+    SymmetricCosines,
+    select,
+    squared_distances,
+)
+from reidsearch.types import Distances, Ids, Vectors
 
 K1, K2, LAMBDA = 20, 6, 0.3  # the paper's choice for Market-1501
-PROBES = 64  # whose re-ranked distances are given at once
-MARKS = 1 << 24  # bytes in which neighbours are marked
-PAIRS = 1 << 10  # pairs whose vectors are held at once
 SHARE = 2 / 3  # of a neighbour's own neighbours that must be shared for them to join
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtOnce:
+    """How much is held at once, which time and memory depend on and results do not: the ``probes``
+    whose re-ranked distances are given, the ``images`` whose cosines to all are, the ``marks`` of
+    neighbours (bytes) and the ``pairs`` of vectors."""
+
+    probes: int = 64
+    images: int = BLOCK
+    marks: int = 1 << 24
+    pairs: int = 1 << 10
+
+
+AT_ONCE = AtOnce()
 
 
 @dataclass(frozen=True)
@@ -62,9 +80,15 @@ class Sparse:
 
 
 def rerank(
-    probes: Vectors, gallery: Vectors, *, k1: int = K1, k2: int = K2, weight: float = LAMBDA
+    probes: Vectors,
+    gallery: Vectors,
+    *,
+    k1: int = K1,
+    k2: int = K2,
+    weight: float = LAMBDA,
+    at_once: AtOnce = AT_ONCE,
 ) -> Iterator[Distances]:
-    """Re-ranked distances, a block of PROBES at a time; each B x G.
+    """Re-ranked distances, a block of probes at a time; each B x G.
 
     Vectors are Q x D and G x D, of unit length; the original distance is the squared Euclidean
     one, 2 - 2 cos, divided by each image's largest. ``weight`` is the original distance's share.
@@ -75,19 +99,21 @@ def rerank(
     count, size = len(probes), len(vectors)
     k = min(k1 + 1, size)
     across = np.empty((count, len(gallery)), dtype=np.float32)
-    mirrored = SymmetricCosines(vectors, k)
+    mirrored = SymmetricCosines(vectors, k, at_once=at_once.images)
 
     def fill(rows: slice, out: Vectors) -> Vectors:
         least = mirrored.fill(rows, out)
         across[rows] = out[: max(count - rows.start, 0), count:]  # right of the diagonal
         return least
 
-    found = select(fill, count=size, size=size, k=k)
-    encoded = _encode(found, np.arange(size), lambda positions: vectors[positions], k1=k1)
+    found = select(fill, count=size, size=size, k=k, at_once=at_once.images)
+    encoded = _encode(
+        found, np.arange(size), lambda positions: vectors[positions], k1=k1, at_once=at_once
+    )
     encoded = _mean(encoded, found.nearest[:, :k2], width=size)
     inverse = encoded.transposed(width=size)
-    for start in range(0, count, PROBES):
-        rows = slice(start, min(start + PROBES, count))
+    for start in range(0, count, at_once.probes):
+        rows = slice(start, min(start + at_once.probes, count))
         original = squared_distances(across[rows])
         original /= found.largest[rows, None]
         shared = np.stack(
@@ -162,14 +188,21 @@ def _mixed(shared: NDArray[np.float32], original: Distances, weight: float) -> D
     return mixed
 
 
-def _encode(found: KNearest, of: Ids, vectors: Callable[[Ids], Vectors], *, k1: int) -> Sparse:
+def _encode(
+    found: KNearest,
+    of: Ids,
+    vectors: Callable[[Ids], Vectors],
+    *,
+    k1: int,
+    at_once: AtOnce = AT_ONCE,
+) -> Sparse:
     """The k-reciprocal neighbours of each of M images, weighted by exp(-distance), rows adding up
     to 1 (M x N). ``of`` ascends; ``vectors`` gives the vectors at ascending positions."""
     size, k = found.nearest.shape
     k, closer_k = min(k1 + 1, k), min(round(k1 / 2) + 1, k)
     needed = np.unique(found.nearest[of, :k])
     closer = np.where(found.mutual(needed, closer_k), found.nearest[needed, :closer_k], size)
-    step = max(1, MARKS // (size + 1))
+    step = max(1, at_once.marks // (size + 1))
     marks = np.empty((min(step, len(of)), size + 1), dtype=bool)  # its last column is for nobody
     found_at = []
     for start in range(0, len(of), step):
@@ -193,8 +226,8 @@ def _encode(found: KNearest, of: Ids, vectors: Callable[[Ids], Vectors], *, k1: 
     mine, other = of[row[unknown]], column[unknown]
     involved, which = np.unique([mine, other], return_inverse=True)
     theirs = vectors(involved)
-    for start in range(0, len(unknown), PAIRS):
-        part = slice(start, start + PAIRS)
+    for start in range(0, len(unknown), at_once.pairs):
+        part = slice(start, start + at_once.pairs)
         one, two = (theirs[at] for at in which.reshape(2, -1)[:, part])
         cosines[unknown[part]] = np.einsum("pd,pd->p", one, two)
     weights = np.exp(-squared_distances(cosines) / found.largest[of[row]])

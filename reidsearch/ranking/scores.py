@@ -1,12 +1,13 @@
 """What a score says: how often two images of the same person, and of two people, reach it."""
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reidsearch.ranking.arrays import from_npz, to_npz
 
 LOWEST, HIGHEST, WIDTH = -2.0, 2.0, 0.001  # of the bins; a cosine with transit times may pass 1
 BINS = round((HIGHEST - LOWEST) / WIDTH)
@@ -38,6 +39,10 @@ class ScoreDistribution:
             different += np.bincount(place[is_different], minlength=BINS)
         return cls(same, different)
 
+    def __add__(self, other: Self) -> Self:
+        """The pairs of both."""
+        return type(self)(self.same + other.same, self.different + other.different)
+
     @property
     def spread(self) -> float:
         """The standard deviation of the scores of different people."""
@@ -63,12 +68,9 @@ class ScoreDistribution:
 
     def to_bytes(self) -> bytes:
         """As an .npz archive."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, same=self.same, different=self.different)
-        return buffer.getvalue()
+        return to_npz(same=self.same, different=self.different)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """The inverse of ``to_bytes``."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as saved:
-            return cls(saved["same"], saved["different"])
+        return cls(**from_npz(data))

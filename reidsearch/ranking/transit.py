@@ -6,7 +6,6 @@ alone does not have, and adds to the cosine, weighted. It is learned from known 
 pairs of images that are each other's nearest across cameras.
 """
 
-import io
 import itertools
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.errors import UsageError
-from reidsearch.ranking.arrays import groups, ranges
-from reidsearch.ranking.clock import Clock, Times
+from reidsearch.ranking.arrays import from_npz, groups, ranges, to_npz
+from reidsearch.ranking.clock import FRAMES, Clock, Times
 from reidsearch.ranking.pairs import Pairs
 from reidsearch.types import Ids
 
@@ -24,18 +23,44 @@ Bins = NDArray[np.int64]
 Counts = NDArray[np.float64]
 Ratios = NDArray[np.float32]
 
-SMOOTHING = 3.0  # standard deviation of the Gaussian, in bins
-REACH = 12  # bins that it reaches to either side
-KERNEL = np.exp(-0.5 * (np.arange(-REACH, REACH + 1) / SMOOTHING) ** 2)
-KERNEL /= KERNEL.sum()
 CLIP = 6.0  # the largest ratio, as a natural logarithm
-PRIOR_PAIRS = 50.0  # a camera pair's own data weighs as much as the prior at this many pairs
-FARTHEST = 25_000  # bins; 28 hours. What is farther apart counts as that far
-ENOUGH = 1 << 20  # pairs of sightings that tell how far apart strangers' are
 # What a ratio weighs: beside the cosine, times the standard deviation of strangers' cosines, which
 # differs from encoder to encoder; beside re-ranked scores, as it is. Both are the best for people
 # held out from training (benchmarks/transit.py).
 WEIGHT, RERANKED_WEIGHT = 0.56, 0.07
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """How ratios are learned.
+
+    Times count in bins, of so many ``frames`` or ``seconds``: 100 frames are 4 s at Market-1501's
+    25 frames a second. Distributions are smoothed with a Gaussian whose standard deviation is
+    ``smoothing`` bins and that reaches ``reach`` bins to either side. A camera pair's own data
+    weighs as much as the prior at ``prior_pairs`` pairs. What is more than ``farthest`` bins apart,
+    28 hours, counts as that far. ``enough`` pairs of sightings tell how far apart strangers' are.
+    """
+
+    frames: float = 100.0
+    seconds: float = 4.0
+    smoothing: float = 3.0
+    reach: int = 12
+    prior_pairs: float = 50.0
+    farthest: int = 25_000
+    enough: int = 1 << 20
+
+    def bin(self, unit: str) -> float:
+        """How long a bin is, in that unit of a clock."""
+        return self.frames if unit == FRAMES else self.seconds
+
+    @property
+    def kernel(self) -> Counts:
+        """The Gaussian, from ``-reach`` to ``reach``."""
+        kernel = np.exp(-0.5 * (np.arange(-self.reach, self.reach + 1) / self.smoothing) ** 2)
+        return np.asarray(kernel / kernel.sum())
+
+
+LEARNING = Learning()
 
 
 class CameraPair(NamedTuple):
@@ -53,20 +78,22 @@ class Transit:
     """Log-likelihood ratios by camera pair and by the time between two sightings.
 
     ``prior`` has the likelihood ratio for each number of bins apart, whatever the cameras and the
-    sign; ``own`` what single pairs of cameras add. Beyond the prior's end its last value holds.
+    sign; ``own`` what single pairs of cameras add. Beyond the prior's end its last value holds. A
+    bin is ``bin`` of the clock's units long.
     """
 
     clock: Clock
     prior: Ratios
     own: dict[tuple[int, int], CameraPair]
     pairs: int  # of the same person, that it was learned from
+    bin: float
 
     def ratios(self, probe_camera: Ids, probe_times: Times, camera: Ids, times: Times) -> Ratios:
         """Q x G log-likelihood ratios, natural, within CLIP of 0.
 
         0, which speaks neither for nor against, within a camera and where a time is not known.
         """
-        mine, theirs = (self.clock.bins(t) for t in (probe_times, times))
+        mine, theirs = (np.floor(t / self.bin) for t in (probe_times, times))
         out = np.zeros((len(mine), len(theirs)), dtype=np.float32)
         gallery = _by_camera(camera, theirs)
         for here, rows in _by_camera(probe_camera, mine).items():
@@ -93,13 +120,11 @@ class Transit:
         return ratios
 
     def to_bytes(self) -> bytes:
-        """As an .npz archive, without pickles."""
+        """As an .npz archive."""
         pairs = sorted(self.own)
         own = [self.own[pair] for pair in pairs]
         starts = [(*key, value) for key, value in sorted(self.clock.starts.items())]
-        buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
+        return to_npz(
             unit=np.array(self.clock.unit),
             starts=np.array(starts, dtype=np.int64).reshape(-1, 3),
             prior=self.prior,
@@ -109,27 +134,32 @@ class Transit:
             bins=np.concatenate([np.empty(0, np.int64), *(one.bins for one in own)]),
             ratios=np.concatenate([np.empty(0, np.float32), *(one.ratios for one in own)]),
             pairs=np.array(self.pairs),
+            bin=np.array(self.bin),
         )
-        return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """The inverse of ``to_bytes``."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as saved:
-            ends = np.cumsum(saved["lengths"])[:-1]
-            bins, ratios = (np.split(saved[name], ends) for name in ("bins", "ratios"))
-            own = map(CameraPair, bins, ratios, saved["shares"].tolist())
-            cameras = [(a, b) for a, b in saved["cameras"].tolist()]
-            starts = {(camera, part): before for camera, part, before in saved["starts"].tolist()}
-            return cls(
-                clock=Clock(str(saved["unit"]), starts),
-                prior=saved["prior"],
-                own=dict(zip(cameras, own, strict=False)),  # without cameras np.split gives one
-                pairs=int(saved["pairs"]),
-            )
+        saved = from_npz(data)
+        ends = np.cumsum(saved["lengths"])[:-1]
+        bins, ratios = (np.split(saved[name], ends) for name in ("bins", "ratios"))
+        own = map(CameraPair, bins, ratios, saved["shares"].tolist())
+        cameras = [(a, b) for a, b in saved["cameras"].tolist()]
+        starts = {(camera, part): before for camera, part, before in saved["starts"].tolist()}
+        clock = Clock(str(saved["unit"]), starts)
+        return cls(
+            clock=clock,
+            prior=saved["prior"],
+            own=dict(zip(cameras, own, strict=False)),  # without cameras np.split gives one
+            pairs=int(saved["pairs"]),
+            # Earlier archives do not tell, because all had the same.
+            bin=float(saved["bin"]) if "bin" in saved else LEARNING.bin(clock.unit),
+        )
 
 
-def learn(clock: Clock, camera: Ids, times: Times, same: Pairs) -> Transit:
+def learn(
+    clock: Clock, camera: Ids, times: Times, same: Pairs, *, how: Learning = LEARNING
+) -> Transit:
     """The ratios of N sightings, of which the pairs ``same`` show the same person.
 
     Different people are all pairs of sightings from two cameras: those of one person are few among
@@ -137,7 +167,8 @@ def learn(clock: Clock, camera: Ids, times: Times, same: Pairs) -> Transit:
     them together say of the number of bins apart. Raises UsageError where no pair is from two
     cameras at known times.
     """
-    bins = clock.bins(times)
+    bin = how.bin(clock.unit)
+    bins = np.floor(times / bin)
     usable = np.isfinite(bins[same]).all(axis=1) & (camera[same[:, 0]] != camera[same[:, 1]])
     same = same[usable]
     if not len(same):
@@ -152,45 +183,48 @@ def learn(clock: Clock, camera: Ids, times: Times, same: Pairs) -> Transit:
         one: np.sort(bins[rows]).astype(np.int64) for one, rows in _by_camera(camera, bins).items()
     }
 
-    different = np.zeros(2 * FARTHEST + 1)
+    different = np.zeros(2 * how.farthest + 1)
     for a, b in itertools.combinations(seen, 2):
-        different += _differences(seen[a], seen[b])
-    prior = _prior(_counts(later), different)
-    every = np.pad(prior, (0, FARTHEST + 1 - len(prior)), mode="edge")
-    every = np.concatenate([every[:0:-1], every])  # from -FARTHEST on
-    spread = np.convolve(every, KERNEL, mode="same")
-    own = {
-        pair: _camera_pair(later[rows], _differences(*(seen[one] for one in pair)), every, spread)
-        for pair, rows in _by_pair(camera[same]).items()
-    }
-    return Transit(clock, prior.astype(np.float32), own, len(same))
+        different += _differences(seen[a], seen[b], how)
+    prior = _prior(_counts(later, how.farthest), different, how)
+    every = np.pad(prior, (0, how.farthest + 1 - len(prior)), mode="edge")
+    every = np.concatenate([every[:0:-1], every])  # from -farthest on
+    spread = np.convolve(every, how.kernel, mode="same")
+    own = {}
+    for (a, b), rows in _by_pair(camera[same]).items():
+        own[a, b] = _camera_pair(
+            later[rows], _differences(seen[a], seen[b], how), every, spread, how
+        )
+    return Transit(clock, prior.astype(np.float32), own, len(same), bin)
 
 
-def _camera_pair(later: Bins, different: Counts, prior: Counts, spread: Counts) -> CameraPair:
+def _camera_pair(
+    later: Bins, different: Counts, prior: Counts, spread: Counts, how: Learning
+) -> CameraPair:
     """What a pair of cameras adds, from the differences of its pairs of one person, how often each
     occurs between any two sightings, and the prior of each, as it is and smoothed."""
     p_different = different / different.sum()
     # The prior's ratio makes a distribution of the pair's strangers, once scaled.
-    share = PRIOR_PAIRS / (PRIOR_PAIRS + len(later)) / float(p_different @ spread)
-    p_same = _counts(later) / (PRIOR_PAIRS + len(later))
-    there = np.flatnonzero(p_same) - FARTHEST
-    bins = np.unique(there[:, None] + np.arange(-REACH, REACH + 1))
-    bins = bins[np.abs(bins) <= FARTHEST]
-    ratio = share * prior[bins + FARTHEST]
-    near, strangers = _smooth(p_same, bins), _smooth(p_different, bins)
+    share = how.prior_pairs / (how.prior_pairs + len(later)) / float(p_different @ spread)
+    p_same = _counts(later, how.farthest) / (how.prior_pairs + len(later))
+    there = np.flatnonzero(p_same) - how.farthest
+    bins = np.unique(there[:, None] + np.arange(-how.reach, how.reach + 1))
+    bins = bins[np.abs(bins) <= how.farthest]
+    ratio = share * prior[bins + how.farthest]
+    near, strangers = (_smooth(p, bins, how) for p in (p_same, p_different))
     occur = strangers > 0  # a sample of them may lack some
     ratio[occur] += near[occur] / strangers[occur]
     return CameraPair(bins, _log(ratio), share)
 
 
-def _prior(together: Counts, different: Counts) -> Counts:
+def _prior(together: Counts, different: Counts, how: Learning) -> Counts:
     """The likelihood ratio by number of bins apart, to the last that occurs, from how often each
-    difference from -FARTHEST on does."""
+    difference from -farthest on does."""
     apart = []
     for counts in (together, different):
-        smooth = np.convolve(counts, KERNEL, mode="same")
-        folded = smooth[FARTHEST:].copy()
-        folded[1:] += smooth[FARTHEST - 1 :: -1]
+        smooth = np.convolve(counts, how.kernel, mode="same")
+        folded = smooth[how.farthest :].copy()
+        folded[1:] += smooth[how.farthest - 1 :: -1]
         apart.append(folded / folded.sum())
     last = int(np.flatnonzero(apart[1])[-1])
     p_together, p_different = (p[: last + 1] for p in apart)
@@ -200,10 +234,11 @@ def _prior(together: Counts, different: Counts) -> Counts:
     return prior
 
 
-def _smooth(counts: Counts, differences: Bins) -> Counts:
+def _smooth(counts: Counts, differences: Bins, how: Learning) -> Counts:
     """What a convolution with the Gaussian makes of ``counts`` at these differences."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(counts, REACH), len(KERNEL))
-    around: Counts = windows[differences + FARTHEST] @ KERNEL
+    kernel = how.kernel
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(counts, how.reach), len(kernel))
+    around: Counts = windows[differences + how.farthest] @ kernel
     return around
 
 
@@ -226,38 +261,39 @@ def _by_pair(cameras: NDArray[np.int64]) -> dict[tuple[int, int], Ids]:
     return {(a, b): positions[at] for at, (a, b) in enumerate(pairs.tolist())}
 
 
-def _differences(a: Bins, b: Bins) -> Counts:
-    """How often b - a takes each value from -FARTHEST to FARTHEST, those beyond added to these.
+def _differences(a: Bins, b: Bins, how: Learning) -> Counts:
+    """How often b - a takes each value from -farthest to farthest, those beyond added to these.
 
     Both ascend. Of many pairs in a long time some of ``a`` stand for all.
     """
+    farthest, enough = how.farthest, how.enough
     span = max(a[-1], b[-1]) - min(a[0], b[0])
-    if len(a) * len(b) > ENOUGH and span <= 4 * FARTHEST:
-        return _correlated(a, b)
-    first = np.searchsorted(b, a - FARTHEST)
-    counts = np.searchsorted(b, a + FARTHEST, side="right") - first
+    if len(a) * len(b) > enough and span <= 4 * farthest:
+        return _correlated(a, b, farthest)
+    first = np.searchsorted(b, a - farthest)
+    counts = np.searchsorted(b, a + farthest, side="right") - first
     total, rows = counts.sum(), np.arange(len(a))
-    if total > ENOUGH:
-        rows = np.random.default_rng(0).permutation(rows)[: 1 + len(a) * ENOUGH // total]
+    if total > enough:
+        rows = np.random.default_rng(0).permutation(rows)[: 1 + len(a) * enough // total]
     some = counts[rows]
     later = b[ranges(first[rows], some)] - np.repeat(a[rows], some)
-    found = _counts(later)
+    found = _counts(later, farthest)
     found *= total / max(some.sum(), 1)
     found[0] += first.sum()
     found[-1] += (len(b) - first - counts).sum()
     return found
 
 
-def _correlated(a: Bins, b: Bins) -> Counts:
+def _correlated(a: Bins, b: Bins, farthest: int) -> Counts:
     """The same by Fourier transform, as the correlation of two histograms."""
     count_a, count_b = (np.bincount(x - x[0]).astype(np.float64) for x in (a, b))
     size = len(count_a) + len(count_b) - 1
     spectrum = np.fft.rfft(count_b, size) * np.fft.rfft(count_a[::-1], size)
     counts = np.maximum(np.round(np.fft.irfft(spectrum, size)), 0)
-    return _counts(np.arange(size) + b[0] - a[-1], counts)
+    return _counts(np.arange(size) + b[0] - a[-1], farthest, counts)
 
 
-def _counts(differences: Bins, weights: Counts | None = None) -> Counts:
-    """How often each difference from -FARTHEST to FARTHEST occurs, those beyond added to these."""
-    place = np.clip(differences, -FARTHEST, FARTHEST) + FARTHEST
-    return np.bincount(place, weights, minlength=2 * FARTHEST + 1).astype(np.float64)
+def _counts(differences: Bins, farthest: int, weights: Counts | None = None) -> Counts:
+    """How often each difference from -farthest to farthest occurs, those beyond added to these."""
+    place = np.clip(differences, -farthest, farthest) + farthest
+    return np.bincount(place, weights, minlength=2 * farthest + 1).astype(np.float64)

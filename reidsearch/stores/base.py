@@ -1,12 +1,15 @@
 """The vector store's protocol, and the tie order that every store keeps."""
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
+from reidsearch.errors import StoreError
 from reidsearch.types import Filter, Ids, Payload, Points, Sighting, Split, Vectors
 
 # Payload fields that searches filter on. Every store indexes them.
@@ -14,19 +17,46 @@ KEYWORD_FIELDS = ("split",)
 INTEGER_FIELDS = ("camera", "identity")
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A stored vector and its cosine similarity to the one searched for."""
+EMBEDDED = "embedded"  # the address of a store inside this process
+PORT = 6333  # a server's, where its address names none
 
-    id: int
-    score: float
+Scores = NDArray[np.float64]  # N: single precision, as Qdrant's are, widened like Python's floats
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The N stored vectors nearest to one that was searched for, and their cosine similarities to
+    it; by (-score, id)."""
+
+    ids: Ids
+    scores: Scores
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 class VectorStore(Protocol):
     """One collection of unit vectors with ids and payloads.
 
-    Every method raises StoreError (StoreLocked, StoreUnreachable) where the store fails.
+    Many threads may use one store at once. Each call sees a whole collection, whatever others do to
+    it; blocks that come one after the other are each read when their turn comes.
+
+    Every method raises StoreError (StoreLocked, StoreUnreachable) where the store fails or is
+    closed.
     """
+
+    @property
+    def address(self) -> str:
+        """Where the store is, without secrets: EMBEDDED, or a server's address."""
+
+    @property
+    def owner(self) -> str | None:
+        """Whose the collection is, as ``claim`` was told; None where nobody has claimed it, or the
+        server is too old to remember."""
+
+    def claim(self, owner: str) -> None:
+        """Write down whose the collection is, in place of what stood there; what is stored stays.
+        ``compact`` and ``recreate`` keep it."""
 
     def upsert(self, points: Points) -> None:
         """Insert or replace; on return the points are on disk. Repeating it changes nothing."""
@@ -34,7 +64,7 @@ class VectorStore(Protocol):
     def delete(self, ids: Sequence[int]) -> None:
         """Remove points; ids that are not there are ignored. Durable on return."""
 
-    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[list[Match]]:
+    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
         """For each of Q vectors the ``limit`` nearest stored ones, by (-score, id). Exact."""
 
     def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
@@ -48,6 +78,9 @@ class VectorStore(Protocol):
 
     def ids(self) -> set[int]:
         """The ids of all stored points."""
+
+    def count(self) -> int:
+        """How many points are stored. Cheap, unlike ``ids``."""
 
     def compact(self) -> bool:
         """Rewrite the files without what was deleted. False where the store does that by itself, at
@@ -64,7 +97,7 @@ class VectorStore(Protocol):
         """Release the store. Idempotent."""
 
 
-def in_order(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]:
+def in_order(fetch: Callable[[int], Matches], limit: int) -> Matches:
     """The ``limit`` best of ``fetch(n)``, by (-score, id).
 
     Qdrant orders equal scores by chance, and which of them make the cut depends on the limit. So
@@ -72,10 +105,20 @@ def in_order(fetch: Callable[[int], Iterable[Match]], limit: int) -> list[Match]
     """
     count = limit + 1
     while True:
-        matches = sorted(fetch(count), key=lambda m: (-m.score, m.id))
-        if len(matches) < count or matches[-1].score < matches[limit - 1].score:
-            return matches[:limit]
+        found = fetch(count)
+        order = np.lexsort((found.ids, -found.scores))
+        ids, scores = found.ids[order], found.scores[order]
+        if len(ids) < count or scores[-1] < scores[limit - 1]:
+            return Matches(ids[:limit], scores[:limit])
         count *= 2
+
+
+def as_matches(points: Sequence[Any]) -> Matches:
+    """The ids and scores of Qdrant's scored points, in their order."""
+    return Matches(
+        np.fromiter((point.id for point in points), np.int64, len(points)),
+        np.fromiter((point.score for point in points), np.float64, len(points)),
+    )
 
 
 def as_arrays(records: Sequence[Any]) -> tuple[Ids, Vectors]:
@@ -100,3 +143,24 @@ def payload(seen: Sighting) -> Payload:
         "split": str(seen.split),
     }
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def address_of(url: str) -> str:
+    """The address of the server at ``url``, written in one way and without a user, a password or
+    a key. Raises StoreError where ``url`` has no usable host or port."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or PORT
+    except ValueError as error:
+        raise not_an_address(url, error) from None
+    if not parts.hostname:
+        raise not_an_address(url, "it names no host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
+
+
+def not_an_address(url: str, why: object) -> StoreError:
+    """The error of an address that cannot be one."""
+    return StoreError(
+        f"{url!r} is no Qdrant address: {why}", hint="Write it like http://localhost:6333."
+    )

@@ -1,9 +1,11 @@
 """Qdrant Edge: the vector store inside this process, in a folder of the data dir."""
 
+import json
 import os
 import shutil
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,13 +13,24 @@ import qdrant_edge as qdrant
 
 from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked
-from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, as_arrays, in_order
+from reidsearch.files import replacing
+from reidsearch.stores.base import (
+    EMBEDDED,
+    INTEGER_FIELDS,
+    KEYWORD_FIELDS,
+    Matches,
+    as_arrays,
+    as_matches,
+    in_order,
+)
+from reidsearch.stores.guard import Guard
 from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
 
-LOCK_PATIENCE = 5.0  # seconds: a query that another process runs is over by then
-LOCK_INTERVAL = 0.1
+PATIENCE = 5.0  # seconds: a query that another process runs is over by then
+INTERVAL = 0.1  # seconds between tries
+OWNER = "owner.json"  # in the shard's folder, so that it comes and goes with what it speaks of
 SCROLLED = 128  # vectors at a time: as lists of Python floats they still fit the cache
 COPIED = 512  # points at a time when a collection is rewritten
 # Edge writes through memory maps, and a full disk ends a process that does so at once, without an
@@ -28,14 +41,28 @@ RESERVE = 128 << 20
 class EdgeStore:
     """A Qdrant Edge shard in the folder ``path``, made where it is missing.
 
-    Only one process at a time can hold a shard. Another waits LOCK_PATIENCE seconds, then
-    StoreLocked is raised.
+    Only one process at a time can hold a shard. Another waits ``patience`` seconds, then
+    StoreLocked is raised. Searches go on while vectors are written, and stop only for the moment in
+    which another shard takes this one's place.
     """
 
-    def __init__(self, path: Path, *, dimension: int) -> None:
+    address = EMBEDDED
+
+    def __init__(self, path: Path, *, dimension: int, patience: float = PATIENCE) -> None:
         self.path = path
         self.dimension = dimension
-        self._shard: qdrant.EdgeShard | None = _open(path, dimension)
+        self._patience = patience
+        self._guard = Guard()  # of the shard: calls use it, what replaces or closes it changes it
+        self._writing = threading.Lock()  # a compaction must not miss what is written meanwhile
+        self._shard: qdrant.EdgeShard | None = self._open()
+
+    @property
+    def owner(self) -> str | None:
+        return self._call(lambda _: _owner(self.path))
+
+    def claim(self, owner: str) -> None:
+        with self._writing:
+            self._call(lambda _: _set_owner(self.path, owner))
 
     def upsert(self, points: Points) -> None:
         if not len(points.ids):
@@ -48,20 +75,24 @@ class EdgeStore:
     def delete(self, ids: Sequence[int]) -> None:
         self._write(qdrant.UpdateOperation.delete_points(list(ids)))
 
-    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[list[Match]]:
+    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
         condition = _condition(where)
 
-        def search_one(vector: list[float], count: int) -> list[Match]:
+        def search_one(shard: qdrant.EdgeShard, vector: list[float], count: int) -> Matches:
             request = qdrant.SearchRequest(
                 query=qdrant.Query.Nearest(vector),
                 limit=count,
                 filter=condition,
                 params=qdrant.SearchParams(exact=True),
             )
-            found = self._call(lambda shard: shard.search(request))
-            return [Match(int(point.id), float(point.score)) for point in found]
+            return as_matches(shard.search(request))
 
-        return [in_order(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
+        def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
+            return [
+                in_order(partial(search_one, shard, vector), limit) for vector in vectors.tolist()
+            ]
+
+        return self._call(search_all)
 
     def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
         for found in self._records(SCROLLED, with_vector=True, splits=splits):
@@ -77,6 +108,9 @@ class EdgeStore:
     def ids(self) -> set[int]:
         return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}
 
+    def count(self) -> int:
+        return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))
+
     def compact(self) -> bool:
         """Copy what is stored into a new folder, which then takes this one's place.
 
@@ -84,36 +118,72 @@ class EdgeStore:
         neither. A process that dies on the way leaves one of the two whole, and ``_recover`` knows
         which.
         """
-        new, old = _beside(self.path)
-        shutil.rmtree(new, ignore_errors=True)
-        copy = EdgeStore(new, dimension=self.dimension)
-        try:
-            for ids, vectors, payloads in self.records():
-                copy.upsert(Points(ids, vectors, payloads))
-        finally:
-            copy.close()
-        faults.reach("collection copied")
-        self.close()
-        self.path.rename(old)
-        faults.reach("collection aside")
-        new.rename(self.path)
-        faults.reach("collection swapped")
-        shutil.rmtree(old)
-        self._shard = _open(self.path, self.dimension)
+        with self._writing:
+            owner = self.owner
+            new, old = _beside(self.path)
+            shutil.rmtree(new, ignore_errors=True)
+            copy = EdgeStore(new, dimension=self.dimension)
+            try:
+                for ids, vectors, payloads in self.records():
+                    copy.upsert(Points(ids, vectors, payloads))
+                if owner is not None:
+                    copy.claim(owner)
+            finally:
+                copy.close()
+            faults.reach("collection copied")
+            with self._guard.change():
+                self._release()
+                self.path.rename(old)
+                faults.reach("collection aside")
+                new.rename(self.path)
+                faults.reach("collection swapped")
+                shutil.rmtree(old)
+                self._shard = self._open()
         return True
 
     def recreate(self) -> None:
-        self.close()
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._shard = _open(self.path, self.dimension)
+        with self._writing, self._guard.change():
+            self._held()
+            owner = _owner(self.path)
+            self._release()
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._shard = self._open()
+            if owner is not None:
+                _set_owner(self.path, owner)
 
     def abandon(self) -> None:
         """Nothing here waits for anybody."""
 
     def close(self) -> None:
+        with self._guard.change():
+            self._release()
+
+    def _open(self) -> qdrant.EdgeShard:
+        def load() -> qdrant.EdgeShard:
+            return _translated(self.path, lambda: _load_or_create(self.path, self.dimension))
+
+        try:
+            return load()
+        except StoreLocked:
+            # Imported here: most commands need not wait, and it takes longer than opening a shard.
+            from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+            return Retrying(
+                retry=retry_if_exception_type(StoreLocked),
+                stop=stop_after_delay(self._patience),
+                wait=wait_fixed(INTERVAL),
+                reraise=True,
+            )(load)
+
+    def _release(self) -> None:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
+
+    def _held(self) -> qdrant.EdgeShard:
+        if self._shard is None:
+            raise StoreError(f"the vector store {self.path} is closed")
+        return self._shard
 
     def _records(
         self,
@@ -147,23 +217,25 @@ class EdgeStore:
             faults.reach("upserted")
             shard.flush()  # only now is it on disk, segments included
 
-        self._call(write)
+        with self._writing:
+            self._call(write)
 
     def _call(self, action: Callable[[qdrant.EdgeShard], T]) -> T:
-        if self._shard is None:
-            raise StoreError(f"the vector store {self.path} is closed")
-        return _translated(self.path, lambda: action(self._shard))  # type: ignore[arg-type]
+        with self._guard.use():
+            shard = self._held()
+            return _translated(self.path, lambda: action(shard))
 
 
-def _open(path: Path, dimension: int) -> qdrant.EdgeShard:
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            return _translated(path, lambda: _load_or_create(path, dimension))
-        except StoreLocked:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(LOCK_INTERVAL)
+def _set_owner(path: Path, owner: str) -> None:
+    with replacing(path / OWNER) as partial:
+        partial.write_text(json.dumps({"owner": owner}), encoding="utf-8")
+
+
+def _owner(path: Path) -> str | None:
+    try:
+        return str(json.loads((path / OWNER).read_text(encoding="utf-8"))["owner"])
+    except (OSError, ValueError, KeyError, TypeError):  # nobody's, or cut short by a power cut
+        return None
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
@@ -188,8 +260,8 @@ def _require_space(path: Path) -> None:
         raise StoreError(
             f"the disk of {path} is full: {free / 1e6:.0f} MB are free, and "
             f"{RESERVE / 1e6:.0f} MB must stay so",
-            hint="Free some space, or choose another --data-dir; what is stored stays, and running "
-            "the same command again goes on.",
+            hint="Free some space, or choose another {data_dir}; what is stored stays, and running "
+            "{same_call} again goes on.",
         )
 
 
@@ -235,19 +307,19 @@ def _translated(path: Path, action: Callable[[], T]) -> T:
     except OSError as error:
         raise StoreError(
             f"the vector store {path} cannot be used: {error.strerror}",
-            hint="Check the folder's permissions and free space, or choose another --data-dir.",
+            hint="Check the folder's permissions and free space, or choose another {data_dir}.",
         ) from None
     except Exception as error:
         if "WouldBlock" in str(error):
             raise StoreLocked(
                 f"another process holds the vector store {path}",
                 hint="Wait until the other reidsearch has ended, or run a Qdrant server and use "
-                "--qdrant-url: a server answers many at once.",
+                "{qdrant_url}: a server answers many at once.",
             ) from None
         if not os.access(path, os.W_OK):
             raise StoreError(
                 f"the vector store {path} cannot be written",
-                hint="Check the folder's permissions, or choose another --data-dir.",
+                hint="Check the folder's permissions, or choose another {data_dir}.",
             ) from None
         raise StoreError(
             f"the vector store {path} failed: {error}",

@@ -3,10 +3,11 @@
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from json import JSONDecodeError
 from typing import Any, TypeVar
 
-import httpx
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -20,25 +21,31 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from reidsearch.errors import StoreError, StoreUnreachable
-from reidsearch.stores.base import INTEGER_FIELDS, KEYWORD_FIELDS, Match, as_arrays, in_order
+from reidsearch.errors import StoreElsewhere, StoreError, StoreUnreachable
+from reidsearch.stores.base import (
+    INTEGER_FIELDS,
+    KEYWORD_FIELDS,
+    Matches,
+    address_of,
+    as_arrays,
+    as_matches,
+    in_order,
+    not_an_address,
+)
+from reidsearch.stores.guard import Guard
 from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
 
-TIMEOUT = 30  # seconds; an upsert of 512 points with wait=True stays far below
+MEMORY = ":memory:"  # the url of qdrant-client's in-memory mode
 SCROLLED = 2048  # vectors in one answer
 COPIED = 512  # the same, with payloads
-# How long a server may leave calls unanswered, and the waits between tries, in seconds: doubled
-# from the first to the longest, each shortened by chance, so that clients do not come in step.
-PATIENCE_OPENING, PATIENCE = 5.0, 60.0
-FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+OWNER = "reidsearch-owner"  # the key in a collection's metadata
 PASSING = (429, 500, 502, 503, 504)  # answers that may be others a little later
 # The last two are what qdrant-client makes of an answer that is none, as of another program's page.
 UNANSWERED = (
     ResponseHandlingException,
     ResourceExhaustedResponse,
-    httpx.TransportError,
     OSError,
     JSONDecodeError,
     AssertionError,
@@ -46,46 +53,81 @@ UNANSWERED = (
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
 
-class ServerStore:
-    """The collection ``collection`` on the server at ``url``, made where it is missing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a server may leave calls unanswered, in seconds: all tries of one when the store is
+    ``opening`` and of later ``calls``, one try (``timeout``), and the waits between tries: doubled
+    from the first to the longest, each shortened by chance, so that clients do not come in step."""
 
-    ``url`` may be ":memory:". ``api_key`` is sent with every request where given. Raises
-    StoreUnreachable where nothing answers.
+    opening: float = 5.0
+    calls: float = 60.0
+    timeout: int = 30  # an upsert of 512 points with wait=True stays far below
+    first_wait: float = 0.2
+    longest_wait: float = 10.0
+
+
+PATIENCE = Patience()
+
+
+class ServerStore:
+    """The collection ``collection`` on the server at ``url``, made where it is missing, or else,
+    without ``make``, StoreElsewhere is raised.
+
+    ``url`` may be MEMORY. ``api_key`` is sent with every request where given. ``batch`` points at
+    most go into one request. Raises StoreUnreachable where nothing answers.
     """
 
     def __init__(
-        self, url: str, *, collection: str, dimension: int, api_key: str | None = None
+        self,
+        url: str,
+        *,
+        collection: str,
+        dimension: int,
+        api_key: str | None = None,
+        patience: Patience = PATIENCE,
+        batch: int = UPSERT_BATCH,
+        make: bool = True,
     ) -> None:
         self.url = url
         self.collection = collection
         self.dimension = dimension
         try:
+            self.address = MEMORY if url == MEMORY else address_of(url)
             with warnings.catch_warnings():
                 # A key over plain HTTP is warned of in a line of source code; on one machine, where
                 # the compose file publishes the port, it goes nowhere.
                 warnings.filterwarnings("ignore", message="Api key is used with an insecure")
                 self._client = QdrantClient(
-                    url, api_key=api_key, timeout=TIMEOUT, check_compatibility=False
+                    url, api_key=api_key, timeout=patience.timeout, check_compatibility=False
                 )
         except ValueError as error:
-            raise StoreError(
-                f"{url!r} is no Qdrant address: {error}",
-                hint="Write it like http://localhost:6333.",
-            ) from None
-        self._patience = PATIENCE_OPENING
+            raise not_an_address(url, error) from None
+        self._patience = patience
+        self._batch = batch
+        self._make = make
         self._abandoned = threading.Event()
-        self._indexed = url == ":memory:"  # it has no payload indexes, and warns about each
+        self._closed = False
+        self._guard = Guard()  # of the collection: calls use it, making it anew changes it
+        self._indexing = threading.Lock()
+        self._indexed = url == MEMORY  # it has no payload indexes, and warns about each
         try:
-            self._call(self._create)
+            self._retried(self._create, patience.opening)
         except StoreError:
             self._client.close()
             raise
-        self._patience = PATIENCE
+
+    @property
+    def owner(self) -> str | None:
+        return self._call(self._owner)
+
+    def claim(self, owner: str) -> None:
+        # An older server passes over what it does not know.
+        self._call(lambda c: c.update_collection(self.collection, metadata={OWNER: owner}))
 
     def upsert(self, points: Points) -> None:
         self._index()
-        for start in range(0, len(points.ids), UPSERT_BATCH):
-            rows = slice(start, start + UPSERT_BATCH)
+        for start in range(0, len(points.ids), self._batch):
+            rows = slice(start, start + self._batch)
             batch = models.Batch(
                 ids=points.ids[rows].tolist(),
                 vectors=points.vectors[rows].tolist(),
@@ -97,10 +139,10 @@ class ServerStore:
         selector = models.PointIdsList(points=list(ids))
         self._call(lambda c: c.delete(self.collection, selector, wait=True))
 
-    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[list[Match]]:
+    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
         condition = _condition(where)
 
-        def search_one(vector: list[float], count: int) -> list[Match]:
+        def search_one(vector: list[float], count: int) -> Matches:
             response = self._call(
                 lambda c: c.query_points(
                     self.collection,
@@ -111,9 +153,9 @@ class ServerStore:
                     with_payload=False,
                 )
             )
-            return [Match(int(p.id), float(p.score)) for p in response.points]
+            return as_matches(response.points)
 
-        return [in_order(lambda n, v=v: search_one(v, n), limit) for v in vectors.tolist()]  # type: ignore[misc]
+        return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
 
     def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
         for records in self._records(SCROLLED, with_vectors=True, splits=splits):
@@ -135,13 +177,18 @@ class ServerStore:
         for found in self._records(COPIED, with_vectors=True, with_payload=True):
             yield *as_arrays(found), [record.payload or {} for record in found]
 
+    def count(self) -> int:
+        return self._call(lambda c: c.count(self.collection, exact=True).count)
+
     def compact(self) -> bool:
         return False  # the server's optimiser does, some time after a deletion
 
     def recreate(self) -> None:
-        self.delete_collection()
-        self._call(self._create)
-        self._indexed = self.url == ":memory:"
+        with self._guard.change():
+            owner = self._retried(self._owner)
+            self._retried(lambda c: c.delete_collection(self.collection))
+            self._retried(lambda c: self._create(c, owner))
+            self._indexed = self.url == MEMORY
 
     def delete_collection(self) -> None:
         """Remove the whole collection from the server."""
@@ -151,7 +198,10 @@ class ServerStore:
         self._abandoned.set()
 
     def close(self) -> None:
-        self._client.close()
+        self._closed = True
+        self._abandoned.set()  # calls under way end with this try
+        with self._guard.change():  # a connection closed under one would keep it until its timeout
+            self._client.close()
 
     def _records(
         self,
@@ -183,57 +233,83 @@ class ServerStore:
 
     def _index(self) -> None:
         """Make the payload indexes, once in a process: an earlier one may have died before."""
-        if self._indexed:
-            return
-        self._indexed = True
-        kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
-        kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
-        for key, kind in kinds.items():
-            self._call(
-                lambda c, key=key, kind=kind: c.create_payload_index(  # type: ignore[misc]
-                    self.collection, key, kind, wait=True
+        with self._indexing:
+            if self._indexed:
+                return
+            kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
+            kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
+            for key, kind in kinds.items():
+                self._call(
+                    lambda c, key=key, kind=kind: c.create_payload_index(  # type: ignore[misc]
+                        self.collection, key, kind, wait=True
+                    )
                 )
-            )
+            self._indexed = True
 
-    def _create(self, client: QdrantClient) -> None:
+    def _create(self, client: QdrantClient, owner: str | None = None) -> None:
         """Make the collection where it is missing, as it is not after a try that was done, but not
         answered."""
         if client.collection_exists(self.collection):
             return
+        if not self._make:
+            raise StoreElsewhere(f"the server at {self.address} has no {self.collection}")
         # Dot, as in edge.py: unit vectors are stored bit for bit.
         params = models.VectorParams(size=self.dimension, distance=models.Distance.DOT)
-        client.create_collection(self.collection, vectors_config=params)
+        client.create_collection(
+            self.collection,
+            vectors_config=params,
+            metadata=None if owner is None else {OWNER: owner},
+        )
+
+    def _owner(self, client: QdrantClient) -> str | None:
+        owner = (client.get_collection(self.collection).config.metadata or {}).get(OWNER)
+        return None if owner is None else str(owner)
 
     def _call(self, action: Callable[[QdrantClient], T]) -> T:
+        with self._guard.use():
+            return self._retried(action)
+
+    def _retried(self, action: Callable[[QdrantClient], T], patience: float | None = None) -> T:
         """Run ``action``, again where the server may yet answer; every action can be repeated.
 
         Raises StoreUnreachable where it has not answered for as long as we wait, StoreError where
         it refuses.
         """
+        given = self._patience
         retrying = Retrying(
             retry=retry_if_exception(_may_pass),
-            stop=stop_any(stop_after_delay(self._patience), stop_when_event_set(self._abandoned)),
-            wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            stop=stop_any(
+                stop_after_delay(given.calls if patience is None else patience),
+                stop_when_event_set(self._abandoned),
+            ),
+            wait=wait_random_exponential(multiplier=given.first_wait, max=given.longest_wait),
             sleep=sleep_using_event(self._abandoned),
             reraise=True,
         )
         try:
+            if self._closed:
+                raise self._gone()
             return retrying(action, self._client)
         except UnexpectedResponse as error:
             raise self._refused(error) from None
         except UNANSWERED as error:
+            if self._closed:
+                raise self._gone() from None
             raise StoreUnreachable(
                 f"no Qdrant server answers at {self.url}: {error} "
                 f"({retrying.statistics['attempt_number']} tries)",
-                hint="Start one with: docker compose up -d, or leave out --qdrant-url to store "
-                "the vectors in the data dir. What was stored stays; run the same command again to "
+                hint="Start one with: docker compose up -d, or leave out {qdrant_url} to store "
+                "the vectors in the data dir. What was stored stays; run {same_call} again to "
                 "go on.",
             ) from None
+
+    def _gone(self) -> StoreError:
+        return StoreError(f"the vector store at {self.url} is closed")
 
     def _refused(self, error: UnexpectedResponse) -> StoreError:
         what = f"the Qdrant server at {self.url} answered {error.status_code} {error.reason_phrase}"
         if error.status_code in PASSING:
-            hint = "What was stored stays; run the same command again when the server is well."
+            hint = "What was stored stays; run {same_call} again when the server is well."
             return StoreUnreachable(what, hint=hint)
         if error.status_code in (401, 403):
             hint = (

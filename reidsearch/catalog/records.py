@@ -1,0 +1,152 @@
+"""What the catalog hands out, and what it is handed: frozen, and nothing of SQLAlchemy's."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from reidsearch.types import Sighting, Split
+
+
+class State(StrEnum):
+    """Where an image's embedding stands."""
+
+    PENDING = "pending"
+    INDEXED = "indexed"
+    FAILED = "failed"
+    DELETING = "deleting"  # shown no more; vector and row are to go
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sighting about to be ingested, with its file's size (bytes) and time of change."""
+
+    id: int
+    sighting: Sighting
+    size: int | None
+    modified_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """An image, with the names and numbers of what it belongs to; None means "not known".
+
+    ``camera`` and ``identity`` are the data set's own numbers, ``camera_id`` and ``identity_id``
+    tell cameras and people of several data sets apart. ``path`` is relative to ``root``.
+    ``timestamp``, and ``added`` as the time of the first ingest, are in seconds since 1970 UTC;
+    ``size`` (bytes), ``modified_ns`` and ``sha256`` are the file's when it was last encoded.
+    """
+
+    id: int
+    dataset_id: int
+    dataset: str
+    root: str
+    split: Split
+    path: str
+    camera_id: int | None
+    camera: int | None
+    identity_id: int | None
+    identity: int | None
+    sequence: int | None
+    frame: int | None
+    timestamp: float | None
+    size: int | None
+    modified_ns: int | None
+    sha256: str | None
+    added: float | None
+
+    @property
+    def file(self) -> Path:
+        """Where the image's file is, or was."""
+        return Path(self.root) / self.path
+
+    @property
+    def sighting(self) -> Sighting:
+        """What the data set said of the image."""
+        return Sighting(
+            path=self.path,
+            split=self.split,
+            camera=self.camera,
+            identity=self.identity,
+            sequence=self.sequence,
+            frame=self.frame,
+            timestamp=self.timestamp,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingRecord:
+    """Where one image stands with one encoder. ``reason`` is why it failed; ``checksum`` is of the
+    vector as stored (see ``hashes.checksums``), None where none is or it is not known."""
+
+    image_id: int
+    state: State
+    reason: str | None
+    checksum: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderRecord:
+    """An encoder, the length of its vectors, and how many images are indexed with it."""
+
+    id: int
+    fingerprint: str
+    name: str
+    dimension: int
+    indexed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCount:
+    """How many images of a data set's split stand in one state with one encoder, which is given by
+    its fingerprint."""
+
+    dataset: str
+    root: str
+    split: Split
+    encoder: str
+    state: State
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestRun:
+    """An ingest of a data set (its name) with an encoder (its fingerprint). Times are in seconds
+    since 1970 UTC. ``finished`` and the counts are None while it runs, and where it was cut short;
+    where that was made good later, the counts alone are."""
+
+    id: int
+    dataset: str
+    encoder: str
+    started: float
+    finished: float | None
+    ingested: int | None
+    unchanged: int | None
+    failed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationRecord:
+    """What was learned with one encoder, at ``learned`` (seconds since 1970 UTC), from ``images``
+    images of that source; ``transit``, ``cosines`` and ``scores`` are models in bytes."""
+
+    learned: float
+    source: str
+    images: int
+    transit: bytes
+    weight: float
+    cosines: bytes
+    scores: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedSearch:
+    """One search: when (seconds since 1970 UTC), by whom, with what, and how many hits it had.
+    ``has_picture`` says whether the probe's picture is kept."""
+
+    time: float
+    operator: str
+    command: str
+    probe_sha256: str
+    filters: dict[str, object]
+    hits: int
+    has_picture: bool

@@ -1,0 +1,38 @@
+"""What the catalog notes of the whole gallery: rows of ``setting``, a key and a text.
+
+A new key needs no migration: a row that is not there says that nothing is noted.
+"""
+
+from enum import StrEnum
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from reidsearch.catalog.tables import setting
+
+
+class Setting(StrEnum):
+    """The keys."""
+
+    KEY = "catalog"  # names this catalog among others that share a Qdrant server
+    COMPACTION = "compaction"  # one is owed: bytes of deleted images are still in the files
+    STORE = "store"  # the address of the vectors
+    HOME = "home"  # the machine and folder where the gallery was last used
+
+
+def read(db: Connection, key: Setting) -> str | None:
+    """What is noted under that key."""
+    return db.scalar(select(setting.c.value).where(setting.c.key == key))
+
+
+def write(db: Connection, key: Setting, value: str) -> None:
+    """Note it, in place of what was."""
+    new = insert(setting).values(key=key, value=value)
+    db.execute(
+        new.on_conflict_do_update(index_elements=["key"], set_={"value": new.excluded.value})
+    )
+
+
+def remove(db: Connection, *keys: Setting) -> None:
+    """Note nothing under these keys any more."""
+    db.execute(delete(setting).where(setting.c.key.in_(keys)))

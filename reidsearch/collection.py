@@ -1,0 +1,52 @@
+"""One encoder's vectors in a gallery, with the catalog that describes them."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from reidsearch.catalog import Catalog, StoredImages
+from reidsearch.errors import EmptyGallery
+from reidsearch.stores import VectorStore
+from reidsearch.types import Split, Vectors
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The vectors of the encoder with this ``fingerprint``, D = ``dimension`` numbers each, in
+    ``store``; ``catalog`` says what they show."""
+
+    catalog: Catalog
+    store: VectorStore
+    encoder_id: int
+    encoder_name: str
+    fingerprint: str
+    dimension: int
+
+    def load(self, splits: Sequence[Split] = tuple(Split)) -> tuple[StoredImages, Vectors]:
+        """What is indexed of these splits, in id order, with its vectors (N x D).
+
+        Raises EmptyGallery where the vector store lacks some of what the catalog lists.
+        """
+        with ThreadPoolExecutor(1) as pool:  # SQLite's work goes on beside the other store's
+            listed = pool.submit(self.catalog.images.stored, self.encoder_id, splits)
+            blocks = list(self.store.scroll(splits=splits))
+            stored = listed.result()
+        ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
+        missing = len(stored) - int(np.isin(stored.ids, ids, assume_unique=True).sum())
+        if missing:
+            raise vectors_missing(missing, len(stored))
+        if not blocks:
+            return stored, np.empty((0, 0), dtype=np.float32)
+        vectors = np.concatenate([block for _, block in blocks])
+        order = np.argsort(ids)
+        return stored, vectors[order[np.searchsorted(ids, stored.ids, sorter=order)]]
+
+
+def vectors_missing(missing: int, of: int) -> EmptyGallery:
+    """The error of a vector store that lacks some of what the catalog lists."""
+    return EmptyGallery(
+        f"the vector store lacks {missing} of the {of} vectors that the catalog lists",
+        hint="Ingest again: what is missing is encoded anew.",
+    )

@@ -1,0 +1,40 @@
+"""What a gallery has learned of times and scores: data, with its provenance."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reidsearch import documents
+from reidsearch.ranking.scores import ScoreDistribution
+from reidsearch.ranking.transit import Transit
+
+
+class Source(StrEnum):
+    """Where the pairs of images of one person come from."""
+
+    TRAIN = "train"  # identities of the training split
+    GALLERY = "gallery"  # identities of the gallery
+    MATCHES = "matches"  # no identities: the gallery's own matches across cameras
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was learned, and its provenance: from ``source``, over ``images`` images, at ``learned``
+    (seconds since 1970 UTC). A ratio of ``transit`` times ``weight`` adds to a cosine; ``cosines``
+    and ``scores``, the latter with transit times, are what then comes up between images.
+    ``by_identity`` tells whether these two know people apart."""
+
+    transit: Transit
+    weight: float
+    source: Source
+    images: int
+    learned: float
+    cosines: ScoreDistribution
+    scores: ScoreDistribution
+
+    @property
+    def by_identity(self) -> bool:
+        return self.source is Source.GALLERY
+
+    def document(self) -> documents.CalibrationDocument:
+        """As a JSON document."""
+        return documents.calibration(self)

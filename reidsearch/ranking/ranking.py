@@ -1,0 +1,107 @@
+"""How gallery images are ranked: one object, which search and evaluation share.
+
+A score starts from appearance: the cosine, or 1 - the re-ranked distance. Where transit times are
+used, the weighted log-likelihood ratio of the time between two sightings adds to it. A new way to
+rank belongs here, and shows in the two places that use it: ``search`` for one probe against a
+store, ``evaluate`` for all probes against arrays.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from reidsearch.ranking import rerank, transit
+from reidsearch.ranking.calibration import Calibration
+from reidsearch.ranking.clock import Times
+from reidsearch.types import Distances, Ids, Vectors
+
+BLOCK = 256  # the most probes whose distances are held at once
+BLOCK_DISTANCES = 1 << 25  # and the most of these: 128 MB
+
+
+class Sighted(NamedTuple):
+    """Where and when N images were taken: the catalog's ids of their cameras (N), and the time on
+    the calibration's clock (N), NaN where it is not known."""
+
+    camera: Ids
+    times: Times
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Appearance alone, or also what else is given here.
+
+    ``calibration`` adds transit times; ``reranked`` takes k-reciprocal neighbours among all images
+    in place of the cosine.
+    """
+
+    calibration: Calibration | None = None
+    reranked: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it uses beside single cosines, for people."""
+        used = ["re-ranked"] if self.reranked else []
+        if self.calibration is not None:
+            used.append(f"transit times from {self.calibration.source}")
+        return tuple(used)
+
+    @property
+    def most_added(self) -> float:
+        """The most that times can add to a score."""
+        return self._weight * transit.CLIP
+
+    def added(self, probes: Sighted, gallery: Sighted) -> Vectors:
+        """What times add to the scores of Q probes with G gallery images: Q x G. 0 within a camera
+        and where a time is not known."""
+        if self.calibration is None:
+            return np.zeros((len(probes.camera), len(gallery.camera)), dtype=np.float32)
+        ratios = self.calibration.transit.ratios(*probes, *gallery)
+        return np.float32(self._weight) * ratios
+
+    def distances(
+        self,
+        probes: Vectors,
+        gallery: Vectors,
+        *,
+        seen: tuple[Sighted, Sighted] | None,
+        at_once: int = BLOCK,
+    ) -> Iterator[Distances]:
+        """1 - score of all Q probes with all G gallery images, a block of probes at a time (B x G).
+
+        ``probes`` is Q x D and ``gallery`` G x D, of unit length; ``seen`` says where and when both
+        were taken, and may be None without a calibration. A block of cosines is of ``at_once``
+        probes at most.
+        """
+        start = 0
+        for distances in self._by_appearance(probes, gallery, at_once):
+            rows = slice(start, start + len(distances))
+            start = rows.stop
+            if self.calibration is not None and seen is not None:
+                mine, theirs = seen
+                distances -= self.added(Sighted(mine.camera[rows], mine.times[rows]), theirs)
+            yield distances
+
+    def _by_appearance(
+        self, probes: Vectors, gallery: Vectors, at_once: int
+    ) -> Iterator[Distances]:
+        if self.reranked:
+            yield from rerank.rerank(probes, gallery)
+            return
+        for rows in blocks(len(probes), len(gallery), at_once=at_once):
+            yield 1 - probes[rows] @ gallery.T
+
+    @property
+    def _weight(self) -> float:
+        if self.calibration is None:
+            return 0.0
+        return transit.RERANKED_WEIGHT if self.reranked else self.calibration.weight
+
+
+def blocks(probes: int, gallery: int, *, at_once: int = BLOCK) -> Iterator[slice]:
+    """The probes in runs short enough that their distances to the gallery need little memory."""
+    size = max(1, min(at_once, BLOCK_DISTANCES // gallery))
+    for start in range(0, probes, size):
+        yield slice(start, min(start + size, probes))

@@ -1,0 +1,360 @@
+"""One process's hold on a gallery: what is opened, when, and under which lock.
+
+The catalog is opened at once where there is one; vectors and encoder at first need, and kept.
+Vectors in the data dir can be held by one process at a time, so that its lock is taken with them
+and kept until the session ends; on a server only changes take it, for as long as they last. Within
+the process any number of threads may search at once, while one changes the gallery.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from reidsearch import lock
+from reidsearch.catalog import Catalog, schema
+from reidsearch.catalog.records import EncoderRecord
+from reidsearch.collection import Collection
+from reidsearch.config import Config, api_key
+from reidsearch.encoder import Encoder, fingerprint
+from reidsearch.errors import (
+    CatalogError,
+    CopiedGallery,
+    EmptyGallery,
+    EncoderMismatch,
+    GalleryClosed,
+    StoreElsewhere,
+    UsageError,
+)
+from reidsearch.stores import EMBEDDED, VectorStore, address_of
+
+CATALOG = "catalog.sqlite"
+VECTORS = "vectors"
+# As much of the fingerprint as a collection's name carries: 64 bits.
+FINGERPRINT_CHARACTERS = 16
+
+
+class Session:
+    """Settings, catalog, collections and encoder of one gallery, until it is closed.
+
+    ``purpose`` is what other processes are told that hold the gallery's lock waits for.
+    """
+
+    def __init__(self, config: Config, *, purpose: str) -> None:
+        """Raises NewerSchema, CatalogError or CatalogLocked where there is a catalog that cannot be
+        used, CatalogError where the data dir cannot be one."""
+        self.config = config
+        self._purpose = purpose
+        self._resources = ExitStack()
+        self._opening = threading.RLock()  # held while something is opened, or all is closed
+        self._changing = threading.RLock()  # held while the gallery is changed
+        self._changes = 0  # nested in each other
+        self._held = False
+        self._claiming = False  # then collections may be another's so far
+        self._closed = False
+        self._catalog: Catalog | None = None
+        self._encoder: Encoder | None = None
+        self._collections: dict[str, Collection] = {}
+        self._fingerprints: dict[Path, str] = {}
+        self._address: str | None = None
+        if config.data_dir.exists() and not config.data_dir.is_dir():
+            raise CatalogError(
+                f"{config.data_dir} is no folder, and so no gallery",
+                hint="Choose another {data_dir}.",
+            )
+        if self.catalog_file.exists():
+            _ = self.catalog
+
+    @property
+    def catalog_file(self) -> Path:
+        return self.config.data_dir / CATALOG
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Where embedded collections are, a folder each."""
+        return self.config.data_dir / VECTORS
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, made where the gallery is new."""
+        with self._opening:
+            self._require_open()
+            if self._catalog is None:
+                self._catalog = schema.open_catalog(self.catalog_file)
+                self._resources.callback(self._catalog.close)
+            return self._catalog
+
+    @property
+    def encoder(self) -> Encoder:
+        """The configured encoder, loaded at first need. Raises EncoderError."""
+        with self._opening:
+            self._require_open()
+            if self._encoder is None:
+                self._encoder = Encoder(self.config.encoder, device=self.config.device)
+            return self._encoder
+
+    def collection(self, encoder: Path | None = None) -> Collection:
+        """The vectors of an encoder, by default the configured one, for reading.
+
+        Raises EmptyGallery where nothing has been ingested, EncoderMismatch where it was ingested
+        with other encoders only, StoreLocked where another process holds the gallery and does not
+        end, StoreElsewhere and CopiedGallery where the vectors are not this gallery's to use.
+        """
+        encoder = self.config.encoder if encoder is None else encoder
+        with self._opening:
+            self._require_open()
+            if encoder not in self._fingerprints:
+                self._fingerprints[encoder] = fingerprint(encoder)
+            mine = self._fingerprints[encoder]
+            if mine in self._collections:
+                return self._collections[mine]
+            filled = []
+            if self.catalog_file.exists():
+                self._hold_embedded()
+                filled = [one for one in self.catalog.encoders() if one.indexed]
+            if not filled:
+                raise EmptyGallery(
+                    f"the gallery in {self.config.data_dir} is empty",
+                    hint="Fill it with: {ingest}",
+                )
+            for one in filled:
+                if one.fingerprint == mine:
+                    return self._opened(one)
+            others = ", ".join(f"{one.name} ({one.fingerprint[:8]})" for one in filled)
+            raise EncoderMismatch(
+                f"the gallery in {self.config.data_dir} was made with {others}, not with "
+                f"{encoder.name} ({mine[:8]})",
+                hint="Search with the encoder it was made with ({encoder_file}), or ingest the "
+                "images again with this one; both sets of vectors can be stored side by side.",
+            )
+
+    def searchable(self) -> tuple[Collection, Encoder]:
+        """The configured encoder and its vectors: never those of another one.
+
+        Raises EncoderMismatch, also where the encoder's file was replaced meanwhile; else as
+        ``collection`` and ``encoder`` do.
+        """
+        collection = self.collection()
+        encoder = self.encoder
+        if encoder.fingerprint != collection.fingerprint:
+            raise EncoderMismatch(
+                f"{encoder.path} was replaced while the gallery was open",
+                hint="Open the gallery again.",
+            )
+        return collection, encoder
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """The right to change the gallery, for one thread of one process at a time.
+
+        Raises StoreLocked where another process has it and does not end.
+        """
+        with self._changing, ExitStack() as held:
+            with self._opening:
+                self._require_open()
+                schema.make_folder(self.config.data_dir)
+                self._hold_embedded()
+                if not self._held and not self._changes:
+                    held.enter_context(lock.Held(self.config.data_dir, purpose=self._purpose))
+            self._changes += 1
+            try:
+                yield
+            finally:
+                self._changes -= 1
+
+    def collection_to_fill(self) -> Collection:
+        """The collection for vectors of the configured encoder, made where it is new. Only to be
+        asked for while ``changing``. Raises as ``collection`` and ``encoder`` do."""
+        encoder = self.encoder
+        with self._opening:
+            id = self.catalog.add_encoder(
+                fingerprint=encoder.fingerprint, name=encoder.name, dimension=encoder.dimension
+            )
+            collection = self._opened(
+                EncoderRecord(
+                    id=id,
+                    fingerprint=encoder.fingerprint,
+                    name=encoder.name,
+                    dimension=encoder.dimension,
+                    indexed=0,  # nobody asks, and counting takes a while
+                )
+            )
+            self.catalog.record_store(collection.store.address)
+            return collection
+
+    def collections(self) -> list[Collection]:
+        """Those of all encoders, the fullest first. Only to be asked for while ``changing``."""
+        with self._opening:
+            return [self._opened(one) for one in self.catalog.encoders()]
+
+    def claim(self, *, copy: bool) -> None:
+        """Say whose a server's collections are, after a data dir was moved, restored or copied.
+
+        With ``copy`` the gallery becomes another one, whose images all wait for vectors. Raises
+        UsageError where vectors are in the data dir, as a copy of that has its own, and where what
+        is called a copy is none.
+        """
+        with self.changing(), self._opening:
+            if self.address == EMBEDDED:
+                raise UsageError("the vectors of this gallery are in its data dir: nobody else's")
+            self._close_collections()
+            self._claiming = True
+            try:
+                owners = {one.store.owner for one in self.collections()}
+                if copy:
+                    if self.catalog.home == self._home() and owners <= {None, self._owner()}:
+                        raise UsageError("this gallery is no copy: its vectors are its own")
+                    self._close_collections()
+                    self.catalog.become_another()
+                self.catalog.record_home(self._home())
+                self.catalog.record_store(self.address)
+                for one in self.collections():
+                    one.store.claim(self._owner())
+                    if copy:
+                        indexed = self.catalog.embeddings.indexed_ids(one.encoder_id)
+                        self.catalog.embeddings.set_pending(one.encoder_id, indexed)
+            finally:
+                self._claiming = False
+
+    def close(self) -> None:
+        """Let go of everything, after a change that another thread makes has ended. Idempotent."""
+        with self._changing, self._opening:
+            self._closed = True
+            self._close_collections()
+            self._catalog = self._encoder = None
+            self._resources.close()
+
+    def collection_name(self, encoder: str) -> str:
+        """What the collection for that encoder (its fingerprint) is called."""
+        return f"reidsearch-{self.catalog.key}-{encoder[:FINGERPRINT_CHARACTERS]}"
+
+    def _close_collections(self) -> None:
+        for one in self._collections.values():
+            one.store.close()
+        self._collections.clear()
+
+    def _hold_embedded(self) -> None:
+        """Take the data dir's lock for as long as the session lasts, where vectors are in it."""
+        if self.address == EMBEDDED and not self._held:
+            self._resources.enter_context(lock.Held(self.config.data_dir, purpose=self._purpose))
+            self._held = True
+
+    def _opened(self, encoder: EncoderRecord) -> Collection:
+        if encoder.fingerprint not in self._collections:
+            store = self._open_store(encoder)
+            self._collections[encoder.fingerprint] = Collection(
+                self.catalog,
+                store,
+                encoder_id=encoder.id,
+                encoder_name=encoder.name,
+                fingerprint=encoder.fingerprint,
+                dimension=encoder.dimension,
+            )
+        return self._collections[encoder.fingerprint]
+
+    def _open_store(self, encoder: EncoderRecord) -> VectorStore:
+        name, address = self.collection_name(encoder.fingerprint), self.address
+        # Imported here: qdrant_client takes longer to import than a whole embedded query.
+        if address == EMBEDDED:
+            from reidsearch.stores.edge import EdgeStore
+
+            return EdgeStore(self.vectors_folder / name, dimension=encoder.dimension)
+        from reidsearch.stores.server import ServerStore
+
+        store = ServerStore(
+            address, collection=name, dimension=encoder.dimension, api_key=api_key()
+        )
+        try:
+            self._require_owned(store)
+        except CopiedGallery:
+            store.close()
+            raise
+        return store
+
+    def _require_owned(self, store: VectorStore) -> None:
+        """A server's collection belongs to one catalog: a copy of that would delete its vectors."""
+        if self._claiming:
+            return
+        home = self.catalog.home
+        if home is None:
+            self.catalog.record_home(self._home())
+        if store.owner is None:
+            store.claim(self._owner())
+        if store.owner not in (None, self._owner()) or home not in (None, self._home()):
+            raise CopiedGallery(
+                f"the vectors of {self.config.data_dir} on {store.address} belong to another copy "
+                "of it",
+                hint="Where this is the gallery itself, moved or restored, say so with: {claim}. "
+                "Where it is a copy: {claim_copy} makes it a gallery of its own, and the next "
+                "ingest fills it.",
+            )
+
+    def _owner(self) -> str:
+        return f"{self.catalog.key} {self._home()}"
+
+    def _home(self) -> str:
+        """Tells a catalog's file from a copy of it, wherever it is moved to on its disk."""
+        return str(self.catalog_file.stat().st_ino)
+
+    @property
+    def address(self) -> str:
+        """Where this gallery's vectors are: EMBEDDED, or a server's URL.
+
+        Raises StoreElsewhere where the settings name another place.
+        """
+        with self._opening:
+            if self._address is None:
+                self._address = self._find_address()
+            return self._address
+
+    def _find_address(self) -> str:
+        folder, given = self.config.data_dir, self.config.qdrant_url
+        given = None if given is None else address_of(given)
+        if not self.catalog_file.exists():
+            return given or EMBEDDED
+        recorded = self.catalog.store
+        if recorded is not None and given is not None and given != recorded:
+            if self._is_at(given):
+                self.catalog.record_store(given)
+                return given
+            where = "its data dir" if recorded == EMBEDDED else recorded
+            raise StoreElsewhere(
+                f"the vectors of the gallery in {folder} are in {where}, not at {given}",
+                hint="Leave out {qdrant_url}, or choose another {data_dir} for another gallery.",
+            )
+        if recorded or given:
+            return recorded or given or EMBEDDED
+        # Filled by a version that did not write it down: there, or on a server nobody names now.
+        if not self.vectors_folder.is_dir() and any(e.indexed for e in self.catalog.encoders()):
+            raise StoreElsewhere(
+                f"the vectors of the gallery in {folder} are not in its data dir",
+                hint="Give the server they are on, once more, as {qdrant_url}.",
+            )
+        return EMBEDDED
+
+    def _is_at(self, address: str) -> bool:
+        """Whether a server has this gallery's vectors: it is the known one, at another address."""
+        from reidsearch.stores.server import ServerStore
+
+        for encoder in self.catalog.encoders():
+            name = self.collection_name(encoder.fingerprint)
+            try:
+                store = ServerStore(
+                    address,
+                    collection=name,
+                    dimension=encoder.dimension,
+                    api_key=api_key(),
+                    make=False,
+                )
+            except StoreElsewhere:
+                continue
+            with closing(store):
+                return store.owner == self._owner()
+        return False
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise GalleryClosed(
+                f"the gallery in {self.config.data_dir} is closed",
+                hint="Open it again.",
+            )

@@ -1,0 +1,34 @@
+"""HTML pages from the templates beside this file; each holds all that it shows."""
+
+import functools
+from typing import TYPE_CHECKING
+
+from reidsearch.views import palette
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **values: object) -> str:
+    """The page of that name, with these values in it, escaped.
+
+    Its CSS touches nothing outside, so that a notebook can show it in a cell.
+    """
+    page = _environment().get_template(template).render(values)
+    # Bytes of a file name that are no text cannot be written as UTF-8: they show as question marks.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+@functools.cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here: few commands need it
+
+    made = Environment(
+        loader=PackageLoader("reidsearch.views"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(light=palette.LIGHT, dark=palette.DARK)
+    return made
