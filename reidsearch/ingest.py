@@ -96,6 +96,7 @@ def ingest(
     """
     with session.changing():
         collection = session.collection_to_fill()
+        asked_for = session.catalog.learned.splits_with_neighbours(collection.encoder_id)
         summary = take_in(
             collection,
             dataset,
@@ -111,7 +112,8 @@ def ingest(
             gone |= {image.id: image for image in vanished}
             summary.vanished = []
         summary.pruned = len(forget.remove(session, list(gone.values())).images)
-        neighbours.keep_current(collection)
+        for split in asked_for:
+            neighbours.current(collection, split)
     return summary
 
 

@@ -58,13 +58,6 @@ def current(collection: Collection, split: Split, *, at_once: int = BLOCK) -> Ga
     return GalleryNeighbours(contents[:, 0], found, computed)
 
 
-def keep_current(collection: Collection) -> None:
-    """Bring up to date what is kept; nothing where none was ever asked for."""
-    for split in Split:
-        if collection.catalog.learned.neighbours(collection.encoder_id, split) is not None:
-            current(collection, split)
-
-
 def _grown(
     contents: Contents, vectors: Vectors, before: Contents, old: KNearest, *, at_once: int
 ) -> KNearest | None:

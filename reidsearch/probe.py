@@ -102,6 +102,9 @@ def _read(picture: Picture) -> tuple[bytes, str]:
     if isinstance(picture, bytes):
         if not picture:
             raise ImageError(f"{UNNAMED}: no bytes are no picture", hint=HINT)
+        if len(picture) > images.MAX_BYTES:
+            size = f"{len(picture) / 1e6:.0f} MB"
+            raise ImageError(f"{UNNAMED}: {size} is too large for a picture of one person")
         return picture, UNNAMED
     if isinstance(picture, str | os.PathLike):
         name = os.fspath(picture)

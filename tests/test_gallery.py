@@ -236,6 +236,11 @@ def test_a_probe_that_is_none_says_what_a_probe_is(
     assert gallery.audit() == []
 
 
+def test_a_probe_of_more_bytes_than_a_picture_has_is_refused_unread(gallery: Gallery) -> None:
+    with pytest.raises(ImageError, match="too large"):
+        gallery.query(bytes(100_000_001))
+
+
 def test_a_probe_is_the_same_in_every_form(gallery: Gallery, tmp_path: Path) -> None:
     path = write_crop(tmp_path / "somebody.png", color=COLORS[3], seed=9)
     with Image.open(path) as image:
@@ -316,6 +321,10 @@ def test_an_ingest_keeps_calibration_and_neighbours_current(
     assert neighbours.current(collection, Split.GALLERY).computed == 0  # found by the ingest
     answer = gallery.query(probe, rerank=True, top_k=50)
     assert len(answer.hits) == 35
+    (market / name).unlink()
+    assert gallery.ingest(market, prune=True).pruned == 1
+    assert neighbours.current(collection, Split.GALLERY).computed == 0
+    assert len(gallery.query(probe, rerank=True, top_k=50).hits) == 34
 
 
 def test_old_images_go_with_an_ingest(

@@ -63,6 +63,12 @@ class LearnedModels(TableGroup):
         with self._reading() as db:
             return db.scalar(select(neighbours.c.model).where(where))
 
+    def splits_with_neighbours(self, encoder_id: int) -> list[Split]:
+        """Of which splits neighbours are kept."""
+        query = select(neighbours.c.split).where(neighbours.c.encoder_id == encoder_id)
+        with self._reading() as db:
+            return [Split(split) for split in db.scalars(query)]
+
     def save_neighbours(self, encoder_id: int, split: Split, model: bytes) -> None:
         """Replace the neighbours kept of a split's images."""
         new = insert(neighbours).values(encoder_id=encoder_id, split=split, model=model)
