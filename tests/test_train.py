@@ -695,6 +695,21 @@ def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
     assert "research only" in card
 
 
+def test_without_pytorch_the_command_says_what_to_install() -> None:
+    without = (
+        "import runpy, sys; sys.modules['torch'] = None; sys.argv[1:] = ['--help']; "
+        "runpy.run_module('train', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: training needs torch, which is not installed",
+        'Try: pip install -e ".[train]"',
+    ]
+
+
 def train(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "train", *map(str, words)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
