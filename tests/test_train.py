@@ -19,7 +19,7 @@ from reidsearch.errors import EncoderError, UsageError
 from reidsearch.types import UNKNOWN, Labels, Split
 from tests.conftest import COLORS, write_crop
 from train import augment, data, export, loop, losses, quantise, recipe, sampler
-from train.network import OSNet, Siamese
+from train.network import Head, OSNet, Siamese
 from train.run import MARKET_TERMS, OWN_TERMS, Run, resume, save, save_weights, start
 
 ROOT = Path(__file__).parent.parent
@@ -290,10 +290,10 @@ def test_stripes_see_their_band_of_the_picture_alone() -> None:
     assert upper.shape == lower.shape == (3, 8)
     assert torch.equal(upper, same_upper)
     assert not torch.allclose(lower, other_lower)
-    by_hand = network.stripes[0].project(maps[:, :, :3]).mean((2, 3))
-    torch.testing.assert_close(
-        upper, torch.nn.functional.normalize(network.stripes[0].neck(by_hand))
-    )
+    first = network.stripes[0]
+    assert isinstance(first, Head)
+    by_hand = first.neck(first.features(maps[:, :, :3]))
+    torch.testing.assert_close(upper, torch.nn.functional.normalize(by_hand))
 
 
 def test_stripes_without_side_heads_end_the_embedding() -> None:
