@@ -39,6 +39,7 @@ def main() -> None:
     )
     p, g = parts(network, probes), parts(network, gallery)
     names = ["main", *(f"stage {n}" for n in range(2, 2 + len(network.sides)))]
+    names += [f"stripe {n}" for n in range(1, 1 + len(network.stripes))]
     chosen = [[i] for i in range(len(names))]
     chosen += [[0, *range(first, len(names))] for first in range(len(names) - 1, 0, -1)]
     print("| heads | size | R1 | mAP |")

@@ -89,12 +89,13 @@ def main() -> None:
     loop.keep_freed_memory()
 
     size = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(size, size, device=device).bfloat16() for _ in range(2))
+    dtype = loop.precision(device)
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     peak = 2 * size**3 / seconds(lambda: a @ b, device)
     source = torch.zeros(1 << 28, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     bandwidth = 2 * source.numel() / seconds(lambda: target.copy_(source), device)
-    print(f"{device}: {peak / 1e9:.0f} GFLOP/s in bfloat16, {bandwidth / 1e9:.1f} GB/s")
+    print(f"{device}: {peak / 1e9:.0f} GFLOP/s in {dtype}, {bandwidth / 1e9:.1f} GB/s")
 
     run, batch, targets = _batch(plan, device)
     with Counter(peak=peak, bandwidth=bandwidth) as counter:

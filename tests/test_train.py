@@ -1,11 +1,13 @@
 """The training package: its parts against closed forms and slow references, the whole for real."""
 
+import itertools
 import json
 import math
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from reidsearch.ranking import metrics
 from reidsearch.types import UNKNOWN, Labels, Split
 from tests.conftest import COLORS, write_crop
 from train import augment, data, export, loop, losses, quantise, recipe, sampler
-from train.network import OSNet, Siamese
+from train.network import Head, OSNet, Siamese
 from train.run import MARKET_TERMS, OWN_TERMS, Run, resume, save, save_weights, start
 
 ROOT = Path(__file__).parent.parent
@@ -181,6 +183,58 @@ def test_erasing_blanks_one_rectangle_of_2_to_40_percent() -> None:
         assert 0.01 < blank.float().mean().item() < 0.43  # rounding to pixels moves the bounds
 
 
+def test_without_jitter_colours_stay_and_grey_leaves_their_brightness() -> None:
+    images = pictures(6).float()
+    same = augment.recolour(images, 0.0, 0.0, seeded())
+    torch.testing.assert_close(same, images, rtol=1e-4, atol=1e-3)
+    grey = augment.recolour(images, 0.0, 1.0, seeded())
+    luma = images @ torch.tensor([0.299, 0.587, 0.114])
+    torch.testing.assert_close(grey, luma[..., None].expand(-1, -1, -1, 3), rtol=1e-4, atol=1e-3)
+
+
+def test_jitter_gives_each_picture_other_colours_within_its_bounds() -> None:
+    # Of an even grey picture only gains are seen: +-30 % for all, +-15 % for each channel; then
+    # contrast moves the channels apart by up to 30 %.
+    grey = torch.full((200, 4, 2, 3), 100.0)
+    out = augment.recolour(grey, 0.3, 0.0, seeded())
+    torch.testing.assert_close(out, out[:, :1, :1].expand_as(out))
+    colours = out[:, 0, 0]  # B 3
+    brightness = colours @ torch.tensor([0.299, 0.587, 0.114])
+    assert 100 * 0.7 * 0.85 <= brightness.min() < 75
+    assert 125 < brightness.max() <= 100 * 1.3 * 1.15
+    assert (colours.amax(1) - colours.amin(1)).max() <= 1.3 * 1.3 * 0.3 * 100
+    assert (colours.amax(1) - colours.amin(1)).mean() > 8
+
+    strong = augment.recolour(pictures(50).float(), 0.9, 0.2, seeded())
+    assert 0 <= strong.min() < strong.max() <= 255
+
+
+def test_hues_turn_about_grey_by_the_angle() -> None:
+    third = torch.tensor([0.0, 2 * torch.pi / 3])
+    turns = augment.hue_turns(third)
+    torch.testing.assert_close(turns[0], torch.eye(3))
+    # A third of the circle takes red to green, green to blue and blue to red.
+    torch.testing.assert_close(turns[1], torch.eye(3)[[2, 0, 1]], rtol=0, atol=1e-6)
+    torch.testing.assert_close(turns @ torch.ones(3), torch.ones(2, 3))
+
+
+def test_a_blur_is_a_gaussian_one_for_some_pictures_and_leaves_the_rest() -> None:
+    point = torch.zeros(200, 25, 25, 3)
+    point[:, 12, 12] = torch.tensor([255.0, 100.0, 0.0])
+    out = augment.soften(point, 0.5, seeded())
+    untouched = (out == point).flatten(1).all(1)
+    assert 70 < int(untouched.sum()) < 130
+    row = out[~untouched][:, 12, :, 0]
+    for taps, picture in zip(row / row.sum(1, keepdim=True), out[~untouched], strict=True):
+        assert picture.sum().item() == pytest.approx(355, rel=1e-4)
+        torch.testing.assert_close(picture[:, :, 0], picture[:, :, 0].T)
+        # Of a Gaussian, the logarithms' second difference is the same everywhere.
+        curve = taps[9:16].clamp(min=1e-30).log().diff().diff()
+        if taps.amax() < 0.9:
+            torch.testing.assert_close(curve, curve.mean().expand(5), rtol=1e-2, atol=1e-2)
+            assert curve.mean() < -1 / augment.BLUR_PIXELS**2 + 1e-3
+
+
 # ---- network ----------------------------------------------------------------------------------
 
 
@@ -220,6 +274,44 @@ def test_each_stage_gives_its_part_of_the_embedding_at_unit_length() -> None:
     torch.testing.assert_close(embeddings[:, :128], by_hand)
 
 
+def test_stripes_see_their_band_of_the_picture_alone() -> None:
+    torch.manual_seed(0)
+    network = Siamese(identities=5, width=0.25, side=24, stripes=2, stripe=8).eval()
+    assert network.dimension == 128 + 2 * 24 + 2 * 8
+    maps = torch.rand(3, 128, 6, 2)
+    lower_changed = torch.cat([maps[:, :, :3], torch.rand(3, 128, 3, 2)], dim=2)
+
+    def stripes(last: torch.Tensor) -> list[torch.Tensor]:
+        early = [torch.rand(3, c, 6, 2) for c in network.trunk.channels[:3]]
+        network.trunk.forward = lambda images: [*early, last]  # type: ignore[method-assign]
+        return network.parts(torch.empty(0))[-2:]
+
+    (upper, lower), (same_upper, other_lower) = stripes(maps), stripes(lower_changed)
+    assert upper.shape == lower.shape == (3, 8)
+    assert torch.equal(upper, same_upper)
+    assert not torch.allclose(lower, other_lower)
+    first = network.stripes[0]
+    assert isinstance(first, Head)
+    by_hand = first.neck(first.features(maps[:, :, :3]))
+    torch.testing.assert_close(upper, torch.nn.functional.normalize(by_hand))
+
+
+def test_stripes_without_side_heads_end_the_embedding() -> None:
+    network = Siamese(identities=5, width=0.25, stripes=3, stripe=8).eval()
+    embeddings = network(torch.randn(2, 3, 96, 32))
+    assert embeddings.shape == (2, network.dimension) == (2, 128 + 3 * 8)
+    assert len(network.training_outputs(torch.randn(2, 3, 96, 32))) == 4
+
+
+def test_an_instance_norms_stem_does_not_see_a_cameras_contrast() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 64, 32)
+    stem = OSNet(0.25, instance=True).eval().stem
+    torch.testing.assert_close(stem(3 * images), stem(images), rtol=1e-3, atol=1e-3)
+    plain = OSNet(0.25).eval().stem
+    assert not torch.allclose(plain(3 * images), plain(images), rtol=0.1)
+
+
 def test_the_trunks_maps_halve_from_stage_to_stage() -> None:
     maps = OSNet()(torch.zeros(1, 3, 128, 64))
     assert [tuple(m.shape[1:]) for m in maps] == [
@@ -247,6 +339,8 @@ def test_a_recipe_with_a_mistake_is_an_error_that_names_it(
         recipe.from_dict({**TINY.as_dict(), **changes})
     with pytest.raises(UsageError, match="no p"):
         recipe.from_dict({k: v for k, v in TINY.as_dict().items() if k != "p"})
+    without = {k: v for k, v in TINY.as_dict().items() if k not in ("stripes", "stripe", "jitter")}
+    assert recipe.from_dict(without) == TINY
     with pytest.raises(UsageError) as error:
         recipe.load("nonesuch")
     assert "cpu" in error.value.hint
@@ -359,6 +453,41 @@ def test_a_run_that_was_cut_gives_the_weights_of_one_that_was_not(
     assert steps[-1] == whole.step
 
 
+def test_a_log_tells_speed_and_the_time_left_within_the_first_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock by which every step takes 20 seconds: a record is due at every second step.
+    clock = SimpleNamespace(monotonic=itertools.count(step=20).__next__)
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 1e9)
+    some = crops()
+    records = list(loop.train(start(TINY, some, device=torch.device("cpu")), some, out=tmp_path))
+    assert [r["step"] for r in records] == [2, 4, 6, 8, 10, 11]
+    for record in records:
+        assert record["images_per_second"] == 0.2  # 4 a step
+        assert record["minutes_left"] == round((11 - record["step"]) / 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("has", "dtype"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"neon": True, "bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ],
+)
+def test_training_is_in_bfloat16_where_the_processor_has_it(
+    has: dict[str, bool], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop.precision.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert loop.precision(torch.device("cpu")) is dtype
+    assert loop.precision(torch.device("cuda")) is torch.bfloat16
+    loop.precision.cache_clear()
+
+
 def test_training_separates_people(tmp_path: Path) -> None:
     some = crops()
     plan = replace(TINY, epochs=30, p=6, k=4, learning_rate=0.05, erase=0.0)
@@ -450,6 +579,40 @@ def test_weights_without_side_heads_start_a_network_with_them_and_the_other_way_
     assert wide.network.dimension == narrow.network.dimension + 2 * 16
 
 
+def test_instance_norms_take_over_batch_norms_scales_but_not_the_other_way_round(
+    trained: tuple[Run, Path], tmp_path: Path
+) -> None:
+    training, path = trained
+    cpu, with_instance = torch.device("cpu"), replace(TINY, instance_norm=True)
+    unseen = start(with_instance, crops(), device=cpu, weights=path)
+    mine, theirs = unseen.network.state_dict(), training.result.state_dict()
+    assert same(mine, {n: theirs[n] for n in mine}, "trunk.")
+    assert len(theirs) - len(mine) == 3 * 5  # the stem and four blocks keep no statistics
+
+    save_weights(unseen, tmp_path / "unseen.safetensors")
+    again = start(with_instance, crops(), device=cpu, weights=tmp_path / "unseen.safetensors")
+    assert same(again.network.state_dict(), mine, "trunk.")
+    with pytest.raises(UsageError, match="another network") as error:
+        start(TINY, crops(), device=cpu, weights=tmp_path / "unseen.safetensors")
+    assert "instance_norm = True" in error.value.hint
+
+
+def test_a_weights_file_goes_on_as_the_run_that_has_ended(trained: tuple[Run, Path]) -> None:
+    training, path = trained
+    ended = resume(path, crops(), recipe=TINY, device=torch.device("cpu"))
+    assert ended.step == training.step
+    assert ended.average is not None
+    assert same(ended.average.state_dict(), training.result.state_dict(), "")
+
+
+def test_stripes_begin_anew_on_weights_without_them(trained: tuple[Run, Path]) -> None:
+    training, path = trained
+    striped = replace(TINY, stripes=2, stripe=8)
+    begun = start(striped, crops(), device=torch.device("cpu"), weights=path)
+    assert same(begun.network.state_dict(), training.result.state_dict(), "trunk.")
+    assert begun.network.dimension == training.network.dimension + 2 * 8
+
+
 def test_weights_of_another_network_are_refused(trained: tuple[Run, Path]) -> None:
     with pytest.raises(UsageError, match="another network") as error:
         start(
@@ -530,6 +693,21 @@ def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
     assert small.fingerprint in card
     assert "75.00%" in card  # AP of hits at ranks 1 and 4: (1/1 + 2/4) / 2
     assert "research only" in card
+
+
+def test_without_pytorch_the_command_says_what_to_install() -> None:
+    without = (
+        "import runpy, sys; sys.modules['torch'] = None; sys.argv[1:] = ['--help']; "
+        "runpy.run_module('train', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: training needs torch, which is not installed",
+        'Try: pip install -e ".[train]"',
+    ]
 
 
 def train(*words: object) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,8 @@ import ctypes
 import json
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,6 +27,7 @@ Forward = Callable[[Tensor], list[Outputs]]  # B 3 H W -> what each head gives
 
 SAVE_EVERY_SECONDS = 120.0
 LOG_EVERY_STEPS = 20
+LOG_EVERY_SECONDS = 30.0
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -39,7 +41,8 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], None, None]:
-    """Train to the recipe's end; yields a log record every LOG_EVERY_STEPS steps.
+    """Train to the recipe's end; yields a log record every LOG_EVERY_STEPS steps, sooner where
+    those take longer than LOG_EVERY_SECONDS.
 
     The records also go to ``out``/log.jsonl, a checkpoint to ``out``/CHECKPOINT every two minutes
     and at the end.
@@ -62,12 +65,21 @@ def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], Non
                 group["lr"] = learning_rate(recipe, run.step / total)
             picked = torch.tensor(rows, device=device)
             generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
-            batch = augment(images[picked], pad=recipe.pad, erase=recipe.erase, generator=generator)
+            batch = augment(
+                images[picked],
+                pad=recipe.pad,
+                erase=recipe.erase,
+                generator=generator,
+                jitter=recipe.jitter,
+                grey=recipe.grey,
+                blur=recipe.blur,
+            )
             targets = classes[picked]
             sums += take_step(run, forward, batch, targets).cpu()
             steps += 1
-            if run.step % LOG_EVERY_STEPS == 0 or run.step == total:
-                now = time.monotonic()
+            now = time.monotonic()
+            due = run.step % LOG_EVERY_STEPS == 0 or now - logged > LOG_EVERY_SECONDS
+            if due or run.step == total:
                 identity, metric, accuracy = (sums / steps).tolist()
                 record = {
                     "step": run.step,
@@ -77,12 +89,13 @@ def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], Non
                     "accuracy": round(accuracy, 4),
                     "learning_rate": round(run.optimizer.param_groups[0]["lr"], 5),
                     "images_per_second": round(steps * recipe.p * recipe.k / (now - logged), 1),
+                    "minutes_left": round((total - run.step) * (now - logged) / steps / 60, 1),
                 }
                 logged, sums, steps = now, torch.zeros(3), 0
                 log.write(json.dumps(record) + "\n")
                 log.flush()
                 yield record
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+            if now - saved > SAVE_EVERY_SECONDS:
                 save(run, out / CHECKPOINT)
                 saved = time.monotonic()
     save(run, out / CHECKPOINT)
@@ -93,7 +106,8 @@ def take_step(run: Run, forward: Forward, batch: Tensor, targets: Tensor) -> Ten
 
     Returns the main head's identity loss, triplet loss and accuracy.
     """
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16):
+    narrow = precision(batch.device) == torch.bfloat16
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=narrow):
         outputs = forward(batch)
     loss, parts = _loss(outputs, targets, run.recipe)
     run.optimizer.zero_grad(set_to_none=True)
@@ -110,6 +124,21 @@ def compiled(run: Run, device: torch.device) -> Forward:
         compiled: Forward = torch.compile(run.network.training_outputs)
         return compiled
     return run.network.training_outputs
+
+
+@cache
+def precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where ``device`` has instructions for it, otherwise float32.
+
+    A CPU without them works in float32 all the same, and converts before and after every
+    operation: training would take many times as long.
+    """
+    if device.type != "cpu":
+        return torch.bfloat16
+    # An older PyTorch cannot tell.
+    has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if fast else torch.float32
 
 
 def keep_freed_memory() -> None:

@@ -4,6 +4,8 @@ OSNet: Zhou et al., "Omni-Scale Feature Learning for Person Re-Identification", 
 BNNeck: Luo et al., "Bag of Tricks and A Strong Baseline for Deep Person Re-Identification",
 CVPRW 2019.
 Heads at every stage, after PFH-OSNet: label-smoothed cross-entropy and triplets on each.
+Instance norm where OSNet-AIN has it: Zhou et al., "Learning Generalisable Omni-Scale
+Representations for Person Re-Identification", TPAMI 2021.
 """
 
 from typing import Any, NamedTuple
@@ -17,13 +19,32 @@ GATE_REDUCTION = 16
 EMBEDDED = slice(1, None)  # of the heads at earlier stages
 
 
-class ConvBNReLU(nn.Sequential):
-    """Convolution without bias, batch norm, ReLU."""
+def norm(channels: int, *, instance: bool) -> nn.Module:
+    """Batch norm, or instance norm with the same scales and shifts.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
+    Instance norm takes each map's mean and spread out of every image by itself: what a camera's
+    colours and contrast leave in them, and a little of what people wear.
+    """
+    if instance:
+        return nn.InstanceNorm2d(channels, affine=True)
+    return nn.BatchNorm2d(channels)
+
+
+class ConvNormReLU(nn.Sequential):
+    """Convolution without bias, batch or instance norm, ReLU."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        instance: bool = False,
+    ) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs),
+            norm(outputs, instance=instance),
             nn.ReLU(inplace=True),
         )
 
@@ -55,19 +76,22 @@ class AggregationGate(nn.Module):
 
 
 class OSBlock(nn.Module):
-    """A residual block of SCALES streams, fused by one gate (figure 4b of the paper)."""
+    """A residual block of SCALES streams, fused by one gate (figure 4b of the paper).
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    With ``instance``, what it adds to its input is normalised for each image by itself.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, instance: bool = False) -> None:
         super().__init__()
         middle = outputs // 4
-        self.reduce = ConvBNReLU(inputs, middle)
+        self.reduce = ConvNormReLU(inputs, middle)
         self.streams = nn.ModuleList(
             nn.Sequential(*(LiteConv3x3(middle) for _ in range(depth)))
             for depth in range(1, SCALES + 1)
         )
         self.gate = AggregationGate(middle)
         self.expand = nn.Sequential(
-            nn.Conv2d(middle, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+            nn.Conv2d(middle, outputs, 1, bias=False), norm(outputs, instance=instance)
         )
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs:
@@ -84,27 +108,36 @@ class OSBlock(nn.Module):
 
 
 class OSNet(nn.Module):
-    """OSNet's convolutional trunk; ``width`` scales every channel count.
+    """OSNet's convolutional trunk; ``width`` scales every channel count, ``instance`` makes it
+    OSNet-AIN's.
 
     Yields the maps of its four last stages, of ``channels`` channels, for B 3 H W images:
     256 at H/4 W/4, 384 at H/8 W/8, 512 and 512 at H/16 W/16 (times ``width``).
     """
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, *, instance: bool = False) -> None:
         super().__init__()
         c0, c1, c2, c3 = (int(c * width) for c in (64, 256, 384, 512))
         self.channels = (c1, c2, c3, c3)
         self.stem = nn.Sequential(
-            ConvBNReLU(3, c0, kernel=7, stride=2), nn.MaxPool2d(3, stride=2, padding=1)
+            ConvNormReLU(3, c0, kernel=7, stride=2, instance=instance),
+            nn.MaxPool2d(3, stride=2, padding=1),
         )
         self.stages = nn.ModuleList(
             [
-                nn.Sequential(OSBlock(c0, c1), OSBlock(c1, c1), ConvBNReLU(c1, c1)),
                 nn.Sequential(
-                    nn.AvgPool2d(2), OSBlock(c1, c2), OSBlock(c2, c2), ConvBNReLU(c2, c2)
+                    OSBlock(c0, c1, instance=instance),
+                    OSBlock(c1, c1, instance=instance),
+                    ConvNormReLU(c1, c1),
                 ),
-                nn.Sequential(nn.AvgPool2d(2), OSBlock(c2, c3), OSBlock(c3, c3)),
-                ConvBNReLU(c3, c3),
+                nn.Sequential(
+                    nn.AvgPool2d(2),
+                    OSBlock(c1, c2),
+                    OSBlock(c2, c2, instance=instance),
+                    ConvNormReLU(c2, c2),
+                ),
+                nn.Sequential(nn.AvgPool2d(2), OSBlock(c2, c3, instance=instance), OSBlock(c3, c3)),
+                ConvNormReLU(c3, c3),
             ]
         )
         for module in self.modules():
@@ -138,7 +171,7 @@ class Head(nn.Module):
 
     def __init__(self, channels: int, c: int, *, identities: int) -> None:
         super().__init__()
-        self.project = nn.Identity() if c == channels else ConvBNReLU(channels, c)
+        self.project = nn.Identity() if c == channels else ConvNormReLU(channels, c)
         self.neck = nn.BatchNorm1d(c)
         self.neck.bias.requires_grad_(False)  # keeps embeddings centred, as cosine wants them
         self.classifier = nn.Linear(c, identities, bias=False)
@@ -164,27 +197,44 @@ class Siamese(nn.Module):
     Every image of a P x K batch passes through the one ``trunk``: the branches of each pair and
     triplet that the metric loss forms in the batch are the same weights. The main head reads the
     last stage; with ``side`` > 0 each earlier stage has a head of ``side`` features, too, which
-    trains the layers below it directly. The embedding is the main head's part, followed by those
-    of the stages in EMBEDDED: the first stage's features help training, not search.
+    trains the layers below it directly; with ``stripes`` > 0 that many heads of ``stripe``
+    features see one equal band each of the last stage's maps, from the top down (after PCB: Sun
+    et al., "Beyond Part Models", ECCV 2018). The embedding is the main head's part, followed by
+    those of the stages in EMBEDDED and of the stripes: the first stage's features help training,
+    not search.
     """
 
-    def __init__(self, *, identities: int, width: float = 1.0, side: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        identities: int,
+        width: float = 1.0,
+        side: int = 0,
+        stripes: int = 0,
+        stripe: int = 0,
+        instance: bool = False,
+    ) -> None:
         super().__init__()
-        self.trunk = OSNet(width)
+        self.trunk = OSNet(width, instance=instance)
         *earlier, last = self.trunk.channels
         self.main = Head(last, last, identities=identities)
         self.sides = nn.ModuleList(
             Head(channels, side, identities=identities) for channels in earlier if side
         )
-        self.dimension = last + side * len(self.sides[EMBEDDED])
+        self.stripes = nn.ModuleList(
+            Head(last, stripe, identities=identities) for _ in range(stripes)
+        )
+        embedded_sides = len(self.sides[EMBEDDED]) if side else 0
+        self.dimension = last + side * embedded_sides + stripe * stripes
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings: B 3 H W, normalised -> B D, each head's part of unit length."""
-        (main, last), *sides = self._heads(images)
-        return torch.cat([main(last), *(head(maps) for head, maps in sides[EMBEDDED])], dim=1)
+        (main, last), *others = self._heads(images)
+        embedded = others[EMBEDDED] if len(self.sides) else others
+        return torch.cat([main(last), *(head(maps) for head, maps in embedded)], dim=1)
 
     def parts(self, images: Tensor) -> list[Tensor]:
-        """Each head's part, B 3 H W -> B C of unit length: the main head's, then the stages'."""
+        """Each head's part, B 3 H W -> B C of unit length: main head, stages, stripes."""
         return [head(maps) for head, maps in self._heads(images)]
 
     def training_outputs(self, images: Tensor) -> list[Outputs]:
@@ -192,6 +242,11 @@ class Siamese(nn.Module):
         return [head.training_outputs(maps) for head, maps in self._heads(images)]
 
     def _heads(self, images: Tensor) -> list[tuple[Any, Tensor]]:
-        """Each head with the maps it reads, the main one first."""
+        """Each head with the maps it reads: the main one, the sides, the stripes."""
         *earlier, last = self.trunk(images)
-        return [(self.main, last), *zip(self.sides, earlier, strict=False)]
+        bands = last.chunk(len(self.stripes), dim=2) if len(self.stripes) else ()
+        return [
+            (self.main, last),
+            *zip(self.sides, earlier, strict=False),
+            *zip(self.stripes, bands, strict=True),
+        ]

@@ -1,7 +1,7 @@
 """A recipe: every choice of a training run, read from a TOML file."""
 
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ class Recipe:
     width: int
     network_width: float  # OSNet's channel multiplier
     side: int  # features of each head at an earlier stage; 0 for the main head alone
-    side_weight: float  # of the losses at those heads; the main head's weigh 1
+    side_weight: float  # of the losses at all heads but the main one, whose losses weigh 1
     epochs: int
     p: int  # identities per batch
     k: int  # images per identity
@@ -34,6 +34,13 @@ class Recipe:
     erase: float
     average: float  # decay per step of the moving average of the weights; 0 for none
     seed: int
+    # What recipes, and files that quote them, may leave out: without it, it is off.
+    stripes: int = 0  # heads that see an equal horizontal band each of the last stage's maps
+    stripe: int = 0  # features of each of those
+    instance_norm: bool = False  # in the early layers, after OSNet-AIN
+    jitter: float = 0.0  # how far brightness, contrast, saturation and colours stray from 1
+    grey: float = 0.0  # chance that a picture loses its colours
+    blur: float = 0.0  # chance that a picture is blurred
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,7 +66,8 @@ def load(name: str, **changes: Any) -> Recipe:
 def from_dict(values: dict[str, Any]) -> Recipe:
     """The recipe with these values; raises UsageError as ``load`` does."""
     wanted = {f.name: f.type for f in fields(Recipe)}
-    unknown, missing = set(values) - set(wanted), set(wanted) - set(values)
+    required = {f.name for f in fields(Recipe) if f.default is MISSING}
+    unknown, missing = set(values) - set(wanted), required - set(values)
     if unknown or missing:
         problem = "unknown " + min(unknown) if unknown else "no " + min(missing)
         raise UsageError(f"recipe {values.get('name')}: {problem}")

@@ -115,6 +115,8 @@ def save_weights(run: Run, path: Path) -> None:
 def resume(path: Path, crops: Crops, *, recipe: Recipe, device: torch.device) -> Run:
     """The run in the checkpoint at ``path``, at the step where it was saved.
 
+    A weights file is the checkpoint of a run that has ended, without the momenta.
+
     Raises UsageError where the checkpoint belongs to other identities or another recipe.
     """
     tensors, about = _read(path)
@@ -127,7 +129,7 @@ def resume(path: Path, crops: Crops, *, recipe: Recipe, device: torch.device) ->
     run = _run(recipe, network, identities, device, initial=about["initial"], terms=about["terms"])
     run.network.load_state_dict(_without(tensors, "network"))
     if run.average is not None:
-        run.average.load_state_dict(_without(tensors, "average"))
+        run.average.load_state_dict(_result(tensors))
     momenta = _without(tensors, "momentum")
     for name, parameter in run.network.named_parameters():
         if name in momenta:
@@ -150,7 +152,14 @@ def trained(path: Path) -> tuple[Siamese, Recipe]:
 
 
 def _network(recipe: Recipe, identities: list[int]) -> Siamese:
-    return Siamese(identities=len(identities), width=recipe.network_width, side=recipe.side)
+    return Siamese(
+        identities=len(identities),
+        width=recipe.network_width,
+        side=recipe.side,
+        stripes=recipe.stripes,
+        stripe=recipe.stripe,
+        instance=recipe.instance_norm,
+    )
 
 
 def _run(
@@ -183,23 +192,39 @@ def _run(
 
 
 def _take(network: Siamese, path: Path, identities: list[int]) -> dict[str, Any]:
-    """Load what the file at ``path`` has of ``network``; returns what it says about itself."""
+    """Load what the file at ``path`` has of ``network``; returns what it says about itself.
+
+    Raises UsageError where the file's network is another.
+    """
     tensors, about = _read(path)
     given = _result(tensors)
     own = network.state_dict()
     if about["identities"] != identities:
         given = {name: t for name, t in given.items() if ".classifier." not in name}
-    if not any(name.startswith("sides.") for name in own):
-        given = {name: t for name, t in given.items() if not name.startswith("sides.")}
-    for name, tensor in given.items():
-        if name not in own or own[name].shape != tensor.shape:
-            raise UsageError(
-                f"{path} holds another network than the recipe's: its {name} does not fit",
-                hint=f"It was trained with network_width = {about['recipe']['network_width']} and "
-                f"side = {about['recipe']['side']}; take a recipe with the same.",
-            )
+    for heads in ("sides.", "stripes."):
+        if not any(name.startswith(heads) for name in own):
+            given = {name: t for name, t in given.items() if not name.startswith(heads)}
+    # An instance norm takes over a batch norm's scales and shifts; it keeps no statistics.
+    given = {n: t for n, t in given.items() if n in own or not _is_statistic(n, of=own)}
+    trained_with = from_dict(about["recipe"])
+    unmet = [name for name in own if _is_statistic(name, of=given) and name not in given]
+    unmet += [name for name, t in given.items() if name not in own or own[name].shape != t.shape]
+    if unmet:
+        keys = ("network_width", "side", "stripes", "stripe", "instance_norm")
+        settings = ", ".join(f"{key} = {getattr(trained_with, key)}" for key in keys)
+        raise UsageError(
+            f"{path} holds another network than the recipe's: {unmet[0]} does not fit",
+            hint=f"It was trained with {settings}; take a recipe with the same.",
+        )
     network.load_state_dict(own | given)
     return about
+
+
+def _is_statistic(name: str, *, of: dict[str, Tensor]) -> bool:
+    """Whether ``name`` is what batch norm counts beside a scale that is among ``of``."""
+    layer, _, last = name.rpartition(".")
+    counted = {"running_mean", "running_var", "num_batches_tracked"}
+    return last in counted and f"{layer}.weight" in of
 
 
 def _result(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

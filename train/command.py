@@ -1,0 +1,139 @@
+"""``python -m train --data DIR --recipe NAME --out DIR``: train, measure, export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from reidsearch.encoder import Encoder
+from reidsearch.errors import ReidsearchError
+from reidsearch.metrics import Scores
+from reidsearch.types import Split
+from train import data, evaluation, export, loop, quantise, recipe, run
+
+ENCODER, INT8, CARD, WEIGHTS = (
+    "encoder.onnx", "encoder-int8.onnx", "encoder.md", "weights.safetensors",
+)  # fmt: skip
+PARITY_CROPS = 64
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    data_dir: Annotated[
+        Path, typer.Option("--data", help="A Market-1501 root, a folder of crops or a CSV.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where checkpoint, log and encoder go.")],
+    recipe_name: Annotated[
+        str, typer.Option("--recipe", help="A name in train/recipes, or a .toml file.")
+    ] = "cpu",
+    init: Annotated[
+        str, typer.Option(help="Start from this run's weights; 'default': the shipped encoder's.")
+    ] = "",
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    hold_out: Annotated[
+        int | None,
+        typer.Option(
+            help="Measure on this many training identities, kept out of training. By default "
+            "none where there is a test split, otherwise a tenth."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The encoder's name; osnet-RECIPE by default.")] = "",
+    device: Annotated[str, typer.Option(help="cpu or cuda; by default cuda where present.")] = "",
+) -> None:
+    """Train an encoder, export it to OUT/encoder.onnx and encoder-int8.onnx, and measure both.
+
+    A run that was stopped goes on where its last checkpoint left it: give the same command again.
+    """
+    changes = {"epochs": epochs, "seed": seed}
+    plan = recipe.load(recipe_name, **{k: v for k, v in changes.items() if v is not None})
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    size = {"height": plan.height, "width": plan.width}
+
+    splits = data.splits(data_dir)
+    crops = data.people(data.load(data_dir, splits.training, **size))
+    probes: data.Crops | None = None
+    gallery: data.Crops | None = None
+    if hold_out is None:
+        hold_out = 0 if splits.test else data.tenth(crops)
+    if hold_out:
+        crops, probes, gallery = data.hold_out(crops, hold_out, seed=plan.seed)
+    elif splits.test:
+        probes = data.load(data_dir, Split.QUERY, **size)
+        gallery = data.load(data_dir, Split.GALLERY, **size)
+    _say(f"recipe {plan.name}: {len(crops)} images to train on, on {target}")
+
+    checkpoint = out / loop.CHECKPOINT
+    if checkpoint.exists():
+        training = run.resume(checkpoint, crops, recipe=plan, device=target)
+        _say(f"going on at step {training.step}")
+    else:
+        weights = run.DEFAULT_WEIGHTS if init == "default" else Path(init) if init else None
+        terms = run.MARKET_TERMS if splits.market else run.OWN_TERMS
+        training = run.start(plan, crops, device=target, weights=weights, terms=terms)
+    for record in loop.train(training, crops, out=out):
+        _say("  ".join(f"{key} {value}" for key, value in record.items()))
+
+    run.save_weights(training, out / WEIGHTS)
+    trained_on = (
+        f"{len(crops)} images of {len(training.identities)} people from {crops.root.name}, "
+        f"starting from {training.initial}"
+    )
+    name = name or f"osnet-{plan.name}"
+    export.export(training, out / ENCODER, name=name, trained_on=trained_on)
+    encoder = Encoder(out / ENCODER)
+    some = crops.subset(np.arange(len(crops)) < PARITY_CROPS)
+    parity = export.check_parity(training.result, encoder, some)
+    _say(f"{encoder.path}: smallest cosine to PyTorch {parity:.6f}")
+    quantise.quantise(encoder, out / INT8, crops=crops, seed=plan.seed)
+
+    encoders = (encoder, Encoder(out / INT8))
+    scores: dict[Encoder, Scores] = {}
+    measured_on = f"{hold_out} held-out training identities" if hold_out else "the test split"
+    if probes is None or gallery is None:
+        measured_on = "nothing"
+        _say("no test split and nobody held out: the encoders were not measured")
+    else:
+        for each in encoders:
+            scores[each] = evaluation.evaluate(evaluation.by_encoder(each), probes, gallery)
+            _say(f"{each.path} on {measured_on}: {describe(scores[each])}")
+    given = {"epochs": epochs, "seed": seed, "hold-out": hold_out or None}
+    command = f"python -m train --data DIR --recipe {plan.name} --out OUT --name {name}"
+    command += "".join(f" --{key} {value}" for key, value in given.items() if value is not None)
+    if init:
+        command += " --init " + ("default" if init == "default" else "WEIGHTS")
+    export.write_card(
+        out / CARD,
+        encoders=encoders,
+        scores=scores,
+        run=training,
+        trained_on=trained_on,
+        measured_on=measured_on,
+        command=command,
+        parity=parity,
+    )
+
+
+def describe(scores: Scores) -> str:
+    """The numbers in one line, in percent."""
+    return (
+        f"R1 {scores.cmc[1]:.2%}  mAP {scores.mAP:.2%}  mINP {scores.mINP:.2%}"
+        f"  over {scores.queries} probes"
+    )
+
+
+def run_app() -> None:
+    """Run the command; errors that say what to do end the process with their exit code."""
+    try:
+        app()
+    except ReidsearchError as error:
+        _say(f"Error: {error.message}" + (f"\nTry: {error.hint}" if error.hint else ""))
+        raise SystemExit(error.exit_code) from None
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
