@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,16 @@ HEIGHT, WIDTH = 16, 8
 # Transit times that tell the market set's few frames apart.
 SHORT_BINS = Learning(frames=2.0, smoothing=1.0, prior_pairs=1.0)
 COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40)}
+
+# Without PyTorch the command line can be worked on all the same; the header says what is left out.
+NO_TRAINING = find_spec("torch") is None
+collect_ignore = ["test_train.py"] if NO_TRAINING else []
+
+
+def pytest_report_header() -> list[str]:
+    left_out = "tests of training are left out: PyTorch is not installed ([train])"
+    return [left_out] if NO_TRAINING else []
+
 
 # A shell's background jobs ignore Ctrl-C, and so would every process that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,7 +9,7 @@ import typer
 
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ReidsearchError
-from reidsearch.metrics import Scores
+from reidsearch.ranking.metrics import Scores
 from reidsearch.types import Split
 from train import data, evaluation, export, loop, quantise, recipe, run
 
