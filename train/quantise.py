@@ -19,7 +19,8 @@ from train.data import Crops
 CALIBRATION_CROPS = 256
 CALIBRATION_BATCH = 16
 # What follows the pooling, few and single features: nothing to gain there, and precision to lose.
-NOT_QUANTISED = {"BatchNormalization", "Clip", "Div", "Concat"}
+# An instance norm's statistics are each image's own.
+NOT_QUANTISED = {"BatchNormalization", "InstanceNormalization", "Clip", "Div", "Concat"}
 
 
 class _Crops(CalibrationDataReader):  # type: ignore[misc]
