@@ -724,7 +724,7 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
             write_crop(market / "bounding_box_train" / name, color=color, seed=frame)
     plan = tmp_path / "tiny.toml"
     values = {k: v for k, v in TINY.as_dict().items() if k != "name"}
-    plan.write_text("".join(f"{key} = {value}\n" for key, value in values.items()))
+    plan.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
     words = ("--data", market, "--recipe", plan, "--out", tmp_path / "out", "--device", "cpu")
 
     first = train(*words)
