@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from reidsearch.evaluate import Evaluation
+    from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
     from reidsearch.gallery import Gallery, open
     from reidsearch.ingest import IngestSummary
@@ -80,6 +81,7 @@ _HOMES = {
         "UsageError",
     ),
     "evaluate": ("Evaluation",),
+    "exploration": ("Exploration", "Suspect"),
     "forget": ("Forgotten",),
     "gallery": ("Gallery", "open"),
     "ingest": ("IngestSummary",),
@@ -106,6 +108,7 @@ __all__ = [
     "EncoderError",
     "EncoderMismatch",
     "Evaluation",
+    "Exploration",
     "Finding",
     "Forgotten",
     "Gallery",
@@ -126,6 +129,7 @@ __all__ = [
     "StoreError",
     "StoreLocked",
     "StoreUnreachable",
+    "Suspect",
     "Trace",
     "UnknownCamera",
     "UsageError",

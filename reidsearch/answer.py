@@ -4,24 +4,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from reidsearch import documents
+from reidsearch import documents, names
 from reidsearch.catalog.records import ImageRecord
+from reidsearch.times import Zone
 from reidsearch.views import sheet
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A stored image among the answers to a probe. ``rank`` counts from 1; ``score`` is the cosine,
-    with what a ranking adds to it."""
+    with what a ranking adds to it. ``identity`` and ``camera`` are names at the ``site``, whole
+    numbers as such; ``timestamp`` is in seconds since 1970 UTC."""
 
     rank: int
     score: float
     id: int
-    identity: int | None
-    camera: int | None
+    identity: int | str | None
+    camera: int | str | None
     sequence: int | None
     frame: int | None
+    timestamp: float | None
     split: str
+    dataset: str
+    site: str
     path: str
 
     @classmethod
@@ -31,26 +36,33 @@ class Hit:
             rank=rank,
             score=score,
             id=image.id,
-            identity=image.identity,
-            camera=image.camera,
+            identity=names.numbered(image.identity),
+            camera=names.numbered(image.camera),
             sequence=image.sequence,
             frame=image.frame,
+            timestamp=image.timestamp,
             split=str(image.split),
+            dataset=image.dataset,
+            site=image.site,
             path=str(image.file),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The hits for one probe. ``query`` is its name; ``camera`` and ``identity`` are the probe's,
-    where they are known; ``picture`` are its file's bytes. In a notebook it shows as a contact
-    sheet."""
+    """The hits for one probe. ``query`` is its name; ``camera``, ``identity`` and ``site`` are the
+    probe's, where they are known; ``warnings`` say what may be wrong with it, ``picture`` are its
+    file's bytes, and times are shown in ``zone``, None the machine's own. In a notebook it shows as
+    a contact sheet."""
 
     query: str
-    camera: int | None
-    identity: int | None
+    camera: int | str | None
+    identity: int | str | None
+    site: str | None
     hits: tuple[Hit, ...]
+    warnings: tuple[str, ...] = ()
     picture: bytes | None = field(default=None, repr=False, compare=False)
+    zone: Zone = field(default=None, repr=False, compare=False)
 
     def document(self) -> documents.AnswerDocument:
         """As a JSON document."""
@@ -61,4 +73,5 @@ class Answer:
         sheet.save([self], Path(path))
 
     def _repr_html_(self) -> str:
-        return sheet.html([self])
+        # Notebooks are passed on: the folders of whoever ran one are nobody's business.
+        return sheet.html([self], full_paths=False)

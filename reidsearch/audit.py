@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reidsearch import files
-from reidsearch.config import OPERATOR, Audit
+from reidsearch.config import OPERATOR, Audit, variable
+from reidsearch.errors import CatalogError
 from reidsearch.probe import Probe
 from reidsearch.session import Session
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One search: when (ISO 8601, UTC), by whom, the SHA-256 of the probe's file, how it was
-    searched for, how many hits there were, and whether the picture was kept."""
+    """One search: when (ISO 8601, UTC), by whom, the SHA-256 of the probe's file (empty where
+    that was forgotten), how it was searched for, how many hits there were, and whether the picture
+    was kept."""
 
     time: str
     operator: str
@@ -29,6 +31,17 @@ class AuditEntry:
     filters: Mapping[str, object]
     hits: int
     picture: bool
+
+
+def require_log(session: Session) -> None:
+    """Raise CatalogError where searches are to be logged and the gallery can only be read."""
+    if session.config.audit is not Audit.OFF and session.read_only:
+        raise CatalogError(
+            f"the gallery in {session.config.data_dir} can only be read, and every search is to be "
+            "logged in it",
+            hint="Let it be written, or search without a log: set audit to off (in the environment "
+            f"as {variable('audit')}=off).",
+        )
 
 
 def record(
@@ -58,7 +71,7 @@ def operator() -> str:
         return named
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # no such user, as in some containers
+    except (KeyError, OSError, ImportError):  # no such user, as in some containers
         return "unknown"
 
 

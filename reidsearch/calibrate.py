@@ -1,7 +1,8 @@
 """Learn from a gallery what times between cameras and what scores say, and keep it in the catalog.
 
 Transit times come from pairs of images of one person; the distributions of scores, from which
-thresholds are read, from pairs of gallery images from two cameras.
+thresholds are read, from pairs of gallery images from two cameras. Where nobody is known, those
+count as different people whose times make them so.
 """
 
 from collections.abc import Iterator
@@ -15,14 +16,18 @@ from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
 from reidsearch.ranking import transit
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.clock import FRAMES, Clock
-from reidsearch.ranking.pairs import known_pairs, mutual_pairs
+from reidsearch.ranking.pairs import Pairs, known_pairs, mutual_pairs
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.ranking.transit import LEARNING, Learning, Transit
-from reidsearch.types import JUNK, Split, Vectors
+from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Split, Vectors
 
 SAMPLE = 2000  # gallery images whose scores to all others are counted
 BLOCK = 256
+# Pairs whose times are so much rarer among one person's than among strangers', as a natural
+# logarithm, count as different people's where nobody is known; and how many of them it takes.
+UNLIKELY = -1.0
+ENOUGH = 1_000_000
 GROWTH = 0.1  # of the images learned from, after which it is learned anew
 
 
@@ -33,14 +38,12 @@ def calibrate(
 
     By default from the training split's identities, where it is stored, otherwise from the
     gallery's matches. Scores know identities only with Source.GALLERY: those of people that the
-    encoder was trained on would say too much. Raises EmptyGallery where the source holds nothing,
-    UsageError where no times are known.
+    encoder was trained on would say too much. Where no image has a time, scores are learned alone.
+    Raises EmptyGallery where the source holds nothing, UsageError where times are known, and of no
+    two images of one person from two cameras.
     """
     stored, vectors = collection.load([Split.TRAIN, Split.GALLERY])
     camera, identity = stored.labels.camera, stored.labels.identity
-    clock = Clock.of(camera, stored.sequence, stored.frame, stored.timestamp)
-    times = stored.times(clock)
-
     if source is None:
         source = Source.TRAIN if _rows(stored, Source.TRAIN).any() else Source.MATCHES
     rows = _rows(stored, source)
@@ -53,19 +56,15 @@ def calibrate(
         same = mutual_pairs(vectors[rows], camera[rows])
     else:
         same = known_pairs(identity[rows], camera[rows])
-    model = transit.learn(clock, camera[rows], times[rows], same, how=learning)
+    model = _transit(stored, rows, same, learning)
 
     known = source is Source.GALLERY
     searched = stored.split == Split.GALLERY
     if known:
-        searched &= stored.identity > JUNK
+        searched &= identity > JUNK
     if not searched.any():
         searched = rows
-    cosines = ScoreDistribution.of(_pairs(stored, vectors, searched, known=known))
-    weight = transit.WEIGHT * cosines.spread
-    scores = ScoreDistribution.of(
-        _pairs(stored, vectors, searched, known=known, model=model, weight=weight)
-    )
+    cosines, scores, weight = _distributions(stored, vectors, searched, model, known=known)
     learned = collection.catalog.learned.save_calibration(
         collection.encoder_id,
         source=source,
@@ -76,6 +75,18 @@ def calibrate(
         scores=scores.to_bytes(),
     )
     return Calibration(model, weight, source, int(rows.sum()), learned, cosines, scores)
+
+
+def _transit(
+    stored: StoredImages, rows: NDArray[np.bool_], same: Pairs, learning: Learning
+) -> Transit:
+    """The transit times of what is stored, learned from these rows and their pairs ``same``."""
+    camera = stored.labels.camera
+    try:
+        clock = Clock.of(camera, stored.sequence, stored.frame, stored.timestamp)
+    except UsageError:
+        return Transit.nothing()
+    return transit.learn(clock, camera[rows], stored.times(clock)[rows], same, how=learning)
 
 
 def load(collection: Collection) -> Calibration:
@@ -100,7 +111,14 @@ def load(collection: Collection) -> Calibration:
 def ranking(collection: Collection, *, spatio_temporal: bool, rerank: bool) -> Ranking:
     """The ranking that is wished for. Raises NotCalibrated where it needs transit times that have
     not been learned."""
-    return Ranking(load(collection) if spatio_temporal else None, reranked=rerank)
+    learned = load(collection) if spatio_temporal else None
+    if learned is not None and not learned.transit.pairs:
+        raise NotCalibrated(
+            "the times between this gallery's cameras are not known: no image had one when they "
+            "were to be learned",
+            hint="Ingest images with times, and learn them with: {calibrate}",
+        )
+    return Ranking(learned, reranked=rerank)
 
 
 def keep_current(collection: Collection) -> Calibration | None:
@@ -113,7 +131,9 @@ def keep_current(collection: Collection) -> Calibration | None:
     stored = collection.catalog.images.stored(collection.encoder_id, [Split.TRAIN, Split.GALLERY])
     now = int(_rows(stored, Source(row.source)).sum())
     clock = Transit.from_bytes(row.transit).clock
-    parts = set(zip(stored.labels.camera.tolist(), stored.sequence.tolist(), strict=True))
+    framed = stored.frame != UNKNOWN
+    places = (column[framed].tolist() for column in (stored.labels.camera, stored.sequence))
+    parts = set(zip(*places, strict=True))
     new_parts = clock.unit == FRAMES and not parts <= clock.starts.keys()
     if abs(now - row.images) <= GROWTH * row.images and not new_parts:
         return None
@@ -126,30 +146,67 @@ def keep_current(collection: Collection) -> Calibration | None:
 def _rows(stored: StoredImages, source: Source) -> NDArray[np.bool_]:
     wanted = Split.TRAIN if source is Source.TRAIN else Split.GALLERY
     rows: NDArray[np.bool_] = stored.split == wanted
-    return rows if source is Source.MATCHES else rows & (stored.identity > 0)
+    return rows if source is Source.MATCHES else rows & (stored.labels.identity > DISTRACTOR)
+
+
+def _distributions(
+    stored: StoredImages,
+    vectors: Vectors,
+    rows: NDArray[np.bool_],
+    model: Transit,
+    *,
+    known: bool,
+) -> tuple[ScoreDistribution, ScoreDistribution, float]:
+    """Of cosines and of scores with transit times, and the weight of these."""
+
+    def counted(*, weight: float = 0.0, by_times: bool) -> ScoreDistribution:
+        pairs = _pairs(stored, vectors, rows, model, known=known, weight=weight, by_times=by_times)
+        return ScoreDistribution.of(pairs, by_times=by_times)
+
+    every = counted(by_times=False)
+    weight = transit.WEIGHT * every.spread  # it was chosen beside the spread of all pairs
+    cosines = every if known else counted(by_times=True)
+    by_times = not known and int(cosines.different.sum()) >= ENOUGH
+    if not by_times:
+        cosines = every
+    return cosines, counted(weight=weight, by_times=by_times), weight
 
 
 def _pairs(
     stored: StoredImages,
     vectors: Vectors,
     rows: NDArray[np.bool_],
+    model: Transit,
     *,
     known: bool,
-    model: Transit | None = None,
-    weight: float = 0.0,
+    weight: float,
+    by_times: bool,
 ) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Scores of SAMPLE images with all, from other cameras; and which show the same person."""
+    """Scores of SAMPLE images with all, from other cameras; and which show the same person, and
+    which different people.
+
+    ``by_times`` takes for different people those of UNLIKELY times. What their own times add would
+    be the lowest there is, so each gets the addition of a pair drawn from all of them.
+    """
     every = np.flatnonzero(rows)
-    sample = np.sort(np.random.default_rng(0).permutation(every)[:SAMPLE])
+    random = np.random.default_rng(0)
+    sample = np.sort(random.permutation(every)[:SAMPLE])
     camera, identity = stored.labels.camera, stored.labels.identity
-    times = None if model is None else stored.times(model.clock)
+    times = stored.times(model.clock)
     for start in range(0, len(sample), BLOCK):
         block = sample[start : start + BLOCK]
         scores = vectors[block] @ vectors[every].T
-        if model is not None and times is not None:
-            ratios = model.ratios(camera[block], times[block], camera[every], times[every])
-            scores += np.float32(weight) * ratios
         elsewhere = camera[block][:, None] != camera[every]
         same = elsewhere & known & (identity[every] > 0)
         same &= identity[block][:, None] == identity[every]
-        yield scores, same, elsewhere & ~same
+        different = elsewhere & ~same
+        if weight or by_times:
+            ratios = model.ratios(camera[block], times[block], camera[every], times[every])
+            if by_times:
+                different &= ratios <= UNLIKELY
+                if weight:
+                    drawn = random.choice(ratios[elsewhere], size=int(different.sum()))
+                    scores[different] += np.float32(weight) * drawn
+            else:
+                scores += np.float32(weight) * ratios
+        yield scores, same, different

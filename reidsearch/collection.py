@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reidsearch.catalog import Catalog, StoredImages
+from reidsearch import faults
+from reidsearch.catalog import Catalog, ImageRecord, StoredImages
 from reidsearch.errors import EmptyGallery
-from reidsearch.stores import VectorStore
-from reidsearch.types import Split, Vectors
+from reidsearch.stores import PAYLOAD_FORM, VectorStore, payload
+from reidsearch.types import Payload, Split, Vectors
+
+DESCRIBED = 4096  # payloads made durable together
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,26 @@ class Collection:
         vectors = np.concatenate([block for _, block in blocks])
         order = np.argsort(ids)
         return stored, vectors[order[np.searchsorted(ids, stored.ids, sorter=order)]]
+
+    def describe_anew(self) -> None:
+        """Bring the payloads of all vectors to the form of this version. Repeatable: where it is
+        cut short, it is done again at the next opening."""
+        ids = sorted(self.store.ids())
+        for start in range(0, len(ids), DESCRIBED):
+            listed = self.catalog.images.of(ids[start : start + DESCRIBED])
+            self.store.describe([image.id for image in listed], [payload_of(i) for i in listed])
+            faults.reach("payloads described")
+        self.catalog.record_payloads(self.encoder_id, PAYLOAD_FORM)
+
+
+def payload_of(image: ImageRecord) -> Payload:
+    """What a vector store is told of a stored image."""
+    return payload(
+        split=image.split,
+        dataset_id=image.dataset_id,
+        camera_id=image.camera_id,
+        timestamp=image.timestamp,
+    )
 
 
 def vectors_missing(missing: int, of: int) -> EmptyGallery:

@@ -4,6 +4,7 @@ A setting is one field of Config: its type, its default, and beside them what a 
 Everything else follows from there: its key in the file, its variable, its flag, its help.
 """
 
+import codecs
 import math
 import os
 import time
@@ -16,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 
 import platformdirs
 
+from reidsearch import times
 from reidsearch.errors import UsageError
 
 FILE = Path("reidsearch.toml")
@@ -112,8 +114,28 @@ def _days(given: Given) -> int:
     return int(text)
 
 
+def _zone(given: Given) -> times.Zone:
+    try:
+        return times.named(given.text)
+    except ValueError as error:
+        raise UsageError(
+            f"timezone {error} ({given.source})",
+            hint="Write it like Europe/Berlin or UTC. Where a system brings no list of zones: "
+            "pip install tzdata",
+        ) from None
+
+
 def _users_folder() -> Path:
-    return Path(platformdirs.user_data_dir("reidsearch", appauthor=False))
+    try:
+        folder = Path(platformdirs.user_data_dir("reidsearch", appauthor=False))
+    except RuntimeError:  # a user whom the system does not know; older versions give ~ itself
+        folder = Path()
+    if not folder.is_absolute():
+        raise UsageError(
+            "there is no home folder to keep a gallery in",
+            hint="Say where it is to be with {data_dir}, or set HOME.",
+        )
+    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +168,14 @@ class Config:
     ] = Audit.ON
     retain_days: Annotated[
         int | None, Setting("Forget images that are older.", _days, number=True)
+    ] = None
+    timezone: Annotated[
+        times.Zone,
+        Setting(
+            "Where times without an offset hold, and in which they are shown, like Europe/Berlin; "
+            "without it, this machine's zone (TZ).",
+            _zone,
+        ),
     ] = None
 
     @property
@@ -224,10 +254,16 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
 
 def _from_file(path: Path) -> dict[str, str | None]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UsageError(f"{path} is in UTF-16", hint="Save it as UTF-8: TOML is nothing else.")
+    try:
+        values = tomllib.loads(data.decode("utf-8-sig"))  # some editors begin it with a mark
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
         raise UsageError(f"{path} cannot be read: {error}") from None
     for key, value in values.items():
         if key not in SETTINGS:

@@ -15,13 +15,13 @@ from typing import Self
 from reidsearch import documents, forget, images, ingest, moves
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.collection import Collection
+from reidsearch.collection import Collection, payload_of
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
-from reidsearch.stores import EMBEDDED, payload
-from reidsearch.types import Dataset, Points, is_unit
+from reidsearch.stores import EMBEDDED
+from reidsearch.types import Dataset, is_unit
 
 RETRIEVED = 1024  # vectors at a time
 
@@ -50,7 +50,7 @@ class Kind(StrEnum):
     )
     STALE_PAYLOAD = (
         "stale-payload",
-        "camera, identity or split beside the vector are not the catalog's",
+        "camera, data set, time or split beside the vector are not the catalog's",
     )
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
     PENDING = "pending", "recorded, and its vector not confirmed"
@@ -112,7 +112,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
     do vanished files, which ``ingest`` with ``prune`` or ``forget`` remove. Raises StoreLocked
     where another process holds the gallery, CatalogError where its file is damaged.
     """
-    with session.changing():
+    with session.changing() if fix else session.looking():
         session.catalog.check()
         images_seen, vectors_seen, found = _look(session)
         if not (fix and found):
@@ -167,9 +167,7 @@ def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[
         one.store.delete(ids)
 
     def describe(ids: Sequence[int]) -> None:
-        found, vectors = one.store.retrieve(ids)
-        payloads = [payload(listed[id].sighting) for id in found.tolist()]
-        one.store.upsert(Points(found, vectors, payloads))
+        one.store.describe(ids, [payload_of(listed[id]) for id in ids])
 
     def recreate(ids: Sequence[int]) -> None:
         one.store.recreate()
@@ -198,7 +196,7 @@ def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[
                     find(Kind.UNUSABLE_VECTOR, id, encode)
                 elif row.checksum not in (None, sums[at]):
                     find(Kind.ALTERED_VECTOR, id, encode)
-                elif payloads[at] != payload(listed[id].sighting):
+                elif payloads[at] != payload_of(listed[id]):
                     find(Kind.STALE_PAYLOAD, id, describe)
     for id, row in known.items():
         if row.state is State.INDEXED and id not in seen:
@@ -277,7 +275,7 @@ def _kind_of_file(image: ImageRecord) -> Kind | None:
         return None
     if (info.st_size, info.st_mtime_ns) == (image.size, image.modified_ns):
         return None
-    same = moves.digest(Path(image.root), image.path) == image.sha256
+    same = moves.digest(Path(image.root), image.path, follow_links=True) == image.sha256
     return Kind.TOUCHED if same else Kind.CHANGED
 
 
@@ -300,7 +298,7 @@ def _unknown_files(
         if old is not None and path.is_file():
             seen = replace(old.sighting, path=relative)
             told = parse_name(relative, seen.split)
-            if told.camera is not None:
+            if told.camera is not None and told.identity is not None:
                 seen = replace(told, timestamp=seen.timestamp)
             id = image_id(old.dataset, relative)
             found.append(Candidate(id, seen, info.st_size, info.st_mtime_ns))

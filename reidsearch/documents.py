@@ -8,20 +8,27 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+import numpy as np
+
+from reidsearch import names, times
 from reidsearch.ranking.scores import RATES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
     from reidsearch.evaluate import Evaluation
+    from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
     from reidsearch.ranking.calibration import Calibration
     from reidsearch.status import Status
     from reidsearch.trace import Stay, Trace
+    from reidsearch.types import Ids
 
 
 class FailureDocument(TypedDict):
@@ -33,50 +40,75 @@ class FailureDocument(TypedDict):
 
 class IngestDocument(TypedDict):
     """What an ingest did, in images. ``splits`` counts what was found, ``vanished`` lists stored
-    paths that the data set no longer has."""
+    paths that the data set no longer has. ``cameras`` to ``without_time`` are of what was found,
+    ``passed_over`` counts files that are no crops by their ending. Of those decoded now,
+    ``unlike_crops`` counts the ones that are hardly crops of one person, and ``scaled`` those of
+    more than 8 bits whose range was guessed, by what it was taken for."""
 
     found: int
     ingested: int
     unchanged: int
     failed: int
     moved: int
+    relabelled: int
     expired: int
     vanished: list[str]
     pruned: int
+    unlike_crops: int
+    scaled: dict[str, int]
     seconds: float
     images_per_second: float
     splits: dict[str, int]
     failures: list[FailureDocument]
+    layout: str | None
+    cameras: int
+    people: int
+    first: float | None
+    last: float | None
+    without_camera: int
+    without_person: int
+    without_time: int
+    passed_over: dict[str, int]
+    notes: list[str]
 
 
 class HitDocument(TypedDict):
-    """One stored image among the answers."""
+    """One stored image among the answers. Cameras and identities are names at a site; whole numbers
+    are written as such, here and everywhere. ``time`` is the ``timestamp`` as the clocks there show
+    it, to the second, ISO 8601 with its offset."""
 
     rank: int
     score: float
     id: int
-    identity: int | None
-    camera: int | None
+    identity: int | str | None
+    camera: int | str | None
     sequence: int | None
     frame: int | None
+    timestamp: float | None
+    time: str | None
     split: str
+    dataset: str
+    site: str
     path: str
 
 
 class AnswerDocument(TypedDict):
-    """The hits for one probe."""
+    """The hits for one probe. ``warnings`` say what may be wrong with it."""
 
     query: str
-    camera: int | None
-    identity: int | None
+    camera: int | str | None
+    identity: int | str | None
+    site: str | None
     hits: list[HitDocument]
+    warnings: list[str]
 
 
 class StayDocument(TypedDict):
     """Hits from one camera, no longer apart than a minute. ``start`` and ``end`` are in the trace's
     unit."""
 
-    camera: int | None
+    camera: int | str | None
+    site: str
     sequence: int | None
     start: float | None
     end: float | None
@@ -84,16 +116,21 @@ class StayDocument(TypedDict):
 
 
 class TraceDocument(TypedDict):
-    """Where a person was, in time order. ``unit`` is frames or seconds."""
+    """Where a person was, in time order. ``unit`` is frames or seconds. ``threshold_from`` is
+    given, gallery (its calibration) or encoder; ``nearest`` the best score there is."""
 
     query: str
-    camera: int | None
-    identity: int | None
+    camera: int | str | None
+    identity: int | str | None
+    site: str | None
     threshold: float
     rate: float | None
+    threshold_from: str
+    nearest: float | None
     spatio_temporal: bool
     unit: str | None
     stays: list[StayDocument]
+    warnings: list[str]
 
 
 class LearnedTimesDocument(TypedDict):
@@ -153,6 +190,7 @@ class CalibrationDocument(TypedDict):
     weight: float
     thresholds: dict[str, dict[str, float | None]]
     thresholds_by_identity: bool
+    thresholds_by_times: bool
 
 
 class FindingDocument(TypedDict):
@@ -225,15 +263,91 @@ class RunDocument(TypedDict):
     failed: int | None
 
 
+class RunningDocument(TypedDict):
+    """A process that holds the gallery; ``since`` is in seconds since 1970 UTC."""
+
+    pid: int
+    command: str
+    since: float
+
+
 class StatusDocument(TypedDict):
-    """What is stored, and which settings are in force (by name: value, and from where)."""
+    """What is stored, and which settings are in force (by name: value, and from where).
+    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
 
     version: str
     settings: dict[str, dict[str, str | None]]
     store: str
-    cameras: list[int]
+    sites: list[str]
+    cameras: list[int | str]
+    people: int
+    first_taken: float | None
+    last_taken: float | None
+    bytes: int
     images: list[CountDocument]
     last_ingest: RunDocument | None
+    running: RunningDocument | None
+
+
+class SpreadDocument(TypedDict):
+    """Of some numbers the least, the median, the mean and the most; None where there are none."""
+
+    least: float | None
+    median: float | None
+    mean: float | None
+    most: float | None
+
+
+class SuspectDocument(TypedDict):
+    """A crop that looks like somebody else: the cosines of the nearest crops of its own person and
+    of another one, from other cameras. Paths are in their data sets."""
+
+    path: str
+    split: str
+    identity: int | str | None
+    camera: int | str | None
+    site: str | None
+    margin: float
+    own_path: str
+    own_score: float
+    other_path: str
+    other_identity: int | str | None
+    other_score: float
+
+
+class ExplorationDocument(TypedDict):
+    """What a data set, or the gallery, holds. ``splits`` counts images by split and kind;
+    ``shared_people`` is by camera and camera. ``images_per_person`` and ``cameras_per_person`` say
+    how many people have so many. ``duplicates`` are groups of paths of crops that look nearly the
+    same, ``duplicates_at_odds`` those with labels of several people. ``suspects``, the worst first,
+    are None where there are no vectors."""
+
+    source: str
+    images: int
+    people: int
+    junk: int
+    distractors: int
+    without_person: int
+    without_camera: int
+    cameras: list[int | str]
+    sequences: int
+    splits: dict[str, dict[str, int]]
+    images_per_person: dict[str, int]
+    cameras_per_person: dict[str, int]
+    images_per_camera: dict[str, int]
+    shared_people: dict[str, dict[str, int]]
+    width: SpreadDocument
+    height: SpreadDocument
+    aspect: SpreadDocument
+    sharpness: SpreadDocument
+    brightness: SpreadDocument
+    unlike_crops: int
+    duplicates: list[list[str]]
+    duplicates_at_odds: list[list[str]]
+    suspects: list[SuspectDocument] | None
+    failures: list[FailureDocument]
+    notes: list[str]
+    seconds: float
 
 
 class DemoDocument(TypedDict):
@@ -246,23 +360,38 @@ class DemoDocument(TypedDict):
 
 
 def ingest(done: "IngestSummary") -> IngestDocument:
+    known = done.contents
     return {
         "found": done.found,
         "ingested": done.ingested,
         "unchanged": done.unchanged,
         "failed": len(done.failures),
         "moved": done.moved,
+        "relabelled": done.relabelled,
         "expired": done.expired,
         "vanished": list(done.vanished),
         "pruned": done.pruned,
+        "unlike_crops": done.unlike_crops,
+        "scaled": dict(sorted(done.scaled.items())),
         "seconds": round(done.seconds, 3),
         "images_per_second": round(done.images_per_second, 1),
         "splits": dict(done.splits),
         "failures": [{"path": f.path, "reason": f.reason} for f in done.failures],
+        "layout": known.layout,
+        "cameras": known.cameras,
+        "people": known.people,
+        "first": known.first,
+        "last": known.last,
+        "without_camera": known.without_camera,
+        "without_person": known.without_person,
+        "without_time": known.without_time,
+        "passed_over": dict(known.passed_over),
+        "notes": list(done.notes),
     }
 
 
-def hit(found: "Hit") -> HitDocument:
+def hit(found: "Hit", zone: times.Zone) -> HitDocument:
+    seconds = found.timestamp
     return {
         "rank": found.rank,
         "score": found.score,
@@ -271,7 +400,11 @@ def hit(found: "Hit") -> HitDocument:
         "camera": found.camera,
         "sequence": found.sequence,
         "frame": found.frame,
+        "timestamp": seconds,
+        "time": None if seconds is None else times.show(seconds, zone, sep="T"),
         "split": found.split,
+        "dataset": found.dataset,
+        "site": found.site,
         "path": found.path,
     }
 
@@ -281,17 +414,20 @@ def answer(given: "Answer") -> AnswerDocument:
         "query": given.query,
         "camera": given.camera,
         "identity": given.identity,
-        "hits": [hit(one) for one in given.hits],
+        "site": given.site,
+        "hits": [hit(one, given.zone) for one in given.hits],
+        "warnings": list(given.warnings),
     }
 
 
-def stay(found: "Stay") -> StayDocument:
+def stay(found: "Stay", zone: times.Zone) -> StayDocument:
     return {
         "camera": found.camera,
+        "site": found.site,
         "sequence": found.sequence,
         "start": found.start,
         "end": found.end,
-        "hits": [hit(one) for one in found.hits],
+        "hits": [hit(one, zone) for one in found.hits],
     }
 
 
@@ -300,11 +436,15 @@ def trace(found: "Trace") -> TraceDocument:
         "query": found.query,
         "camera": found.camera,
         "identity": found.identity,
+        "site": found.site,
         "threshold": found.threshold,
         "rate": found.rate,
+        "threshold_from": str(found.origin),
+        "nearest": found.nearest,
         "spatio_temporal": found.spatio_temporal,
         "unit": found.unit,
-        "stays": [stay(one) for one in found.stays],
+        "stays": [stay(one, found.zone) for one in found.stays],
+        "warnings": list(found.warnings),
     }
 
 
@@ -363,6 +503,7 @@ def calibration(learned: "Calibration") -> CalibrationDocument:
             for kind, scores in kinds.items()
         },
         "thresholds_by_identity": learned.by_identity,
+        "thresholds_by_times": learned.by_times,
     }
 
 
@@ -415,6 +556,72 @@ def audit(entries: "Sequence[AuditEntry]") -> list[AuditDocument]:
     ]
 
 
+def spread(values: "NDArray[np.number]") -> SpreadDocument:
+    """Of N numbers."""
+    if not len(values):
+        return {"least": None, "median": None, "mean": None, "most": None}
+    found = (values.min(), np.median(values), values.mean(), values.max())
+    least, median, mean, most = (round(float(one), 3) for one in found)
+    return {"least": least, "median": median, "mean": mean, "most": most}
+
+
+def suspect(found: "Suspect") -> SuspectDocument:
+    crop, own, other = found.crop, found.own, found.other
+    return {
+        "path": crop.path,
+        "split": str(crop.split),
+        "identity": names.numbered(crop.identity),
+        "camera": names.numbered(crop.camera),
+        "site": crop.site,
+        "margin": found.margin,
+        "own_path": own.path,
+        "own_score": found.own_score,
+        "other_path": other.path,
+        "other_identity": names.numbered(other.identity),
+        "other_score": found.other_score,
+    }
+
+
+def exploration(done: "Exploration") -> ExplorationDocument:
+    cameras = done.cameras
+    return {
+        "source": done.source,
+        "images": len(done.crops),
+        "people": done.people,
+        "junk": done.count("junk"),
+        "distractors": done.count("distractors"),
+        "without_person": done.count("unknown"),
+        "without_camera": done.without_camera,
+        "cameras": list(map(names.number, cameras)),
+        "sequences": done.sequences,
+        "splits": {split: dict(kinds) for split, kinds in done.splits.items()},
+        "images_per_person": _times(done.per_person),
+        "cameras_per_person": _times(done.cameras_per_person),
+        "images_per_camera": dict(zip(cameras, done.per_camera.tolist(), strict=True)),
+        "shared_people": {
+            camera: dict(zip(cameras, row, strict=True))
+            for camera, row in zip(cameras, done.shared.tolist(), strict=True)
+        },
+        "width": spread(done.looks.width),
+        "height": spread(done.looks.height),
+        "aspect": spread(done.looks.aspect),
+        "sharpness": spread(done.looks.sharpness),
+        "brightness": spread(done.looks.brightness),
+        "unlike_crops": done.looks.unlike_crops,
+        "duplicates": [[crop.path for crop in group] for group in done.duplicates],
+        "duplicates_at_odds": [[crop.path for crop in group] for group in done.at_odds],
+        "suspects": None if done.suspects is None else list(map(suspect, done.suspects)),
+        "failures": [{"path": f.path, "reason": f.reason} for f in done.failures],
+        "notes": list(done.notes),
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def _times(values: "Ids") -> dict[str, int]:
+    """How often each number comes up, by the number."""
+    return {str(value): count for value, count in sorted(Counter(values.tolist()).items())}
+
+
 def demo(made: "Demo") -> DemoDocument:
     return {
         "folder": str(made.folder),
@@ -433,7 +640,12 @@ def status(now: "Status") -> StatusDocument:
             for setting in now.settings
         },
         "store": now.store,
+        "sites": list(now.sites),
         "cameras": list(now.cameras),
+        "people": now.people,
+        "first_taken": None if now.taken is None else now.taken[0],
+        "last_taken": None if now.taken is None else now.taken[1],
+        "bytes": now.bytes,
         "images": [
             {
                 "dataset": count.dataset,
@@ -455,5 +667,12 @@ def status(now: "Status") -> StatusDocument:
             "ingested": run.ingested,
             "unchanged": run.unchanged,
             "failed": run.failed,
+        },
+        "running": None
+        if now.running is None
+        else {
+            "pid": now.running.pid,
+            "command": now.running.command,
+            "since": now.running.since,
         },
     }

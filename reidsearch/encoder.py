@@ -4,18 +4,22 @@ The file's metadata (``ModelProto.metadata_props``) holds, as text:
 
     name            what the encoder is called
     input_size      height x width in pixels, like 128x64
-    mean, std       per channel, for pixels scaled to 0..1, like 0.485,0.456,0.406
+    mean, std       per channel, for pixels scaled to 0..1, like 0.485,0.456,0.406; none for uint8
     color_order     RGB or BGR
     flip_average    true where an image's vector is averaged with that of its mirror image
+    thresholds      least cosines of one person by false match rate, as JSON; may be left out
     trained_on, licence   for people to read
 
-Its one input is N x 3 x H x W float32, its one output N x D; vectors are scaled to unit length
-here, so that the cosine is their dot product.
+Its one input is N x 3 x H x W, or N x H x W x 3 where its shape says so, of float32 or float16; or
+of uint8, which gets the pixels as they are, so that mean and std are left out. Its one output is
+N x D of float32 or float16; vectors are scaled to unit length here, so that the cosine is their dot
+product.
 """
 
 import hashlib
 import math
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import files, onnxfile
+from reidsearch import files, onnxfile, thresholds
 from reidsearch.errors import EncoderError
 from reidsearch.types import Pixels, Vectors
 
@@ -44,6 +48,7 @@ MAX_DIMENSION = 65_536
 MAX_BATCH = 1024  # that a file may fix
 MAX_TEXT = 200  # characters of a metadata value
 MAX_FACTOR = 1e6  # of mean and std, and std's inverse
+SHOWN = 5  # inputs and outputs in a message
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -52,7 +57,33 @@ PROVIDERS = {
 }
 
 
-_Tensor = tuple[str, Sequence[object]]  # name and shape
+# What pictures and vectors may be made of: ONNX Runtime's names, and ours.
+_FLOATS: dict[str, "np.dtype[np.generic]"] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+}
+_INPUTS = {**_FLOATS, "tensor(uint8)": np.dtype(np.uint8)}
+CHANNELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """An input or output: ``kind`` is ONNX Runtime's name of its type; of a shape, what the file
+    leaves open is a name or None."""
+
+    name: str
+    kind: str
+    shape: tuple[object, ...]
+
+    def __str__(self) -> str:
+        kind = self.kind.removeprefix("tensor(").removesuffix(")")
+        shape = " x ".join(str(size) if isinstance(size, int) else "?" for size in self.shape)
+        return f"{shape or 'any shape'} of {'float32' if kind == 'float' else kind}"
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether pictures are to be H x W x 3."""
+        return len(self.shape) == 4 and self.shape[3] == CHANNELS != self.shape[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +157,8 @@ class Encoder:
     """An ONNX Runtime session with the preprocessing its file asks for.
 
     ``fingerprint`` is the SHA-256 of the file, ``dimension`` the length of its vectors, ``batch``
-    the number of pictures it encodes best at once.
+    the number of pictures it encodes best at once. ``thresholds`` are the cosines by false match
+    rate that it brings, None where it brings none.
     """
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
@@ -138,19 +170,27 @@ class Encoder:
         on_cpu = device == "cpu"
         self._threads = _cores() if on_cpu else 1
         self._pool = ThreadPoolExecutor(self._threads)
-        metadata, (self._input, input_shape), (_, output_shape) = _described(path, self._session)
+        metadata, self._input, output = _described(path, self._session)
+        self._dtype = _INPUTS[self._input.kind]
+        if self._dtype == np.uint8:
+            metadata = _with_raw_pixels(path, metadata)
         try:
             self.preprocessing = Preprocessing.from_metadata(metadata)
         except ValueError as error:
             raise _unusable(path, str(error)) from None
+        try:
+            self.thresholds = thresholds.of_encoder(self.fingerprint, metadata)
+        except ValueError as error:
+            raise _unusable(path, str(error)) from None
+        _check_shape(path, self._input, self.size)
         self.name = _clean(metadata.get("name", "")) or _clean(path.stem)
-        fixed = next(iter(input_shape), None)  # a name or None where the file leaves it open
+        fixed = next(iter(self._input.shape), None)
         self._fixed_batch = fixed if isinstance(fixed, int) else None
         if self._fixed_batch is not None and not 0 < self._fixed_batch <= MAX_BATCH:
             raise EncoderError(f"{path} takes {fixed} pictures at once; at most {MAX_BATCH} can be")
         self._per_thread = self._fixed_batch or (PER_THREAD if on_cpu else PER_ACCELERATOR)
         self.batch = self._threads * self._per_thread
-        self.dimension = self._measure_dimension(output_shape)
+        self.dimension = self._measure_dimension(output.shape)
         if not 0 < self.dimension <= MAX_DIMENSION:
             raise EncoderError(
                 f"{path} makes vectors of {self.dimension} numbers",
@@ -190,16 +230,26 @@ class Encoder:
         if self._fixed_batch is not None:  # fill up with copies of the last picture
             images = np.concatenate([images, images[-1:].repeat(self._fixed_batch - count, axis=0)])
         try:
-            (raw,) = self._session.run(None, {self._input: self.preprocessing(images)})
+            (raw,) = self._session.run(None, {self._input.name: self._prepared(images)})
             vectors = np.asarray(raw, dtype=np.float32)
         except Exception as error:  # ONNX Runtime's errors share no public base
-            raise EncoderError(f"{self.path} failed on its input: {_first_line(error)}") from None
+            raise EncoderError(f"{self.path} failed on its input: {_one_line(error)}") from None
         if vectors.ndim < 2 or len(vectors) != len(images):
             raise EncoderError(
                 f"{self.path} made an array of shape {vectors.shape} of {len(images)} pictures",
                 hint="An encoder's output has one row for each picture.",
             )
         return vectors.reshape(len(images), math.prod(vectors.shape[1:]))[:count]
+
+    def _prepared(self, images: Pixels) -> NDArray[np.generic]:
+        """The pictures as the network takes them."""
+        planes: NDArray[np.generic] = self.preprocessing(images)
+        if self._input.channels_last:
+            planes = planes.transpose(0, 2, 3, 1)
+        # Whole numbers again where they were not scaled, see _with_raw_pixels.
+        planes = planes.round() if self._dtype == np.uint8 else planes
+        with np.errstate(over="ignore"):  # in float16: then the vectors tell
+            return np.ascontiguousarray(planes, dtype=self._dtype)
 
     def _measure_dimension(self, shape: Sequence[object]) -> int:
         if len(shape) == 2 and isinstance(shape[-1], int):
@@ -242,7 +292,7 @@ def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
     try:
         onnxfile.check(data)
     except EncoderError as error:
-        raise _refused(path, error.message) from None
+        raise _refused(path, error.message, hint=error.hint) from None
 
     available = ort.get_available_providers()
     if PROVIDERS.get(device) not in available:
@@ -260,13 +310,33 @@ def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
             data, options, providers=[PROVIDERS[device]], enable_fallback=False
         )
     except Exception as error:  # ONNX Runtime's errors share no public base
-        raise _refused(path, _first_line(error)) from None
+        raise _not_loaded(path, _one_line(error)) from None
 
 
-def _refused(path: Path, reason: str) -> EncoderError:
+def _not_loaded(path: Path, reason: str) -> EncoderError:
+    """The error of a model that ONNX Runtime does not take, from what it says of that."""
+    import onnxruntime as ort
+
+    newer = {
+        "opset": re.search(r"Opset (\d+) is under.* domain (\S+) is till opset (\d+)", reason),
+        "IR": re.search(r"IR version: (\d+), max() supported IR version: (\d+)", reason),
+    }
+    for what, found in newer.items():
+        if found:
+            own = "" if found[2] in ("", "ai.onnx") else f" of {found[2]}"
+            return EncoderError(
+                f"{path} is written in {what} version {found[1]}{own}, and ONNX Runtime "
+                f"{ort.__version__} knows those up to {found[3]}",
+                hint=f"Export it again with {what} version {found[3]} or an older one, or install "
+                "a newer onnxruntime.",
+            )
+    return _refused(path, reason)
+
+
+def _refused(path: Path, reason: str, *, hint: str = "") -> EncoderError:
     return EncoderError(
         f"{path} is not a usable ONNX model: {reason}",
-        hint="Give a single .onnx file with its weights inside.",
+        hint=hint or "Export it again to one .onnx file; onnx.checker finds what is wrong in it.",
     )
 
 
@@ -290,17 +360,70 @@ def _described(
     try:
         metadata = session.get_modelmeta().custom_metadata_map
         inputs, outputs = (
-            [(tensor.name, tensor.type, tensor.shape) for tensor in tensors]
+            [_Tensor(tensor.name, tensor.type, tuple(tensor.shape)) for tensor in tensors]
             for tensors in (session.get_inputs(), session.get_outputs())
         )
     except UnicodeDecodeError:
         raise _unusable(path, "its names and metadata are not text in UTF-8") from None
-    if len(inputs) != 1 or len(outputs) != 1 or inputs[0][1] != "tensor(float)":
+    if len(inputs) != 1 or len(outputs) != 1:
+        some = [_clean(f"{one.name} ({one})") for one in (*inputs, *outputs)[:SHOWN]]
         raise EncoderError(
-            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs",
-            hint="An encoder has one float32 input, the pictures, and one output, the vectors.",
+            f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: {', '.join(some)}"
+            + ", ..." * (len(inputs) + len(outputs) > SHOWN),
+            hint="An encoder has one input, the pictures, and one output, the vectors: export it "
+            "without the others.",
         )
-    return metadata, inputs[0][::2], outputs[0][::2]
+    (pictures,), (vectors,) = inputs, outputs
+    for what, one, taken in (("input", pictures, _INPUTS), ("output", vectors, _FLOATS)):
+        if one.kind not in taken:
+            names = ", ".join(map(str, taken.values()))
+            raise EncoderError(
+                f"{path} has an {what} of a type that is not taken: {one}",
+                hint=f"An encoder's {what} is of one of these types: {names}. Export it so; the "
+                "layers inside may be of any.",
+            )
+    return metadata, pictures, vectors
+
+
+def _with_raw_pixels(path: Path, metadata: dict[str, str]) -> dict[str, str]:
+    """The metadata of a network that takes uint8, with mean and std that leave pixels alone."""
+    given = sorted({"mean", "std"} & metadata.keys())
+    if given:
+        raise EncoderError(
+            f"{path} has an input of uint8, which gets the pixels as they are, 0 to 255, and "
+            f"{' and '.join(given)} in its metadata, which could not be applied",
+            hint="Leave mean and std out where the network scales pixels itself; else export it "
+            "with an input of float32 or float16.",
+        )
+    return metadata | {"mean": "0,0,0", "std": ",".join([repr(1 / 255)] * CHANNELS)}
+
+
+def _check_shape(path: Path, pictures: _Tensor, size: tuple[int, int]) -> None:
+    """Raise EncoderError where pictures of that height and width do not fit the input's shape."""
+    shape = pictures.shape
+    if not shape:
+        return  # it says nothing
+    if len(shape) != 4:
+        raise EncoderError(
+            f"{path} takes {pictures}, which are no pictures",
+            hint="An encoder's input is N x 3 x height x width, or N x height x width x 3.",
+        )
+    last = pictures.channels_last
+    channels, own = (shape[3], shape[1:3]) if last else (shape[1], shape[2:])
+    if isinstance(channels, int) and channels != CHANNELS:
+        raise EncoderError(
+            f"{path} takes {pictures}: {channels} channels, where pictures have {CHANNELS}",
+            hint="An encoder's input is N x 3 x height x width, or N x height x width x 3.",
+        )
+    if any(isinstance(a, int) and a != b for a, b in zip(own, size, strict=True)):
+        wanted = " x ".join(str(n) if isinstance(n, int) else "any" for n in own)
+        layout = "N x height x width x 3" if last else "N x 3 x height x width"
+        turned = " Height and width seem to be swapped." if own == size[::-1] else ""
+        raise EncoderError(
+            f"{path} takes pictures of {wanted} pixels, height x width ({pictures}, read as "
+            f"{layout}), and the input_size in its metadata is {size[0]}x{size[1]}",
+            hint=f"input_size is height x width: write what the network takes.{turned}",
+        )
 
 
 def _cores() -> int:
@@ -325,5 +448,7 @@ def _triple(key: str, text: str) -> tuple[float, float, float]:
     return r, g, b
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:1000]
+def _one_line(error: Exception) -> str:
+    """What ONNX Runtime says, without the place in its own source that it names."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"/onnxruntime_src/\S+ .*?\) (?=[A-Z])", "", text)[:1000]

@@ -27,11 +27,12 @@ and verbs in braces, ``Give {camera}.``, and each door puts in its own words for
 import re
 from collections.abc import Mapping
 
-_TRUE = ("exclude_camera", "spatio_temporal", "rerank", "prune")
+_TRUE = ("exclude_camera", "spatio_temporal", "rerank", "prune", "follow_links")
 _VALUES = (
     "camera", "only_cameras", "time", "split", "top_k", "min_score", "false_matches", "name",
-    "identity", "images", "before", "dataset", "data_dir", "qdrant_url", "encoder", "device",
-    "out", "save", "report", "compare", "source",
+    "identity", "images", "before", "since", "until",
+    "dataset", "site", "data_dir", "qdrant_url", "encoder", "device",
+    "out", "save", "report", "compare", "source", "layout", "pattern", "root",
 )  # fmt: skip
 _VERBS = (
     "ingest", "query", "trace", "evaluate", "calibrate", "export", "status", "doctor", "forget",
@@ -50,6 +51,7 @@ PYTHON: Mapping[str, str] = (
         "claim_copy": "`gallery.claim(copy=True)`",
         "of_camera": "`camera=...`",
         "encoder_file": '`encoder="file.onnx"`',
+        "prune_all": '`prune="all"`',
         "same_call": "the same call",
     }
 )

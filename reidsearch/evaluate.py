@@ -2,13 +2,14 @@
 
 import itertools
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from reidsearch import calibrate, documents
+from reidsearch import calibrate, documents, names
 from reidsearch.answer import Answer, Hit
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery
@@ -16,6 +17,7 @@ from reidsearch.ranking import metrics
 from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.ranking.scores import ScoreDistribution
+from reidsearch.times import Zone
 from reidsearch.trial import Rows, Trial
 from reidsearch.types import UNKNOWN, Distances, Ids, Split
 from reidsearch.views import report
@@ -39,7 +41,9 @@ class Evaluation:
     and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
     camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
     each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
-    on each step, ``details`` what a report needs, where that was asked for."""
+    on each step. ``probe_ids``, ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks``
+    (0-based, of the positives) are of all probes, in one order; ``details`` is what a report needs,
+    where that was asked for. In a notebook it shows as a table."""
 
     scores: Scores
     queries: int
@@ -48,12 +52,14 @@ class Evaluation:
     unlabelled: int
     multi_query: bool
     ranking: Ranking
-    camera_pairs: dict[tuple[int, int], float]
+    camera_pairs: dict[tuple[str, str], float]
     other_cameras: Scores | None
     encoder: str
     seconds: dict[str, float]
     probe_ids: Ids = field(repr=False)
+    probe_paths: list[str] = field(repr=False)
     per_probe: PerProbe = field(repr=False)
+    ranks: list[Ranks] = field(repr=False)
     details: Details | None = field(default=None, repr=False)
 
     @property
@@ -98,6 +104,9 @@ class Evaluation:
         """
         return report.write(self, Path(folder))
 
+    def _repr_html_(self) -> str:
+        return report.table(self)
+
 
 def evaluate(
     collection: Collection,
@@ -107,6 +116,7 @@ def evaluate(
     spatio_temporal: bool = False,
     camera_pairs: bool = False,
     details: bool = False,
+    zone: Zone = None,
 ) -> Evaluation:
     """Rank the stored gallery for every stored probe: single query, cosine distance.
 
@@ -115,7 +125,7 @@ def evaluate(
     and gallery without junk. ``spatio_temporal`` adds the weighted log-likelihood ratio of the time
     between two sightings to their score; images of the probe's camera keep theirs. ``camera_pairs``
     also ranks each camera's gallery images alone for each camera's probes. ``details`` also gathers
-    what a report shows. Whatever is asked for, every distance is made once.
+    what a report shows, with times in ``zone``. Whatever is asked for, every distance is made once.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
     positive; IncompleteGallery where an ingest has not ended; UnknownCamera where a camera is not
@@ -132,7 +142,7 @@ def evaluate(
     probes, others = trial.probe_labels, trial.gallery_labels
     ranks: list[Ranks] = []
     elsewhere: list[Ranks] = []
-    pairs = _CameraPairs(trial) if camera_pairs else None
+    pairs = _CameraPairs(trial, _labels(collection)) if camera_pairs else None
     gathered = _Gathered(trial) if details else None
     start = 0
     seen = trial.seen(ranking)
@@ -157,7 +167,7 @@ def evaluate(
             f"there is nothing to evaluate: {error}",
             hint="A probe needs a gallery image of the same identity from another camera.",
         ) from None
-    split, identity = trial.stored.split, trial.stored.identity
+    split, identity = trial.stored.split, trial.stored.labels.identity
     return Evaluation(
         scores=scores,
         queries=scores.queries,
@@ -171,8 +181,10 @@ def evaluate(
         encoder=collection.encoder_name,
         seconds={"load": loaded - started, "rank": time.perf_counter() - loaded},
         probe_ids=trial.probe_ids,
+        probe_paths=trial.probe_paths,
         per_probe=per_probe,
-        details=None if gathered is None else gathered.details(per_probe, collection),
+        ranks=ranks,
+        details=None if gathered is None else gathered.details(per_probe, collection, zone),
     )
 
 
@@ -182,9 +194,10 @@ class _CameraPairs:
     Only the ranking is narrowed to two cameras: re-ranked distances stay those of all images.
     """
 
-    def __init__(self, trial: Trial) -> None:
-        camera = trial.stored.camera
+    def __init__(self, trial: Trial, labels: Mapping[int, str]) -> None:
+        camera = trial.stored.labels.camera
         self._trial = trial
+        self._labels = labels
         self._mine, self._theirs = camera[trial.probes], camera[trial.gallery]
         self._ranks: dict[tuple[int, int], list[Ranks]] = defaultdict(list)
 
@@ -199,12 +212,23 @@ class _CameraPairs:
                     part, labels[of_a], self._trial.gallery_labels[of_b]
                 )
 
-    def summary(self) -> dict[tuple[int, int], float]:
-        return {
-            pair: metrics.per_probe(ranks).summary().mAP
-            for pair, ranks in sorted(self._ranks.items())
+    def summary(self) -> dict[tuple[str, str], float]:
+        found = {
+            (self._labels[a], self._labels[b]): metrics.per_probe(ranks).summary().mAP
+            for (a, b), ranks in self._ranks.items()
             if any(len(r) for r in ranks)
         }
+        pairs = sorted(found, key=lambda pair: tuple(map(names.order, pair)))
+        return {pair: found[pair] for pair in pairs}
+
+
+def _labels(collection: Collection) -> dict[int, str]:
+    """What each camera is called: its name, and its site where two have a camera of that name."""
+    cameras = collection.catalog.places.cameras()
+    count = Counter(one.name for one in cameras)
+    return {
+        one.id: one.name if count[one.name] == 1 else f"{one.site}/{one.name}" for one in cameras
+    }
 
 
 class _Gathered:
@@ -225,17 +249,17 @@ class _Gathered:
         own = np.where(same & ~elsewhere, np.inf, distances)
         self._nearest.append(np.argsort(own, axis=1, kind="stable")[:, :SHOWN])
 
-    def details(self, per_probe: PerProbe, collection: Collection) -> Details:
+    def details(self, per_probe: PerProbe, collection: Collection, zone: Zone) -> Details:
         order = np.argsort(per_probe.ap, kind="stable")
         order = order[per_probe.counted[order]]
         worst, best = order[:SHOWN], order[::-1][:SHOWN]
         return Details(
             self._scores,
-            worst=self._answers(worst, collection),
-            best=self._answers(best, collection),
+            worst=self._answers(worst, collection, zone),
+            best=self._answers(best, collection, zone),
         )
 
-    def _answers(self, probes: Rows, collection: Collection) -> tuple[Answer, ...]:
+    def _answers(self, probes: Rows, collection: Collection, zone: Zone) -> tuple[Answer, ...]:
         """The nearest images of these probes, by cosine."""
         trial, nearest = self._trial, np.concatenate(self._nearest)
         ids = trial.stored.ids
@@ -251,5 +275,14 @@ class _Gathered:
             for rank, row in enumerate(trial.gallery[nearest[probe]].tolist(), start=1):
                 score = float(trial.vectors[at] @ trial.vectors[row])
                 hits.append(Hit.of(images[int(ids[row])], rank=rank, score=score))
-            answers.append(Answer(str(own.file), own.camera, own.identity, tuple(hits)))
+            answers.append(
+                Answer(
+                    query=str(own.file),
+                    camera=names.numbered(own.camera),
+                    identity=names.numbered(own.identity),
+                    site=own.site,
+                    hits=tuple(hits),
+                    zone=zone,
+                )
+            )
         return tuple(answers)

@@ -18,6 +18,7 @@ INGEST = (
     "confirmed",
     "run finished",
 )
+RELABEL = ("recorded", "relabelled")
 MOVE = ("moves recorded", "deletions flushed")
 FORGET = (
     "deletion recorded",
@@ -28,7 +29,16 @@ FORGET = (
     "collection swapped",
     "catalog compacted",
 )
+FORGET_ENCODER = (
+    "encoder given up",
+    "collection put aside",
+    "collection deleted",
+    "rows of encoder deleted",
+    "encoder deleted",
+    "catalog compacted",
+)
 UPGRADE = ("backed up", "migrated", "upgraded")
+DESCRIBE = ("payloads described",)
 
 _armed, _, _count = os.environ.get(VARIABLE, "").partition("#")
 _left = int(_count) if _count.isdecimal() else 1

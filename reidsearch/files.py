@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,37 @@ def replacing(path: Path) -> Iterator[Path]:
     if os.name != "nt":  # its folders cannot be opened, and some file systems cannot sync theirs
         with contextlib.suppress(OSError):
             _sync(target.parent, flags=os.O_RDONLY)
+
+
+def may_write(path: Path) -> bool:
+    """Whether the system lets this process write there, with the rights that count for it."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder's files to a new one, which its owner can write whatever ``source`` allows.
+    Raises OSError."""
+    for folder, _, names in os.walk(source, onerror=_raise):
+        beside = target / Path(folder).relative_to(source)
+        beside.mkdir()
+        for name in names:
+            shutil.copyfile(Path(folder) / name, beside / name)
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """What the files in a folder take of their disk; those that go meanwhile count nothing."""
+    total = 0
+    for within, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(within, name))
+                blocks = getattr(found, "st_blocks", None)  # of 512 bytes; Windows has none
+                total += found.st_size if blocks is None else blocks * 512
+    return total
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _mode_of(path: Path) -> int | None:

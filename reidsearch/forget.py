@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reidsearch import calibrate, documents, faults, moves
 from reidsearch.catalog import schema
-from reidsearch.catalog.records import ImageRecord
+from reidsearch.catalog.records import EncoderRecord, ImageRecord
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.ranking.calibration import Source
@@ -19,15 +19,16 @@ class Selection:
     """Which images are meant: those that fit everything given here.
 
     ``before`` is in seconds since 1970 UTC, and compares with an image's timestamp or, where none
-    is known, with the time of its first ingest. ``dataset`` is a name. Raises UsageError where
+    is known, with the time of its first ingest. The others are names. Raises UsageError where
     nothing is given.
     """
 
-    identity: int | None = None
+    identity: str | None = None
     images: tuple[Path, ...] = ()
     before: float | None = None
-    camera: int | None = None
+    camera: str | None = None
     dataset: str | None = None
+    site: str | None = None
 
     def __post_init__(self) -> None:
         given = (self.identity, self.before, self.camera)
@@ -57,22 +58,23 @@ class Forgotten:
 def select(session: Session, selection: Selection) -> list[ImageRecord]:
     """The images that are meant, in path order; may be none.
 
-    Raises UsageError where an identity or camera means one thing in one data set and another in
-    the next.
+    Raises UsageError where an identity or camera means one thing at one site and another at the
+    next.
     """
     images = session.catalog.images.matching(
         identity=selection.identity,
         camera=selection.camera,
         before=selection.before,
         dataset=selection.dataset,
+        site=selection.site,
         paths=selection.images,
     )
-    numbered = selection.identity is not None or selection.camera is not None
-    datasets = sorted({image.dataset for image in images})
-    if numbered and len(datasets) > 1:
+    named = selection.identity is not None or selection.camera is not None
+    sites = sorted({image.site for image in images})
+    if named and len(sites) > 1:
         raise UsageError(
-            f"several data sets have images of that number: {', '.join(datasets)}",
-            hint="They are different people and cameras; choose with {dataset}.",
+            f"several sites have images of that name: {', '.join(sites)}",
+            hint="They are different people and cameras; choose with {site}.",
         )
     return images
 
@@ -101,11 +103,11 @@ def forget(
 def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
     """Remove images whole, for every encoder.
 
-    They leave all answers at once; then their vectors go, their rows, all neighbours, kept pictures
-    of the same content and the catalog's backups; what was calibrated is learned anew. At last both
-    stores are rewritten, so that no file of theirs holds a byte of it. Where it is cut short, the
-    next call goes on, even one without images. The images' own files are not touched. Raises
-    StoreLocked, CatalogLocked, StoreError.
+    They leave all answers at once; then their vectors go, their rows, all neighbours, the log's
+    pictures and hashes of probes with the same content, and the catalog's backups; what was
+    calibrated is learned anew. At last both stores are rewritten, so that no file of theirs holds a
+    byte of it. Where it is cut short, the next call goes on, even one without images. The images'
+    own files are not touched. Raises StoreLocked, CatalogLocked, StoreError.
     """
     with session.changing():
         catalog = session.catalog
@@ -115,7 +117,7 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
         if images:
             catalog.embeddings.mark_deleting([image.id for image in images], compact=True)
             faults.reach("deletion recorded")
-        catalog.log.delete_pictures([image.sha256 for image in images if image.sha256])
+        catalog.log.forget_probes([image.sha256 for image in images if image.sha256])
         vectors = sum(moves.finish_deletions(one) for one in collections)
         catalog.learned.delete_neighbours()
         compacted = True
@@ -128,6 +130,66 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
         catalog.compact()
         faults.reach("catalog compacted")
     return Forgotten(tuple(image.file for image in images), vectors, compacted, len(backups))
+
+
+def forget_encoder(
+    session: Session,
+    encoder: str,
+    *,
+    dry_run: bool = False,
+    confirm: Callable[[EncoderRecord, Sequence[ImageRecord]], None] | None = None,
+) -> Forgotten:
+    """Remove an encoder, given by its name or the beginning of its fingerprint: its vectors with
+    their whole collection, where images stand with it, its ingests and what was learned with it.
+
+    Images that only this encoder knows go whole; those of other encoders stay. ``confirm`` is shown
+    the encoder and the images that go, and stops it by raising; ``dry_run`` only tells. Where it is
+    cut short, the next call goes on, and so does ``remove``. Raises UsageError where no encoder, or
+    more than one, is meant, and as ``remove`` does.
+    """
+    with session.changing():
+        catalog = session.catalog
+        stored = catalog.encoders()
+        found = [one for one in stored if one.name == encoder] or [
+            one for one in stored if encoder and one.fingerprint.startswith(encoder.lower())
+        ]
+        if not found and catalog.compaction_owed and not dry_run:
+            return remove(session, ())  # of a call that was cut short
+        meant = _the_only(found, encoder, stored)
+        images = catalog.images.known_only_to(meant.id)
+        forgotten = Forgotten(tuple(image.file for image in images), meant.indexed)
+        if dry_run:
+            return forgotten
+        if confirm is not None:
+            confirm(meant, images)
+        catalog.embeddings.mark_encoder_deleting(meant.id)
+        faults.reach("encoder given up")
+        catalog.log.forget_probes([image.sha256 for image in images if image.sha256])
+        session.delete_collection(meant)
+        catalog.embeddings.delete(meant.id, catalog.embeddings.deleting(meant.id))
+        faults.reach("rows of encoder deleted")
+        catalog.delete_encoder(meant.id)
+        faults.reach("encoder deleted")
+        rest = remove(session, ())
+        return replace(forgotten, compacted=rest.compacted, backups=rest.backups)
+
+
+def _the_only(
+    found: Sequence[EncoderRecord], wanted: str, stored: Sequence[EncoderRecord]
+) -> EncoderRecord:
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{one.name} ({one.fingerprint[:8]})" for one in found or stored)
+    if found:
+        raise UsageError(
+            f"{wanted!r} stands for several encoders: {listed}",
+            hint="Give the beginning of the fingerprint.",
+        )
+    raise UsageError(
+        f"no encoder {wanted!r} is stored",
+        hint="Stored: {listed}. Give a name, or the beginning of a fingerprint.",
+        listed=listed or "none",
+    )
 
 
 def expired(session: Session) -> list[ImageRecord]:

@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from reidsearch import config as settings
+from reidsearch import names
 from reidsearch.config import Audit, Config
 from reidsearch.session import Session
 from reidsearch.types import Split, choice
@@ -19,12 +20,14 @@ from reidsearch.types import Split, choice
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
-    from reidsearch.catalog.records import ImageRecord
+    from reidsearch.catalog.records import EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
     from reidsearch.evaluate import Evaluation
+    from reidsearch.exploration import Exploration
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
+    from reidsearch.losses import Loss
     from reidsearch.probe import Picture, Probe, Time
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
@@ -41,6 +44,7 @@ def open(
     device: str | None = None,
     audit: Audit | str | None = None,
     retain_days: int | None = None,
+    timezone: str | None = None,
 ) -> "Gallery":
     """The gallery in a folder, made where it is new.
 
@@ -48,7 +52,8 @@ def open(
     ``reidsearch.toml`` in the current folder, then from the defaults. ``qdrant_url`` is a Qdrant
     server for the vectors of a new gallery; one that is filled knows where they are. ``encoder`` is
     an ONNX file, ``device`` cpu, cuda, openvino or coreml. ``audit`` is on, off or pictures (keep
-    the probes too), ``retain_days`` how old images may become.
+    the probes too), ``retain_days`` how old images may become. ``timezone``, like Europe/Berlin, is
+    that of times without an offset, by default the machine's own.
 
     Raises UsageError on settings that cannot be, NewerSchema where a newer reidsearch made the
     gallery, CatalogError where the folder cannot be one.
@@ -64,6 +69,7 @@ def open(
         "device": device,
         "audit": audit,
         "retain_days": retain_days,
+        "timezone": timezone,
     }
     texts = {key: None if value is None else str(value) for key, value in given.items()}
     return Gallery(settings.load(texts, source="argument"))
@@ -103,21 +109,41 @@ class Gallery:
     def __repr__(self) -> str:
         return f"<Gallery {self.config.data_dir}>"
 
+    def _seconds(self, time: "Time | None") -> float | None:
+        """Seconds since 1970 UTC, in the gallery's zone where a time has none."""
+        from reidsearch.probe import seconds
+
+        return None if time is None else seconds(time, self.config.timezone)
+
     def ingest(
         self,
         path: FilePath,
         *,
         splits: Iterable[Split | str] | None = None,
         name: str | None = None,
-        prune: bool = False,
+        site: str | None = None,
+        layout: str | None = None,
+        pattern: str | None = None,
+        root: FilePath | None = None,
+        follow_links: bool = False,
+        prune: "bool | Literal['all']" = False,
+        confirm: "Callable[[Loss], None] | None" = None,
         on_progress: "Callable[[IngestSummary], None]" = lambda summary: None,
     ) -> "IngestSummary":
-        """Take in the crops at ``path``: a Market-1501 root, a folder of crops, a CSV manifest.
+        """Take in the crops at ``path``: a published data set, a folder of crops, a CSV manifest.
 
         Doing it again changes nothing. ``splits`` are the parts to take (query and gallery by
-        default), ``name`` is the data set's (its folder's by default); ``prune`` removes stored
-        images that the data set no longer has. ``on_progress`` is called every few hundred images
-        with what has been done so far.
+        default), ``name`` is the data set's (its folder's by default), ``site`` where its cameras
+        and people are: data sets of one site share them. ``layout`` says how folders are meant
+        (people, cameras, market1501, ...; see ``datasets.layouts``), or ``pattern`` how paths are
+        made (``"{camera}/{identity}_{frame}.jpg"``); without either it is what is clear. ``root``
+        is where a manifest's paths begin, by default its folder. Linked folders are passed over,
+        and followed with ``follow_links``, wherever they lead.
+
+        ``prune`` removes stored images that the data set no longer has. Where that is most of it,
+        or a whole folder, ``confirm`` is shown the loss and stops it by raising; without it that is
+        a UsageError, and ``prune="all"`` removes them. ``on_progress`` is called every few
+        hundred images with what has been done so far.
 
         Raises DatasetError where there is nothing to take in, StoreLocked where another process
         holds the gallery; files that cannot be read are listed in the summary's ``failures``.
@@ -128,18 +154,76 @@ class Gallery:
         from reidsearch import datasets, ingest
 
         chosen = tuple(choice(Split, split, name="split") for split in splits or ())
-        dataset = datasets.read(Path(path), splits=chosen or datasets.DEFAULT_SPLITS, name=name)
-        return ingest.ingest(self._session, dataset, prune=prune, on_progress=on_progress)
+        dataset = datasets.read(
+            Path(path),
+            splits=chosen or datasets.DEFAULT_SPLITS,
+            name=name,
+            layout=layout,
+            pattern=pattern,
+            root=None if root is None else Path(root),
+            follow_links=follow_links,
+            zone=self.config.timezone,
+        )
+        return ingest.ingest(
+            self._session,
+            dataset,
+            site=site,
+            prune=prune,
+            confirm=confirm,
+            on_progress=on_progress,
+        )
+
+    def explore(
+        self,
+        path: FilePath | None = None,
+        *,
+        splits: Iterable[Split | str] | None = None,
+        layout: str | None = None,
+        pattern: str | None = None,
+        root: FilePath | None = None,
+        follow_links: bool = False,
+    ) -> "Exploration":
+        """Look at the crops at ``path``, or without it at those stored: people and cameras, sizes,
+        sharpness and brightness, near-duplicates; of those stored also suspicious labels, as that
+        takes vectors.
+
+        ``splits`` are the parts to look at, all by default; ``layout``, ``pattern``, ``root`` and
+        ``follow_links`` are as in ``ingest``. Nothing is stored. Pictures that cannot be read are
+        among the ``failures``. Raises DatasetError where there is nothing at ``path``; without it
+        EmptyGallery, EncoderMismatch, StoreLocked.
+
+        >>> gallery.explore("crops").cameras
+        ('1', '2', '3')
+        """
+        from reidsearch import datasets, explore
+
+        chosen = tuple(choice(Split, split, name="split") for split in splits or Split)
+        if path is None:
+            return explore.explore_stored(self._session.collection(), chosen)
+        return explore.explore_dataset(
+            datasets.read(
+                Path(path),
+                splits=chosen,
+                layout=layout,
+                pattern=pattern,
+                root=None if root is None else Path(root),
+                follow_links=follow_links,
+            )
+        )
 
     def query(
         self,
         picture: "Picture | Probe",
         *,
-        camera: int | None = None,
+        camera: int | str | None = None,
         time: "Time | None" = None,
         name: str | None = None,
         exclude_camera: bool = False,
-        only_cameras: Sequence[int] = (),
+        only_cameras: Sequence[int | str] = (),
+        site: str | None = None,
+        dataset: str | None = None,
+        since: "Time | None" = None,
+        until: "Time | None" = None,
         split: Split | str = Split.GALLERY,
         top_k: int = 10,
         min_score: float = -math.inf,
@@ -150,7 +234,8 @@ class Gallery:
 
         ``picture`` is a path, a file's bytes, a PIL image or an H x W x 3 uint8 RGB array;
         ``camera``, ``time`` and ``name`` are told of it, where its file's name does not tell.
-        ``exclude_camera`` leaves out its own camera, ``only_cameras`` all but some. Scores are
+        ``exclude_camera`` leaves out its own camera, ``only_cameras`` all but some, ``site`` and
+        ``dataset`` all but one; ``since`` and ``until`` what was not taken in between. Scores are
         cosines; ``spatio_temporal`` adds what the times between cameras say (see ``calibrate``),
         ``rerank`` re-ranks by k-reciprocal neighbours. The search is recorded before it is
         answered.
@@ -169,9 +254,13 @@ class Gallery:
         self._session.collection()  # what cannot be searched is told of before what to search for
         return search.query(
             self._session,
-            Probe.of(picture, camera=camera, time=time, name=name),
+            Probe.of(picture, camera=camera, time=self._seconds(time), name=name),
             exclude_camera=exclude_camera,
-            only_cameras=only_cameras,
+            only_cameras=[str(one) for one in only_cameras],
+            site=site,
+            dataset=dataset,
+            since=self._seconds(since),
+            until=self._seconds(until),
             split=choice(Split, split, name="split"),
             top_k=top_k,
             min_score=min_score,
@@ -183,17 +272,22 @@ class Gallery:
         self,
         picture: "Picture | Probe",
         *,
-        camera: int | None = None,
+        camera: int | str | None = None,
         time: "Time | None" = None,
         name: str | None = None,
+        site: str | None = None,
+        dataset: str | None = None,
+        since: "Time | None" = None,
+        until: "Time | None" = None,
         false_matches: float | None = None,
         min_score: float | None = None,
     ) -> "Trace":
         """Where the person in a picture was: stays at cameras, in time order.
 
         Hits count from the score on that at most a share ``false_matches`` of the pairs of
-        different people reach, which ``calibrate`` has learned, or from ``min_score`` on. The
-        search is recorded. Raises NotCalibrated without either, and as ``query`` does.
+        different people reach, or from ``min_score`` on; by default so that about 1 in 10 may be
+        somebody else. What ``calibrate`` has learned tells that, or else the encoder; where neither
+        can, NotCalibrated is raised. The search is recorded. Raises as ``query`` does.
 
         >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
         [1, 2, 3]
@@ -204,7 +298,11 @@ class Gallery:
         self._session.collection()
         return trace.trace(
             self._session,
-            Probe.of(picture, camera=camera, time=time, name=name),
+            Probe.of(picture, camera=camera, time=self._seconds(time), name=name),
+            site=site,
+            dataset=dataset,
+            since=self._seconds(since),
+            until=self._seconds(until),
             false_matches=false_matches,
             min_score=min_score,
         )
@@ -241,6 +339,7 @@ class Gallery:
             spatio_temporal=spatio_temporal,
             camera_pairs=camera_pairs,
             details=details,
+            zone=self.config.timezone,
         )
 
     def compare(
@@ -282,7 +381,7 @@ class Gallery:
 
         ``source`` is train or gallery (from that split's identities) or matches (without any, from
         the gallery's own matches across cameras); by default train where it is stored. Raises
-        EmptyGallery where there is nothing to learn from, UsageError where no times are known.
+        EmptyGallery where there is nothing to learn from.
 
         >>> gallery.calibrate(source="gallery").by_identity
         True
@@ -294,16 +393,26 @@ class Gallery:
         with self._session.changing():
             return calibrate.calibrate(self._session.collection(), source=chosen)
 
-    def export(self, out: FilePath) -> dict[str, int]:
-        """Write vectors, identities, cameras and paths to one NumPy file, OUT.npz; returns the
-        number of images, in all and by split. Raises EmptyGallery, UsageError on another ending.
+    def export(
+        self, out: FilePath, *, since: "Time | None" = None, until: "Time | None" = None
+    ) -> dict[str, int]:
+        """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv.
+        Returns the number of images, in all and by split.
+
+        ``since`` and ``until`` leave what was taken in between. Raises EmptyGallery, UsageError on
+        another ending and where pyarrow is missing for .parquet.
 
         >>> gallery.export("gallery.npz")["images"] > 0
         True
         """
         from reidsearch import export
 
-        return export.export(self._session.collection(), Path(out))
+        return export.export(
+            self._session.collection(),
+            Path(out),
+            since=self._seconds(since),
+            until=self._seconds(until),
+        )
 
     def status(self) -> "Status":
         """What is stored, and which settings are in force.
@@ -328,34 +437,55 @@ class Gallery:
     def forget(
         self,
         *,
-        identity: int | None = None,
+        identity: int | str | None = None,
         images: Iterable[FilePath] = (),
         before: "Time | None" = None,
-        camera: int | None = None,
+        camera: int | str | None = None,
         dataset: str | None = None,
+        site: str | None = None,
         dry_run: bool = False,
         confirm: "Callable[[Sequence[ImageRecord]], None] | None" = None,
     ) -> "Forgotten":
         """Remove the images that fit everything given here, down to the bytes in the stores' files.
 
         ``dry_run`` only tells which these are; ``confirm`` is shown them first, and stops it by
-        raising. Raises UsageError where nothing is given, or a number means different people or
-        cameras in several data sets.
+        raising. Raises UsageError where nothing is given, or a name means different people or
+        cameras at several sites.
 
         >>> len(gallery.forget(identity=2, dry_run=True).images) > 0
         True
         """
         from reidsearch import forget
-        from reidsearch.probe import seconds
 
         selection = forget.Selection(
-            identity=identity,
+            identity=None if identity is None else names.name(str(identity), of="identity"),
             images=tuple(map(Path, images)),
-            before=None if before is None else seconds(before),
-            camera=camera,
+            before=self._seconds(before),
+            camera=None if camera is None else names.name(str(camera), of="camera"),
             dataset=dataset,
+            site=site,
         )
         return forget.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
+
+    def forget_encoder(
+        self,
+        encoder: str,
+        *,
+        dry_run: bool = False,
+        confirm: "Callable[[EncoderRecord, Sequence[ImageRecord]], None] | None" = None,
+    ) -> "Forgotten":
+        """Remove the vectors of an encoder, given by its name or the beginning of its fingerprint,
+        with all that was learned with it. Images that no other encoder knows go whole.
+
+        ``dry_run`` only tells which these are; ``confirm`` is shown the encoder and these images
+        first, and stops it by raising. Raises UsageError where not just one encoder is meant.
+
+        >>> gallery.forget_encoder("colours", dry_run=True).vectors > 0
+        True
+        """
+        from reidsearch import forget
+
+        return forget.forget_encoder(self._session, encoder, dry_run=dry_run, confirm=confirm)
 
     def audit(
         self, *, since: "Time | None" = None, save: FilePath | None = None
@@ -366,11 +496,10 @@ class Gallery:
         'trace'
         """
         from reidsearch import audit
-        from reidsearch.probe import seconds
 
         if save is not None:
             audit.save_pictures(self._session, Path(save))
-        return audit.entries(self._session, since=0.0 if since is None else seconds(since) or 0.0)
+        return audit.entries(self._session, since=self._seconds(since) or 0.0)
 
     def claim(self, *, copy: bool = False) -> None:
         """Say whose the vectors on a server are, where a data dir was moved, restored or copied.

@@ -1,24 +1,35 @@
 """Decode one picture file to RGB, whatever its mode, and say plainly when it cannot be done."""
 
+import functools
 import io
 import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from reidsearch import files
 from reidsearch.errors import ImageError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
+    | {".avif", ".heic", ".heif"}
+)
 # Named one by one: Pillow also opens formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+# Of these Pillow, or a plug-in, may have the decoder or not.
+AVIF, HEIF = "AVIF", "HEIF"
+JPEG = b"\xff\xd8"  # how such a file begins
+TURNING = frozenset({"exif", "xmp"})  # what of a JPEG may say that it is to be turned
+AVIF_BRANDS = frozenset({b"avif", b"avis"})
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 # A person crop is a few thousand pixels. 40 megapixels admits any camera's full frame and keeps
 # one decoded picture near 120 MB.
 MAX_PIXELS = 40_000_000
@@ -26,6 +37,15 @@ MAX_SIDE = 65_535  # as JPEG; resizing takes memory by the side, not by the pixe
 MAX_BYTES = 100_000_000
 LARGE = 4_000_000  # pixels; a decoder holds several copies, so only one such picture at a time
 BAND = 256  # rows converted at once
+DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras put into two bytes
+OWN_RANGE = "a range of its own"
+# Below this an encoder would be shown nothing but a few blurred spots.
+LEAST_WIDTH, LEAST_HEIGHT = 8, 16  # pixels
+# Crops of one person have been seen from as wide as tall (seated, or cut off) to five times as
+# tall as wide; a frame of a camera that is not turned is wider than tall.
+MOST_SLENDER = 6.0  # height over width
+# A small camera's whole frame, turned. Crops, even from 4K, are rarely as large.
+FRAME_PIXELS = 720 * 1280
 
 _one_large = threading.Lock()
 
@@ -36,12 +56,14 @@ def read_bytes(path: Path) -> bytes:
         return _content(file)
 
 
-def read_inside(root: Path, relative: str) -> bytes:
+def read_inside(root: Path, relative: str, *, follow_links: bool = False) -> bytes:
     """The content of the file at ``relative`` below ``root``.
 
     Raises ImageError as ``read_bytes`` does, and where the file lies elsewhere: links are followed
-    inside ``root`` alone.
+    inside ``root`` alone, or wherever they lead with ``follow_links``.
     """
+    if follow_links:
+        return read_bytes(root / relative)
     top = os.path.realpath(root)
     with _explained(), files.open_regular(_inside(top, relative)) as file:
         # Links may have changed while it was opened. What is there now must be what was opened.
@@ -82,25 +104,93 @@ def _explained() -> Iterator[None]:
         raise ImageError(f"cannot be read: {error.strerror or error}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded file: ``pixels``, H x W x 3 RGB or H x W grey, uint8, perhaps resized from
+    ``width`` x ``height`` pixels. ``depth`` says which range of a picture of more than 8 bits
+    became 0 to 255, like "12 bits"; None where it is the whole of its format's."""
+
+    pixels: NDArray[np.uint8] = field(repr=False, compare=False)
+    width: int
+    height: int
+    depth: str | None = None
+
+    @property
+    def unlike_crop(self) -> str | None:
+        """Why this is hardly a crop of one person, by size or shape; None where it may be one."""
+        size = f"{self.width} x {self.height} pixels"
+        if self.width < LEAST_WIDTH or self.height < LEAST_HEIGHT:
+            return f"{size}, too few to show a person"
+        if self.width > self.height:
+            return f"{size}, wider than tall"
+        if self.height > MOST_SLENDER * self.width:
+            return f"{size}, far too narrow for a person"
+        if self.width * self.height >= FRAME_PIXELS:
+            return f"{size}, as large as a camera's whole frame"
+        return None
+
+
 def decode(data: bytes, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """The picture in ``data`` as H x W x 3 RGB, uint8.
+    """The pixels of ``picture`` alone. Raises ImageError as it does."""
+    return picture(data, size=size).pixels
+
+
+def picture(data: bytes, *, size: tuple[int, int] | None = None) -> Picture:
+    """The picture in ``data``.
 
     EXIF rotation is applied; of an animation the first frame is taken; transparency is laid on
-    white; 16-bit grey is scaled to 8 bits. With ``size`` = (height, width) the picture is resized
-    bilinearly with antialiasing, as torchvision's ``Resize`` does on Pillow images.
+    white. What has 16 bits is scaled to 8 from the least usual depth (8, 10, 12, 14, 16) that
+    holds its brightest pixel, as infrared cameras put 12 bits into 16; of 32 bits or floating point
+    from its brightest pixel. With ``size`` = (height, width) the picture is resized bilinearly with
+    antialiasing, as torchvision's ``Resize`` does on Pillow images.
 
     Raises ImageError for anything that is not a complete picture of a known format, or has more
     than MAX_PIXELS pixels, or more than MAX_SIDE on a side.
     """
+    with _opened(data) as image:
+        lower = _lower_bytes(image, data)
+        ImageOps.exif_transpose(image, in_place=True)
+        rgb, depth = _to_rgb(image)
+        if lower is not None and lower.size == rgb.size:
+            rgb, depth = _colours_of_16_bits(rgb, lower)
+        width, height = rgb.size
+        if size is not None and (height, width) != size:
+            rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return Picture(np.asarray(rgb), width, height, depth)
+
+
+def grey(data: bytes, *, size: tuple[int, int]) -> Picture:
+    """The picture in ``data`` in grey, H x W, resized as ``picture`` does; several times as fast,
+    as of a JPEG only the brightness is decoded, and no larger than needed.
+
+    Raises ImageError as ``picture`` does.
+    """
+    if data[:2] != JPEG:
+        found = picture(data)
+        wide = Image.fromarray(found.pixels).convert("L")
+        width, height = found.width, found.height
+    else:
+        with _opened(data) as image:
+            width, height = image.size
+            image.draft("L", (size[1], size[0]))
+            if not TURNING.isdisjoint(image.info):  # reading nothing takes its time, too
+                if image.getexif().get(ExifTags.Base.Orientation, 1) > 4:
+                    width, height = height, width
+                ImageOps.exif_transpose(image, in_place=True)
+            wide = image.convert("L")
+    if wide.size != (size[1], size[0]):
+        wide = wide.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return Picture(np.asarray(wide), width, height)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[ImageFile.ImageFile]:
+    """The picture in ``data``, not decoded yet; whatever goes wrong is an ImageError."""
     try:
-        with _quiet, Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _quiet, Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             _check_size(image)
             with _one_large if image.width * image.height > LARGE else nullcontext():
-                ImageOps.exif_transpose(image, in_place=True)
-                rgb = _to_rgb(image)
-                if size is not None and (rgb.height, rgb.width) != size:
-                    rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-                return np.asarray(rgb)
+                yield image
     except UnidentifiedImageError:
         raise ImageError("not a picture in a known format") from None
     except Image.DecompressionBombError:
@@ -109,6 +199,34 @@ def decode(data: bytes, *, size: tuple[int, int] | None = None) -> NDArray[np.ui
         raise
     except Exception as error:  # Pillow's plugins raise nearly anything on hostile bytes
         raise ImageError(f"damaged or truncated: {_one_line(error)}") from None
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """The formats that the file may have. Raises ImageError where nothing here can decode it."""
+    if data[4:8] != b"ftyp":  # no container of the kind that HEIC and AVIF are kept in
+        return FORMATS
+    size = min(int.from_bytes(data[:4], "big"), 256)
+    brands = {data[at : at + 4] for at in (8, *range(16, size, 4))}
+    if brands & AVIF_BRANDS:
+        if not features.check("avif"):
+            raise ImageError("an AVIF picture, which the installed Pillow cannot decode")
+        return (AVIF,)
+    if brands & HEIF_BRANDS:
+        if not _can_read_heif():
+            raise ImageError("a HEIC picture, and pillow-heif is not installed")
+        return (HEIF,)
+    return FORMATS
+
+
+@functools.cache
+def _can_read_heif() -> bool:
+    """Whether Pillow's plug-in for HEIC is installed; it is told to Pillow."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def _check_size(image: Image.Image) -> None:
@@ -154,26 +272,73 @@ class _Quiet:
 _quiet = _Quiet()  # Pillow warns of bombs and of odd EXIF; we check for ourselves
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, str | None]:
+    """The picture in RGB, and what was taken for white in one of more than 8 bits."""
     image.load()
     if image.mode == "RGB":
-        return image
-    white = _white(image)
+        return image, None
+    white, depth = _white(image)
     # Band by band, because some steps need several times the picture's memory.
     rgb = Image.new("RGB", image.size)
     for top in range(0, image.height, BAND):
-        band = image.crop((0, top, image.width, min(top + BAND, image.height)))
-        rgb.paste(_band_to_rgb(band, white), (0, top))
-    return rgb
+        rgb.paste(_band_to_rgb(_band(image, top), white), (0, top))
+    return rgb, depth
 
 
-def _white(image: Image.Image) -> float:
-    """The value that stands for white in a picture of more than 8 bits."""
-    if not image.mode.startswith("F"):
-        return 65535.0
-    _, top = image.getextrema()
-    assert isinstance(top, float)  # floats have one channel
-    return max(top, 1e-9)
+def _band(image: Image.Image, top: int) -> Image.Image:
+    return image.crop((0, top, image.width, min(top + BAND, image.height)))
+
+
+def _white(image: Image.Image) -> tuple[float, str | None]:
+    """The value that stands for white in a picture of more than 8 bits, and how it is called where
+    it is not the greatest that the format has."""
+    if not image.mode.startswith(("I", "F")):
+        return 255.0, None
+    bands = (np.asarray(_band(image, y)) for y in range(0, image.height, BAND))
+    top = max(float(np.max(band, initial=0, where=np.isfinite(band))) for band in bands)
+    if image.mode.startswith("F"):
+        return max(top, 1e-9), OWN_RANGE
+    bits = next((bits for bits in DEPTHS if top < 1 << bits), None)
+    if bits is None:
+        return top, OWN_RANGE
+    if top <= 0 or bits == DEPTHS[-1]:
+        return 65535.0, None
+    return float((1 << bits) - 1), f"{bits} bits"
+
+
+def _lower_bytes(image: ImageFile.ImageFile, data: bytes) -> Image.Image | None:
+    """Of an RGB picture of 16 bits the lower bytes, where its upper ones, all that Pillow keeps,
+    are nearly black; None of any other. It is turned as its EXIF says."""
+    swapped = [tile for tile in map(_other_byte, image.tile) if tile is not None]
+    if image.mode != "RGB" or not swapped or len(swapped) != len(image.tile):
+        return None
+    if max(top for _, top in image.getextrema()) >= 1 << (DEPTHS[-2] - 8):  # type: ignore[misc]
+        return None
+    lower = Image.open(io.BytesIO(data), formats=_formats(data))
+    lower.tile = swapped
+    lower.load()
+    return ImageOps.exif_transpose(lower)
+
+
+def _other_byte(tile: ImageFile._Tile) -> ImageFile._Tile | None:
+    """The same part of a file, read by the other byte of each two; None where they are no two."""
+    mode, *rest = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+    other = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}.get(str(mode))
+    if other is None:
+        return None
+    return tile._replace(args=(other, *rest) if isinstance(tile.args, tuple) else other)
+
+
+def _colours_of_16_bits(upper: Image.Image, lower: Image.Image) -> tuple[Image.Image, str]:
+    """The picture scaled from the least depth that holds it, and that depth."""
+    top = max(high for _, high in upper.getextrema())  # type: ignore[misc]
+    bits = next(depth for depth in DEPTHS if int(top) < 1 << (depth - 8))
+    rgb = Image.new("RGB", upper.size)
+    for top in range(0, upper.height, BAND):
+        high, low = (np.asarray(_band(one, top), dtype=np.float64) for one in (upper, lower))
+        scaled = np.clip((high * 256 + low) * (255 / ((1 << bits) - 1)), 0, 255)
+        rgb.paste(Image.fromarray(scaled.astype(np.uint8)), (0, top))
+    return rgb, f"{bits} bits"
 
 
 def _band_to_rgb(image: Image.Image, white: float) -> Image.Image:

@@ -12,21 +12,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch import calibrate, documents, faults, forget, images, moves, neighbours
-from reidsearch.catalog import Candidate
+from reidsearch.catalog import Candidate, Recorded
 from reidsearch.collection import Collection
+from reidsearch.contents import Contents, contents
 from reidsearch.encoder import Encoder
-from reidsearch.errors import ImageError
+from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import checksums, image_id
+from reidsearch.losses import Loss, weigh
 from reidsearch.session import Session
-from reidsearch.stores import payload
-from reidsearch.types import Dataset, Points, Rejected, Sighting
+from reidsearch.stores import PAYLOAD_FORM, payload
+from reidsearch.types import Dataset, Payload, Points, Rejected, Sighting
 
 RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together
@@ -38,28 +40,39 @@ AHEAD = 2  # batches of decoded pictures that may wait for the encoder
 class IngestSummary:
     """What an ingest did, or has done so far. ``images_per_second`` counts the ingested ones alone.
 
-    ``moved`` images were renamed and kept their vector. ``vanished`` are the paths of stored images
-    that the data set no longer has; ``expired`` counts those too old to be taken in, ``pruned``
-    stored ones that were removed afterwards. ``calibrated`` is the number of images that transit
-    times and thresholds were learned anew from, None where they were not.
+    ``moved`` images were renamed and kept their vector, and so did ``relabelled`` ones, of which
+    the data set says something else now. ``vanished`` are the paths of stored images that the data
+    set no longer has; ``expired`` counts those too old to be taken in, ``pruned`` stored ones that
+    were removed afterwards. ``calibrated`` is the number of images that transit times and
+    thresholds were learned anew from, None where they were not. ``contents`` is what the data set
+    says of its crops, ``notes`` what else people should know. Of what was decoded,
+    ``unlike_crops`` were hardly crops of one person, ``unlike_crop`` for one, and ``scaled`` counts
+    those of more than 8 bits whose range was guessed, by what it was taken for.
     """
 
     found: int
     splits: dict[str, int]
+    contents: Contents
+    notes: list[str] = field(default_factory=list)
     failures: list[Rejected] = field(default_factory=list)
     ingested: int = 0
     unchanged: int = 0
     moved: int = 0
+    relabelled: int = 0
     expired: int = 0
     pruned: int = 0
     vanished: list[str] = field(default_factory=list)
     calibrated: int | None = None
+    unlike_crops: int = 0
+    unlike_crop: str | None = None
+    scaled: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     @property
     def done(self) -> int:
         """The images that need no more work."""
-        return self.ingested + self.unchanged + self.moved + self.expired + len(self.failures)
+        kept = self.unchanged + self.moved + self.relabelled
+        return self.ingested + kept + self.expired + len(self.failures)
 
     @property
     def images_per_second(self) -> float:
@@ -72,8 +85,8 @@ class IngestSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    candidate: Candidate
-    pixels: NDArray[np.uint8]  # H W 3
+    image: Recorded
+    picture: images.Picture
     sha256: str
 
 
@@ -84,15 +97,21 @@ def ingest(
     session: Session,
     dataset: Dataset,
     *,
-    prune: bool = False,
+    site: str | None = None,
+    prune: bool | Literal["all"] = False,
+    confirm: Callable[[Loss], None] | None = None,
     on_progress: Callable[[IngestSummary], None] = lambda summary: None,
 ) -> IngestSummary:
     """Take a data set in, and bring up to date what depends on it, under one lock.
 
-    What is older than the setting ``retain_days`` is not taken in, and forgotten where it is
+    It belongs to ``site``, where given; else where it was, or its layout says, or to the gallery's
+    own. What is older than the setting ``retain_days`` is not taken in, and forgotten where it is
     stored; with ``prune`` so is what the data set no longer has. What was learned of the gallery,
-    and the kept neighbours of its images, are made anew where it has changed. Raises as ``take_in``
-    and ``forget.remove`` do.
+    and the kept neighbours of its images, are made anew where it has changed.
+
+    Where that would be an unusual loss, ``confirm`` is shown it, when all is taken in, and stops it
+    by raising; without it that is a UsageError. ``prune="all"`` removes whatever is gone. Raises as
+    ``take_in`` and ``forget.remove`` do.
     """
     with session.changing():
         collection = session.collection_to_fill()
@@ -101,20 +120,57 @@ def ingest(
             collection,
             dataset,
             encoder=session.encoder,
+            site=site,
             oldest=session.config.oldest,
             on_progress=on_progress,
         )
-        learned = calibrate.keep_current(collection) if summary.ingested else None
+        learned = (
+            calibrate.keep_current(collection) if summary.ingested or summary.relabelled else None
+        )
         summary.calibrated = learned.images if learned else None
         gone = {image.id: image for image in forget.expired(session)}
-        if prune:
-            vanished = session.catalog.images.of_dataset(dataset.name, summary.vanished)
-            gone |= {image.id: image for image in vanished}
-            summary.vanished = []
+        refused: BaseException | None = None
+        if prune and summary.vanished:
+            try:
+                if prune != "all":
+                    _require_yes(_loss(session, dataset, summary.vanished), confirm)
+                vanished = session.catalog.images.of_dataset(dataset.name, summary.vanished)
+                gone |= {image.id: image for image in vanished}
+                summary.vanished = []
+            except BaseException as error:  # what was taken in is to be brought up to date first
+                refused = error
         summary.pruned = len(forget.remove(session, list(gone.values())).images)
         for split in asked_for:
             neighbours.current(collection, split)
+        if refused is not None:
+            raise refused
+        if dataset.layout is not None and not summary.vanished:
+            session.catalog.places.set_layout(dataset.name, dataset.layout)
     return summary
+
+
+def _loss(session: Session, dataset: Dataset, vanished: list[str]) -> Loss:
+    """What would go with the stored images that the data set no longer has."""
+    (known,) = [one for one in session.catalog.places.datasets() if one.name == dataset.name]
+    stored = [
+        row.path
+        for row in session.catalog.images.all(known.id)
+        if dataset.splits is None or row.split in dataset.splits
+    ]
+    before = session.catalog.places.dataset_layout(known.id)
+    return weigh(vanished, stored, before=before, now=dataset.layout)
+
+
+def _require_yes(loss: Loss, confirm: Callable[[Loss], None] | None) -> None:
+    """Ask before an unusual loss. Raises UsageError where there is nobody to ask."""
+    if not loss.unusual:
+        return
+    if confirm is None:
+        raise UsageError(
+            f"{loss}; all else is done, and none was removed",
+            hint="See whether a disk or folder is missing; {prune_all} removes them all the same.",
+        )
+    confirm(loss)
 
 
 def take_in(
@@ -122,21 +178,30 @@ def take_in(
     dataset: Dataset,
     *,
     encoder: Encoder,
+    site: str | None = None,
     oldest: float = -math.inf,
     on_progress: Callable[[IngestSummary], None] = lambda summary: None,
 ) -> IngestSummary:
     """Store the vector of every crop that is new or has changed; leave the others alone.
 
     A renamed crop keeps its vector. Crops with a timestamp before ``oldest`` (seconds since 1970
-    UTC) are passed over. ``on_progress`` is called at the start and after each STORE images. Files
-    that cannot be read are listed in the summary's ``failures`` and recorded in the catalog with
-    their reason. Raises StoreError, CatalogError or EncoderError where it cannot go on; what was
+    UTC) are passed over, and so are files that another data set has. ``on_progress`` is called at
+    the start and after each STORE images. Files that cannot be read are listed in the summary's
+    ``failures`` and recorded in the catalog with their reason. Raises UsageError where its name is
+    another data set's, StoreError, CatalogError or EncoderError where it cannot go on; what was
     confirmed stays.
     """
     started = time.monotonic()
+    known = contents(dataset)
+    moves.require_same_pictures(collection.catalog, dataset)
+    dataset, notes = _only_own(dataset, collection)
     splits = Counter(str(s.split) for s in dataset.sightings)
-    summary = IngestSummary(len(dataset.sightings) + len(dataset.rejected), dict(splits))
-    dataset_id = collection.catalog.add_dataset(dataset.name, dataset.root)
+    summary = IngestSummary(len(dataset.sightings) + len(dataset.rejected), dict(splits), known)
+    summary.notes = [*dataset.notes, *notes]
+    dataset_id = collection.catalog.places.add_dataset(
+        dataset.name, dataset.root, site=site, new_at=dataset.site, layout=dataset.layout
+    )
+    _require_vectors(collection)  # a store that does not answer leaves no half ingest behind
     run = collection.catalog.runs.start(dataset_id, collection.encoder_id)
     faults.reach("run started")
     moves.finish_deletions(collection)
@@ -144,7 +209,6 @@ def take_in(
         dataset_id, collection.encoder_id, dataset.name, dataset.rejected
     )
     summary.failures.extend(dataset.rejected)
-    _require_vectors(collection)
     candidates = [
         _candidate(dataset, sighting)
         for sighting in dataset.sightings
@@ -159,7 +223,7 @@ def take_in(
     failures: dict[int, str] = {}
 
     def encode() -> None:
-        vectors = encoder.encode(np.stack([item.pixels for item in batch]))
+        vectors = encoder.encode(np.stack([item.picture.pixels for item in batch]))
         faults.reach("encoded")
         points.extend(zip(batch, vectors, strict=True))
         batch.clear()
@@ -171,20 +235,21 @@ def take_in(
         def store() -> None:
             nonlocal stored, points
             stored.result()  # raises what went wrong, and keeps at most one STORE waiting
-            stored = writer.submit(_store, collection, points, summary)
+            stored = writer.submit(_store, collection, dataset_id, points, summary)
             points = []
             summary.seconds = time.monotonic() - started
             on_progress(summary)
 
-        stale = _stale(candidates, dataset_id, collection, summary)
+        stale = _stale(candidates, dataset_id, collection, summary, run)
         try:
-            for candidate, outcome in _decode_ahead(decoders, stale, dataset.root, encoder):
+            for image, outcome in _decode_ahead(decoders, stale, dataset, encoder):
                 if isinstance(outcome, ImageError):
-                    failures[candidate.id] = outcome.message
-                    seen = candidate.sighting
+                    failures[image.candidate.id] = outcome.message
+                    seen = image.candidate.sighting
                     summary.failures.append(Rejected(seen.path, outcome.message, seen.split))
                     continue
                 faults.reach("decoded")
+                _remark(summary, outcome)
                 batch.append(outcome)
                 if len(batch) == encoder.batch:
                     encode()
@@ -214,6 +279,22 @@ def take_in(
     return summary
 
 
+def _only_own(dataset: Dataset, collection: Collection) -> tuple[Dataset, list[str]]:
+    """The data set without the files that others have stored: one file is one image. With a note
+    for each of these."""
+    elsewhere = moves.stored_elsewhere(collection.catalog, dataset)
+    if not elsewhere:
+        return dataset, []
+    notes = [
+        f"{len(paths)} of these files are stored already, in the data set {name}, and were left as "
+        "they are. Forget that data set first to describe them anew."
+        for name, paths in sorted(elsewhere.items())
+    ]
+    taken = set().union(*elsewhere.values())
+    left = [seen for seen in dataset.sightings if seen.path not in taken]
+    return replace(dataset, sightings=left), notes
+
+
 def _compare(
     dataset: Dataset, dataset_id: int, collection: Collection, candidates: list[Candidate]
 ) -> tuple[list[str], int]:
@@ -225,18 +306,21 @@ def _compare(
     rejected = [file.path for file in dataset.rejected]
     lost = collection.catalog.images.ids(dataset_id, dataset.splits) - there
     lost -= {image_id(dataset.name, path) for path in rejected}
-    if not lost:
+    unseen = tuple(f"{path}/" for path in {*dataset.unseen, *rejected})
+    if not lost or "./" in unseen:
         return [], 0
     known = collection.catalog.embeddings.indexed_ids(collection.encoder_id, dataset_id=dataset_id)
     vanished = [
         row
         for row in collection.catalog.images.of(sorted(lost))
-        # What lies in a folder that could not be listed may well be there.
-        if not any(row.path.startswith(f"{path}/") for path in rejected)
+        # What lies in a folder that was not looked into may well be there.
+        if not row.path.startswith(unseen)
     ]
     vanished.sort(key=lambda row: row.path)
     fresh = [candidate for candidate in candidates if candidate.id not in known]
-    found = moves.find_renamed(vanished, fresh, root=dataset.root)
+    found = moves.find_renamed(
+        vanished, fresh, root=dataset.root, follow_links=dataset.follow_links
+    )
     kept = moves.keep_vectors(collection, dataset_id, found)
     gone = {row.id for row, _ in found}
     return [row.path for row in vanished if row.id not in gone], kept
@@ -250,14 +334,28 @@ def _require_vectors(collection: Collection) -> None:
 
 
 def _stale(
-    candidates: list[Candidate], dataset_id: int, collection: Collection, summary: IngestSummary
-) -> Iterator[Candidate]:
+    candidates: list[Candidate],
+    dataset_id: int,
+    collection: Collection,
+    summary: IngestSummary,
+    run: int,
+) -> Iterator[Recorded]:
+    """Record the candidates, and yield those to encode; others get the payload that they lack."""
     for start in range(0, len(candidates), RECORD):
         some = candidates[start : start + RECORD]
         stale = collection.catalog.embeddings.stale(dataset_id, collection.encoder_id, some)
         faults.reach("recorded")
+        relabelled = [image for image in stale if image.encoded]
+        if relabelled:
+            ids = [image.candidate.id for image in relabelled]
+            collection.store.describe(ids, [_payload(image, dataset_id) for image in relabelled])
+            faults.reach("relabelled")
+            collection.catalog.record_payloads(collection.encoder_id, PAYLOAD_FORM)
+        summary.relabelled += len(relabelled)
         summary.unchanged += len(some) - len(stale)
-        yield from stale
+        if start + RECORD >= len(candidates):
+            collection.catalog.runs.all_recorded(run)
+        yield from (image for image in stale if not image.encoded)
 
 
 def _candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
@@ -270,45 +368,59 @@ def _candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
 
 
 def _decode_ahead(
-    pool: ThreadPoolExecutor, candidates: Iterable[Candidate], root: Path, encoder: Encoder
-) -> Iterator[tuple[Candidate, _Decoded | ImageError]]:
+    pool: ThreadPoolExecutor, stale: Iterable[Recorded], dataset: Dataset, encoder: Encoder
+) -> Iterator[tuple[Recorded, _Decoded | ImageError]]:
     """Decode in the pool, at most AHEAD batches ahead, and yield in order."""
-    waiting: deque[tuple[Candidate, Future[_Decoded | ImageError]]] = deque()
-    for candidate in candidates:
-        waiting.append((candidate, pool.submit(_decode, candidate, root, encoder.size)))
+    waiting: deque[tuple[Recorded, Future[_Decoded | ImageError]]] = deque()
+    for image in stale:
+        waiting.append((image, pool.submit(_decode, image, dataset, encoder.size)))
         if len(waiting) > AHEAD * encoder.batch:
             first, future = waiting.popleft()
             yield first, future.result()
-    for candidate, future in waiting:
-        yield candidate, future.result()
+    for image, future in waiting:
+        yield image, future.result()
 
 
-def _decode(candidate: Candidate, root: Path, size: tuple[int, int]) -> _Decoded | ImageError:
+def _decode(image: Recorded, dataset: Dataset, size: tuple[int, int]) -> _Decoded | ImageError:
+    path, follow_links = image.candidate.sighting.path, dataset.follow_links
     try:
-        data = images.read_inside(root, candidate.sighting.path)
-        pixels = images.decode(data, size=size)
+        data = images.read_inside(dataset.root, path, follow_links=follow_links)
+        picture = images.picture(data, size=size)
     except ImageError as error:
         return error
-    return _Decoded(candidate, pixels, hashlib.sha256(data).hexdigest())
+    return _Decoded(image, picture, hashlib.sha256(data).hexdigest())
 
 
-def _store(collection: Collection, points: list[_Point], summary: IngestSummary) -> None:
+def _remark(summary: IngestSummary, item: _Decoded) -> None:
+    """Count what people are to be told of a picture that is taken in all the same."""
+    unlike, depth = item.picture.unlike_crop, item.picture.depth
+    if unlike is not None:
+        path = item.image.candidate.sighting.path
+        summary.unlike_crops += 1
+        summary.unlike_crop = summary.unlike_crop or f"{path} ({unlike})"
+    if depth is not None:
+        summary.scaled[depth] += 1
+
+
+def _store(
+    collection: Collection, dataset_id: int, points: list[_Point], summary: IngestSummary
+) -> None:
     usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
     if usable:
         collection.store.upsert(
             Points(
-                ids=np.array([item.candidate.id for item, _ in usable], dtype=np.int64),
+                ids=np.array([item.image.candidate.id for item, _ in usable], dtype=np.int64),
                 vectors=np.stack([vector for _, vector in usable]),
-                payloads=[payload(item.candidate.sighting) for item, _ in usable],
+                payloads=[_payload(item.image, dataset_id) for item, _ in usable],
             )
         )
         faults.reach("flushed")
     reason = "the encoder gave no usable vector for it"
-    unusable = [item.candidate for item, vector in points if not np.isfinite(vector).all()]
+    unusable = [item.image.candidate for item, vector in points if not np.isfinite(vector).all()]
     collection.catalog.embeddings.finish(
         collection.encoder_id,
         indexed={
-            item.candidate.id: (item.sha256, checksum)
+            item.image.candidate.id: (item.sha256, checksum)
             for (item, _), checksum in zip(
                 usable, checksums(np.array([vector for _, vector in usable])), strict=True
             )
@@ -318,3 +430,13 @@ def _store(collection: Collection, points: list[_Point], summary: IngestSummary)
     faults.reach("confirmed")
     summary.ingested += len(usable)
     summary.failures += [Rejected(c.sighting.path, reason, c.sighting.split) for c in unusable]
+
+
+def _payload(image: Recorded, dataset_id: int) -> Payload:
+    seen = image.candidate.sighting
+    return payload(
+        split=seen.split,
+        dataset_id=dataset_id,
+        camera_id=image.camera_id,
+        timestamp=seen.timestamp,
+    )

@@ -6,8 +6,12 @@ it stands who holds it, for the message that others get.
 
 import json
 import os
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +23,7 @@ from reidsearch.errors import StoreLocked
 
 FILE, HOLDER = "lock", "lock.json"
 PATIENCE = 5.0  # seconds: a query that another process runs is over by then
+INTERVAL = 0.05  # seconds between tries
 
 
 class Held:
@@ -36,16 +41,12 @@ class Held:
         try:
             self._lock.acquire()
         except Timeout:
-            raise StoreLocked(
-                f"{_holder(data_dir)} holds the gallery in {data_dir}",
-                hint="Wait until it has ended and run {same_call} again, or run a Qdrant server "
-                "and use {qdrant_url}: then queries are answered during an ingest.",
-            ) from None
+            raise _held_by_another(data_dir) from None
         try:
-            holder = {"pid": os.getpid(), "command": purpose, "since": time.time()}
+            record = {"pid": os.getpid(), "command": purpose, "since": time.time()}
             # Not by files.replacing, which waits for the disk: a record ends with its process.
             new = data_dir / f"{HOLDER}.new"
-            new.write_text(json.dumps(holder), encoding="utf-8")
+            new.write_text(json.dumps(record), encoding="utf-8")
             new.replace(self._record)
         except BaseException:
             self._lock.release()
@@ -72,10 +73,80 @@ class Held:
         self.release()
 
 
-def _holder(data_dir: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process (its number) that holds a data dir's lock, what for, and since when, in seconds
+    since 1970 UTC."""
+
+    pid: int
+    command: str
+    since: float
+
+
+def holder(data_dir: Path) -> Holder | None:
+    """Who holds the lock at this moment; None where nobody does, or it cannot be told."""
+    found = _recorded(data_dir)
+    if found is None:
+        return None
+    try:
+        with shared(data_dir, patience=0.0):
+            return None  # the record of a process that was killed
+    except StoreLocked:
+        return found
+
+
+@contextmanager
+def shared(data_dir: Path, *, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep others from changing a data dir that this process can only read, beside others that do
+    the same. Raises StoreLocked as ``Held`` does.
+
+    Where there is no lock's file nobody has ever changed anything, and on Windows nothing is done.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    try:
+        descriptor = os.open(data_dir / FILE, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise _held_by_another(data_dir) from None
+                time.sleep(INTERVAL)
+            except OSError:  # a file system without locks
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held_by_another(data_dir: Path) -> StoreLocked:
+    return StoreLocked(
+        f"{_in_words(_recorded(data_dir))} holds the gallery in {data_dir}",
+        hint="Wait until it has ended and run {same_call} again, or run a Qdrant server "
+        "and use {qdrant_url}: then queries are answered during an ingest.",
+    )
+
+
+def _in_words(found: Holder | None) -> str:
+    if found is None:
+        return "another process"
+    since = datetime.fromtimestamp(found.since).strftime("%H:%M:%S")
+    return f"reidsearch {found.command} (process {found.pid}, since {since})"
+
+
+def _recorded(data_dir: Path) -> Holder | None:
     try:
         found = json.loads((data_dir / HOLDER).read_text(encoding="utf-8"))
-        since = datetime.fromtimestamp(found["since"]).strftime("%H:%M:%S")
-        return f"reidsearch {found['command']} (process {found['pid']}, since {since})"
+        return Holder(int(found["pid"]), str(found["command"]), float(found["since"]))
     except (OSError, ValueError, KeyError, TypeError):  # just being written, or of another version
-        return "another process"
+        return None

@@ -1,6 +1,8 @@
-"""Renamed images keep their vectors: same content, another path, the old file gone."""
+"""Renamed images keep their vectors: same content, another path, the old file gone. So do data sets
+that have moved as a whole."""
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from reidsearch import faults, images
-from reidsearch.catalog import Candidate, State
+from reidsearch.catalog import Candidate, Catalog, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
-from reidsearch.errors import ImageError
+from reidsearch.errors import ImageError, UsageError
+from reidsearch.hashes import image_id
 from reidsearch.stores import payload
-from reidsearch.types import Points
+from reidsearch.types import Dataset, Points, Split
+
+SAMPLED = 20  # stored pictures that are looked for where a data set may have moved
 
 
 class Move(NamedTuple):
@@ -25,7 +30,11 @@ class Move(NamedTuple):
 
 
 def find_renamed(
-    vanished: Sequence[ImageRecord], new: Sequence[Candidate], *, root: Path
+    vanished: Sequence[ImageRecord],
+    new: Sequence[Candidate],
+    *,
+    root: Path,
+    follow_links: bool = False,
 ) -> list[Move]:
     """Which of the ``new`` files below ``root`` hold what vanished ones held, each once.
 
@@ -38,7 +47,8 @@ def find_renamed(
     moves = []
     for candidate in new:
         rows = by_size.get(candidate.size, [])
-        content = digest(root, candidate.sighting.path) if rows else ""
+        path = candidate.sighting.path
+        content = digest(root, path, follow_links=follow_links) if rows else ""
         found = next((row for row in rows if row.sha256 == content), None)
         if found is not None:
             rows.remove(found)
@@ -63,16 +73,27 @@ def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move])
         for id, vector in zip(ids.tolist(), vectors, strict=True)
         if id in states and states[id].state is State.INDEXED
     ]
-    collection.catalog.embeddings.stale(
-        dataset_id, collection.encoder_id, [move.new for move in moves]
-    )
+    recorded = {
+        one.candidate.id: one.camera_id
+        for one in collection.catalog.embeddings.stale(
+            dataset_id, collection.encoder_id, [move.new for move in moves]
+        )
+    }
     collection.catalog.embeddings.mark_deleting(list(by_id), compact=False)
     faults.reach("moves recorded")
     if kept:
         points = Points(
             ids=np.array([move.new.id for move, _, _ in kept], dtype=np.int64),
             vectors=np.stack([vector for _, vector, _ in kept]),
-            payloads=[payload(move.new.sighting) for move, _, _ in kept],
+            payloads=[
+                payload(
+                    split=move.new.sighting.split,
+                    dataset_id=dataset_id,
+                    camera_id=recorded[move.new.id],
+                    timestamp=move.new.sighting.timestamp,
+                )
+                for move, _, _ in kept
+            ],
         )
         collection.store.upsert(points)
         collection.catalog.embeddings.finish(
@@ -98,9 +119,58 @@ def finish_deletions(collection: Collection) -> int:
     return len(ids)
 
 
-def digest(root: Path, path: str) -> str:
+def require_same_pictures(catalog: Catalog, dataset: Dataset) -> None:
+    """Where the folder is gone that a data set of this name was taken in from, see whether this one
+    holds its pictures: it may have moved, or be another that is called alike.
+
+    Raises UsageError where most of a few stored pictures are not there.
+    """
+    known = next((one for one in catalog.places.datasets() if one.name == dataset.name), None)
+    if known is None or known.root == str(dataset.root) or Path(known.root).exists():
+        return
+    rows = [row for row in catalog.images.all(known.id) if row.sha256]
+    some = rows[:: max(1, len(rows) // SAMPLED)]
+    same = sum(
+        digest(dataset.root, row.path, follow_links=dataset.follow_links) == row.sha256
+        for row in some
+    )
+    if 2 * same < len(some):
+        raise UsageError(
+            f"a data set named {dataset.name!r} is stored from {known.root}, which is not there "
+            f"now, and {dataset.root} holds other pictures",
+            hint="Give this one a name of its own with {name}.",
+        )
+
+
+def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> dict[str, set[str]]:
+    """Which of a data set's paths lead to files that others have stored, and itself has not: by the
+    other's name, as this one spells them."""
+    found = {}
+    known = catalog.places.datasets()
+    own = {
+        id for one in known if one.name == dataset.name for id in catalog.images.ids(one.id, Split)
+    }
+    for other in known:
+        root = Path(other.root)
+        near = root.is_relative_to(dataset.root) or dataset.root.is_relative_to(root)
+        if other.name == dataset.name or not near:
+            continue
+        files = {os.path.normpath(row.file) for row in catalog.images.all(other.id)}
+        paths = {
+            seen.path
+            for seen in dataset.sightings
+            if os.path.normpath(os.path.join(dataset.root, seen.path)) in files
+            and image_id(dataset.name, seen.path) not in own
+        }
+        if paths:
+            found[other.name] = paths
+    return found
+
+
+def digest(root: Path, path: str, *, follow_links: bool = False) -> str:
     """The SHA-256 of the file at ``path`` below ``root``; empty where it cannot be read."""
     try:
-        return hashlib.sha256(images.read_inside(root, path)).hexdigest()
+        data = images.read_inside(root, path, follow_links=follow_links)
+        return hashlib.sha256(data).hexdigest()
     except ImageError:
         return ""

@@ -64,7 +64,9 @@ def check(data: bytes) -> None:
     try:
         _check(data)
     except (IndexError, ValueError):
-        raise EncoderError("it is damaged, or no ONNX file") from None
+        raise EncoderError(
+            "it is damaged, or no ONNX file", hint="Give the .onnx file of an encoder."
+        ) from None
 
 
 def _check(data: bytes) -> None:
@@ -80,7 +82,10 @@ def _check(data: bytes) -> None:
         for field, wire, value, size in fields:
             if message == "tensor":
                 if field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value):
-                    raise EncoderError("it keeps weights in another file")
+                    raise EncoderError(
+                        "it keeps weights in another file",
+                        hint="Give a single .onnx file with its weights inside.",
+                    )
             elif wire == BYTES and field in children:
                 waiting.append((children[field], value, value + size))
         if message == "node":
@@ -92,7 +97,10 @@ def _check(data: bytes) -> None:
         if name == OPAQUE:
             raise EncoderError(f"its operator {shown} may lead to another file")
         if domain not in DOMAINS and (domain, name) not in defined:
-            raise EncoderError(f"ONNX Runtime does not have its operator {shown}")
+            raise EncoderError(
+                f"ONNX Runtime does not have its operator {shown}",
+                hint="Export it with the operators of ONNX alone.",
+            )
 
 
 def _names(data: bytes, fields: list[_Field], domain: int, name: int) -> tuple[bytes, bytes]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import images
-from reidsearch.datasets import parse_name, parse_timestamp
+from reidsearch import images, times
+from reidsearch.datasets import parse_name
 from reidsearch.errors import ImageError, UsageError
-from reidsearch.types import Sighting
+from reidsearch.types import YEAR_1, YEAR_10000, Sighting
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,16 +47,16 @@ class Probe:
         cls,
         picture: "Picture | Probe",
         *,
-        camera: int | None = None,
+        camera: int | str | None = None,
         time: Time | None = None,
         name: str | None = None,
     ) -> Self:
         """Read a picture: a path, a file's bytes, a PIL image, or an H x W x 3 uint8 RGB array.
 
         ``camera`` is the probe's own and ``time`` when it was taken: seconds since 1970 UTC, ISO
-        8601, or a datetime (with its zone; without one, UTC). ``name`` is what answers call it;
-        by default the path. Where a name like ``0002_c1s1_000451_03.jpg`` tells more, that counts
-        too. A probe is taken over, with what is given here in place of its own.
+        8601, or a datetime (of this machine's zone, where it has none). ``name`` is what answers
+        call it; by default the path. Where a name like ``0002_c1s1_000451_03.jpg`` tells more, that
+        counts too. A probe is taken over, with what is given here in place of its own.
 
         Raises ImageError where the file cannot be read, TypeError on any other kind of object.
         """
@@ -71,9 +71,9 @@ class Probe:
                 told = parse_name(Path(own).name)
             told = replace(told, path=own if name is None else name)
         if camera is not None:
-            told = replace(told, camera=camera)
+            told = replace(told, camera=str(camera))
         if time is not None:
-            told = replace(told, timestamp=seconds(time))
+            told = replace(told, timestamp=seconds(time, None))
         return cls(data, hashlib.sha256(data).hexdigest(), told)
 
     @property
@@ -91,10 +91,43 @@ class Probe:
 
         Raises ImageError, whose message names the probe, where it is no whole picture.
         """
+        return self._decoded(size).pixels
+
+    def warnings(self) -> tuple[str, ...]:
+        """What may be wrong with the picture, though it can be searched for: it is hardly a crop of
+        one person, or its range of values was guessed. Raises ImageError as ``pixels`` does."""
+        # At one pixel: only what it was decoded from is of interest.
+        found = self._decoded((1, 1))
+        told = []
+        if found.unlike_crop is not None:
+            told.append(
+                f"{self.name} is hardly a crop of one person: {found.unlike_crop}. What is found "
+                "is like the whole picture; cut the person out."
+            )
+        if found.depth is not None:
+            told.append(f"{self.name} was read as {found.depth} and scaled to 8 bits.")
+        return tuple(told)
+
+    def _decoded(self, size: tuple[int, int]) -> images.Picture:
         try:
-            return images.decode(self.data, size=size)
+            return images.picture(self.data, size=size)
         except ImageError as error:
             raise ImageError(f"{self.name}: {error.message}", hint=HINT) from None
+
+
+def in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures in a folder by the endings of their names, and what else is in it, folders too;
+    both in name order, without what is hidden. Raises ImageError where it cannot be listed, or has
+    no picture."""
+    try:
+        inside = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    except OSError as error:
+        raise ImageError(f"{folder}: {error.strerror}", hint=HINT) from None
+    pictures = [one for one in inside if one.suffix.lower() in images.SUFFIXES and one.is_file()]
+    if not pictures:
+        endings = ", ".join(sorted(images.SUFFIXES))
+        raise ImageError(f"{folder}: no pictures in this folder", hint=f"They end in {endings}.")
+    return pictures, [one for one in inside if one not in set(pictures)]
 
 
 def _read(picture: Picture) -> tuple[bytes, str]:
@@ -154,10 +187,16 @@ def _encoded(image: "Image.Image") -> bytes:
     return buffer.getvalue()
 
 
-def seconds(time: Time) -> float | None:
-    """Seconds since 1970 UTC of a number of them, ISO 8601, or a datetime (UTC where neither has a
-    zone); None of an empty text. Raises UsageError on anything else."""
-    try:
-        return parse_timestamp(time.isoformat() if isinstance(time, datetime) else str(time))
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+def seconds(time: Time, zone: times.Zone) -> float:
+    """Seconds since 1970 UTC of a number of them, a text as in ``times``, or a datetime; in
+    ``zone`` where it has none of its own. Raises UsageError on anything else."""
+    if isinstance(time, datetime):
+        time = time.isoformat()
+    if isinstance(time, str):
+        try:
+            return times.parse(time, zone)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    if not YEAR_1 <= time < YEAR_10000:  # nor NaN
+        raise UsageError(f"{time!r} is not in seconds of the years 1 to 9999")
+    return float(time)

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from reidsearch import lock
+from reidsearch import lock, selftest
 from reidsearch.catalog import Catalog, schema
 from reidsearch.catalog.records import EncoderRecord
 from reidsearch.collection import Collection
@@ -24,9 +25,11 @@ from reidsearch.errors import (
     EncoderMismatch,
     GalleryClosed,
     StoreElsewhere,
+    StoreError,
     UsageError,
 )
-from reidsearch.stores import EMBEDDED, VectorStore, address_of
+from reidsearch.files import copy_folder, may_write
+from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, is_at
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
@@ -38,6 +41,9 @@ class Session:
     """Settings, catalog, collections and encoder of one gallery, until it is closed.
 
     ``purpose`` is what other processes are told that hold the gallery's lock waits for.
+
+    Where the data dir can only be read, catalog and vectors are copied to a temporary folder at
+    first need, and are gone with the session: Qdrant Edge opens no file that it may not write.
     """
 
     def __init__(self, config: Config, *, purpose: str) -> None:
@@ -57,11 +63,15 @@ class Session:
         self._collections: dict[str, Collection] = {}
         self._fingerprints: dict[Path, str] = {}
         self._address: str | None = None
+        self._temporary: Path | None = None
         if config.data_dir.exists() and not config.data_dir.is_dir():
             raise CatalogError(
                 f"{config.data_dir} is no folder, and so no gallery",
                 hint="Choose another {data_dir}.",
             )
+        self.read_only = self.catalog_file.exists() and not all(
+            map(may_write, (config.data_dir, self.catalog_file))
+        )
         if self.catalog_file.exists():
             _ = self.catalog
 
@@ -80,7 +90,11 @@ class Session:
         with self._opening:
             self._require_open()
             if self._catalog is None:
-                self._catalog = schema.open_catalog(self.catalog_file)
+                file = self.catalog_file
+                if self.read_only:
+                    file = self._temporary_folder() / CATALOG
+                    schema.copy(self.catalog_file, file)
+                self._catalog = schema.open_catalog(file)
                 self._resources.callback(self._catalog.close)
             return self._catalog
 
@@ -147,11 +161,17 @@ class Session:
     def changing(self) -> Iterator[None]:
         """The right to change the gallery, for one thread of one process at a time.
 
-        Raises StoreLocked where another process has it and does not end.
+        Raises StoreLocked where another process has it and does not end, CatalogError where the
+        data dir can only be read.
         """
         with self._changing, ExitStack() as held:
             with self._opening:
                 self._require_open()
+                if self.read_only:
+                    raise CatalogError(
+                        f"the gallery in {self.config.data_dir} can only be read",
+                        hint="Check the folder's permissions and how its disk is mounted.",
+                    )
                 schema.make_folder(self.config.data_dir)
                 self._hold_embedded()
                 if not self._held and not self._changes:
@@ -162,13 +182,35 @@ class Session:
             finally:
                 self._changes -= 1
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """That nobody changes the gallery meanwhile. Raises StoreLocked as ``changing`` does."""
+        if not self.read_only:
+            with self.changing():
+                yield
+            return
+        with self._opening:
+            self._require_open()
+            self._hold_embedded()
+        yield
+
     def collection_to_fill(self) -> Collection:
         """The collection for vectors of the configured encoder, made where it is new. Only to be
-        asked for while ``changing``. Raises as ``collection`` and ``encoder`` do."""
+        asked for while ``changing``.
+
+        An encoder without vectors yet is tried first: where it turns out to be none, nothing is
+        recorded. Raises EncoderError, and as ``collection`` and ``encoder`` do.
+        """
         encoder = self.encoder
         with self._opening:
+            known = self.catalog_file.exists() and self.catalog.has_vectors(encoder.fingerprint)
+            if not known:
+                selftest.check(encoder)
             id = self.catalog.add_encoder(
-                fingerprint=encoder.fingerprint, name=encoder.name, dimension=encoder.dimension
+                fingerprint=encoder.fingerprint,
+                name=encoder.name,
+                dimension=encoder.dimension,
+                payloads=PAYLOAD_FORM,
             )
             collection = self._opened(
                 EncoderRecord(
@@ -177,15 +219,24 @@ class Session:
                     name=encoder.name,
                     dimension=encoder.dimension,
                     indexed=0,  # nobody asks, and counting takes a while
+                    payloads=self.catalog.payloads(id),
                 )
             )
             self.catalog.record_store(collection.store.address)
             return collection
 
     def collections(self) -> list[Collection]:
-        """Those of all encoders, the fullest first. Only to be asked for while ``changing``."""
+        """Those of all encoders, the fullest first. Only to be asked for while ``changing``
+        or ``looking``."""
         with self._opening:
             return [self._opened(one) for one in self.catalog.encoders()]
+
+    def delete_collection(self, encoder: EncoderRecord) -> None:
+        """Delete an encoder's vectors, with the whole collection. Only to be asked for while
+        ``changing``; the encoder's collection is not to be used any more."""
+        with self._opening:
+            self._opened(encoder).store.delete_collection()
+            self._collections.pop(encoder.fingerprint).store.close()
 
     def claim(self, *, copy: bool) -> None:
         """Say whose a server's collections are, after a data dir was moved, restored or copied.
@@ -236,20 +287,50 @@ class Session:
     def _hold_embedded(self) -> None:
         """Take the data dir's lock for as long as the session lasts, where vectors are in it."""
         if self.address == EMBEDDED and not self._held:
-            self._resources.enter_context(lock.Held(self.config.data_dir, purpose=self._purpose))
+            folder = self.config.data_dir
+            self._resources.enter_context(
+                lock.shared(folder) if self.read_only else lock.Held(folder, purpose=self._purpose)
+            )
             self._held = True
+
+    def _temporary_folder(self) -> Path:
+        """This session's own, which nobody else can read."""
+        if self._temporary is None:
+            made = TemporaryDirectory(prefix="reidsearch-", ignore_cleanup_errors=True)
+            self._temporary = Path(self._resources.enter_context(made))
+        return self._temporary
+
+    def _copied_vectors(self, name: str) -> Path:
+        """A collection's copy that can be written, as Edge insists."""
+        copied = self._temporary_folder() / name
+        try:
+            if (self.vectors_folder / name).is_dir():
+                copy_folder(self.vectors_folder / name, copied)
+        except OSError as error:
+            raise StoreError(
+                f"the gallery in {self.config.data_dir} can only be read, and its vectors cannot "
+                f"be copied to {copied.parent}: {error.strerror}",
+                hint="Let TMPDIR name a folder with enough space.",
+            ) from None
+        return copied
 
     def _opened(self, encoder: EncoderRecord) -> Collection:
         if encoder.fingerprint not in self._collections:
-            store = self._open_store(encoder)
-            self._collections[encoder.fingerprint] = Collection(
+            collection = Collection(
                 self.catalog,
-                store,
+                self._open_store(encoder),
                 encoder_id=encoder.id,
                 encoder_name=encoder.name,
                 fingerprint=encoder.fingerprint,
                 dimension=encoder.dimension,
             )
+            try:
+                if encoder.payloads != PAYLOAD_FORM:
+                    collection.describe_anew()
+            except BaseException:
+                collection.store.close()
+                raise
+            self._collections[encoder.fingerprint] = collection
         return self._collections[encoder.fingerprint]
 
     def _open_store(self, encoder: EncoderRecord) -> VectorStore:
@@ -258,7 +339,8 @@ class Session:
         if address == EMBEDDED:
             from reidsearch.stores.edge import EdgeStore
 
-            return EdgeStore(self.vectors_folder / name, dimension=encoder.dimension)
+            path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
+            return EdgeStore(path, dimension=encoder.dimension)
         from reidsearch.stores.server import ServerStore
 
         store = ServerStore(
@@ -308,11 +390,13 @@ class Session:
             return self._address
 
     def _find_address(self) -> str:
-        folder, given = self.config.data_dir, self.config.qdrant_url
-        given = None if given is None else address_of(given)
+        folder, url = self.config.data_dir, self.config.qdrant_url
+        given = None if url is None else address_of(url)
         if not self.catalog_file.exists():
             return given or EMBEDDED
         recorded = self.catalog.store
+        if recorded is not None and url is not None and is_at(url, recorded):
+            return recorded
         if recorded is not None and given is not None and given != recorded:
             if self._is_at(given):
                 self.catalog.record_store(given)

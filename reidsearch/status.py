@@ -1,10 +1,12 @@
 """What is stored, and which settings are in force."""
 
+import os
 from dataclasses import dataclass, replace
 
-from reidsearch import __version__, documents
+from reidsearch import __version__, documents, files, lock, names
 from reidsearch.catalog.records import ImageCount, IngestRun
 from reidsearch.config import KEYS
+from reidsearch.lock import Holder
 from reidsearch.session import Session
 
 
@@ -19,16 +21,24 @@ class SettingInForce:
 
 @dataclass(frozen=True)
 class Status:
-    """``store`` is where vectors are: "embedded", or a server's address. ``images`` counts by data
-    set, split, encoder and state; ``last_ingest`` is None before the first. Both call an encoder by
-    its name and the beginning of its fingerprint."""
+    """``store`` is where vectors are: "embedded", or a server's address. ``cameras`` are the names
+    of all ``sites`` together, ``people`` counts those with a name. ``taken`` is from when to when
+    images with a time were taken, in seconds since 1970 UTC, ``bytes`` what the data dir takes of
+    its disk. ``images`` counts by data set, split, encoder and state; ``last_ingest`` is None
+    before the first. Both call an encoder by its name and the beginning of its fingerprint.
+    ``running`` is another process that holds the gallery at this moment."""
 
     version: str
     settings: tuple[SettingInForce, ...]
     store: str
-    cameras: tuple[int, ...]
+    sites: tuple[str, ...]
+    cameras: tuple[int | str, ...]
+    people: int
+    taken: tuple[float, float] | None
+    bytes: int
     images: tuple[ImageCount, ...]
     last_ingest: IngestRun | None
+    running: Holder | None
 
     def document(self) -> documents.StatusDocument:
         """As a JSON document."""
@@ -42,7 +52,9 @@ def status(session: Session) -> Status:
     encoders = {
         one.fingerprint: f"{one.name} ({one.fingerprint[:8]})" for one in catalog.encoders()
     }
+    running = lock.holder(config.data_dir)
     run = catalog.runs.last()
+    cameras = catalog.places.cameras()
     return Status(
         version=__version__,
         settings=tuple(
@@ -50,9 +62,14 @@ def status(session: Session) -> Status:
             for key, value in values.items()
         ),
         store=session.address,
-        cameras=tuple(catalog.images.cameras()),
+        sites=tuple(sorted({one.site for one in catalog.places.datasets()})),
+        cameras=tuple(map(names.number, names.in_order({one.name for one in cameras}))),
+        people=catalog.places.people(),
+        taken=catalog.images.taken(),
+        bytes=files.bytes_on_disk(config.data_dir),
         images=tuple(
             replace(count, encoder=encoders[count.encoder]) for count in catalog.images.counts()
         ),
         last_ingest=None if run is None else replace(run, encoder=encoders[run.encoder]),
+        running=None if running is None or running.pid == os.getpid() else running,
     )

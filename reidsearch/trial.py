@@ -11,7 +11,7 @@ from reidsearch.catalog import State, StoredImages
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera
 from reidsearch.ranking.ranking import Ranking, Sighted
-from reidsearch.types import JUNK, UNKNOWN, Ids, Labels, Split, Vectors
+from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Split, Vectors
 
 Rows = NDArray[np.int64]  # positions in what is stored
 
@@ -36,13 +36,14 @@ class Trial:
         """
         _require_whole(collection)
         stored, vectors = collection.load((*SPLITS, Split.MULTI_QUERY) if multi_query else SPLITS)
-        known = stored.identity > JUNK
-        probes = np.flatnonzero((stored.split == Split.QUERY) & (stored.identity > 0))
+        identity, camera = stored.labels.identity, stored.labels.camera
+        known = identity > JUNK
+        probes = np.flatnonzero((stored.split == Split.QUERY) & (identity > DISTRACTOR))
         others = np.flatnonzero((stored.split == Split.GALLERY) & known)
         _require(collection, Split.QUERY, probes, "probes with a known identity")
         _require(collection, Split.GALLERY, others, "gallery images with a known identity")
         for rows, what in ((probes, "queries"), (others, "gallery images")):
-            unknown = int((stored.camera[rows] == UNKNOWN).sum())
+            unknown = int((camera[rows] == UNKNOWN).sum())
             if unknown:
                 raise UnknownCamera(
                     f"the cameras of {unknown} {what} are not known, and the protocol needs them",
@@ -67,6 +68,12 @@ class Trial:
     def probe_ids(self) -> Ids:
         """The probes' image ids, Q."""
         return self.stored.ids[self.probes]
+
+    @property
+    def probe_paths(self) -> list[str]:
+        """The probes' paths in their data sets, Q."""
+        paths: list[str] = self.stored.path[self.probes].tolist()
+        return paths
 
     def seen(self, ranking: Ranking) -> tuple[Sighted, Sighted] | None:
         """Where and when probes and gallery were taken, for a ranking by times."""
@@ -93,9 +100,12 @@ def _pooled(stored: StoredImages, vectors: Vectors) -> Vectors:
 
 
 def _require_whole(collection: Collection) -> None:
-    run = collection.catalog.runs.last()
-    pending = collection.catalog.embeddings.count(collection.encoder_id, State.PENDING, SPLITS)
-    if pending or (run is not None and run.finished is None):
+    """What another encoder's ingest left undone, or one of a data set without known people, is of
+    no concern here."""
+    catalog, encoder_id = collection.catalog, collection.encoder_id
+    datasets = catalog.embeddings.labelled_datasets(encoder_id, SPLITS)
+    pending = catalog.embeddings.count(encoder_id, State.PENDING, SPLITS, datasets=datasets)
+    if pending or datasets & catalog.runs.half_recorded(encoder_id):
         waiting = f": {pending} images wait for their vectors" if pending else ""
         raise IncompleteGallery(
             f"the gallery is half ingested{waiting}",

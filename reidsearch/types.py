@@ -1,6 +1,6 @@
 """The data that travels between modules: frozen, checked when it is made."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch import names
 from reidsearch.errors import UsageError
 
 Pixels = NDArray[np.uint8]  # N x H x W x 3, RGB
@@ -16,7 +17,7 @@ Vectors = NDArray[np.float32]  # N x D, rows of unit length
 Distances = NDArray[np.floating]  # Q x G; smaller is nearer
 Ids = NDArray[np.int64]  # N
 Choice = TypeVar("Choice", bound=StrEnum)
-Payload = dict[str, str | int]  # what a vector store knows of an image, see Points
+Payload = dict[str, str | int | float]  # what a vector store knows of an image, see Points
 
 JUNK = -1  # the identity of a bad detection
 DISTRACTOR = 0  # the identity of people nobody asks for
@@ -38,40 +39,46 @@ class Split(StrEnum):
 class Sighting:
     """One person crop, as a data set describes it.
 
-    ``path`` is relative to the data set's root, with forward slashes. ``frame`` counts frames
-    within ``sequence``; ``timestamp`` is in seconds since 1970 UTC. None means "not known".
+    ``path`` is relative to the data set's root, with forward slashes. ``camera`` and ``identity``
+    are names at the data set's site (see ``names``), and become written as those are; an identity
+    of names.JUNK or names.DISTRACTOR is nobody's. ``frame`` counts frames within ``sequence``;
+    ``timestamp`` is in seconds since 1970 UTC. None means "not known".
 
-    Raises UsageError on numbers that the stores cannot hold or that would read as UNKNOWN.
+    Raises UsageError on names and numbers that the stores cannot hold.
     """
 
     path: str
     split: Split = Split.GALLERY
-    camera: int | None = None
-    identity: int | None = None
+    camera: str | None = None
+    identity: str | None = None
     sequence: int | None = None
     frame: int | None = None
     timestamp: float | None = None
 
     def __post_init__(self) -> None:
-        if self.camera is not None and self.camera < 0:
-            raise UsageError(f"camera {self.camera} is negative", hint="Number cameras from 0 up.")
-        if self.identity is not None and self.identity < JUNK:
-            raise UsageError(
-                f"identity {self.identity} is below -1",
-                hint="Use -1 for junk, 0 for distractors and positive numbers for people.",
-            )
-        for name in ("sequence", "frame"):
-            number = getattr(self, name)
-            if number is not None and number < 0:
-                raise UsageError(f"{name} {number} is negative", hint=f"Count {name}s from 0 up.")
-        for name in ("camera", "identity", "sequence", "frame"):
-            if (getattr(self, name) or 0) > LARGEST:
-                raise UsageError(f"{name} is too large", hint=f"At most {LARGEST} can be stored.")
+        if self.camera is not None:
+            camera = names.name(self.camera, "camera")
+            if camera is not self.camera:
+                object.__setattr__(self, "camera", camera)
+        if self.identity is not None:
+            identity = names.name(self.identity, "identity")
+            if identity is not self.identity:
+                object.__setattr__(self, "identity", identity)
+        if self.sequence is not None and not 0 <= self.sequence <= LARGEST:
+            raise _cannot_count("sequence", self.sequence)
+        if self.frame is not None and not 0 <= self.frame <= LARGEST:
+            raise _cannot_count("frame", self.frame)
         if self.timestamp is not None and not YEAR_1 <= self.timestamp < YEAR_10000:  # nor NaN
             raise UsageError(
                 f"timestamp {self.timestamp!r} is not between the years 1 and 9999",
                 hint="Give seconds since 1970, not milliseconds.",
             )
+
+
+def _cannot_count(kind: str, number: int) -> UsageError:
+    if number < 0:
+        return UsageError(f"{kind} {number} is negative", hint=f"Count {kind}s from 0 up.")
+    return UsageError(f"{kind} is too large", hint=f"At most {LARGEST} can be stored.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,12 @@ class Dataset:
     """What a reader found at ``root``: the crops, and the files it could not make sense of.
 
     ``splits`` are those that were looked for; a stored image of one of them that is in neither list
-    is there no more. None where nothing can be said of others.
+    is there no more, unless it lies in one of the folders ``unseen`` (paths relative to the root):
+    links that were not followed, folders that could not be listed. None where nothing can be said
+    of others. ``site`` is where its cameras and people belong, None the gallery's own. ``layout``
+    names how it was read; ``passed_over`` counts the files that are no crops, by why: mostly their
+    ending. ``notes`` are sentences that people should read before they believe the numbers. With
+    ``follow_links`` its pictures may lie elsewhere, where links lead.
     """
 
     name: str
@@ -96,31 +108,49 @@ class Dataset:
     sightings: list[Sighting]
     rejected: list[Rejected] = field(default_factory=list)
     splits: frozenset[Split] | None = None
+    site: str | None = None
+    layout: str | None = None
+    unseen: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    follow_links: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which stored vectors a search considers. An empty ``cameras`` admits every camera."""
+    """Which stored vectors a search considers, by the catalog's ids of cameras and data sets.
+
+    An empty tuple admits every one. ``since`` and ``until`` (seconds since 1970 UTC, the second one
+    not included) admit only what has a time in between.
+    """
 
     split: Split = Split.GALLERY
     cameras: tuple[int, ...] = ()
     without_cameras: tuple[int, ...] = ()
+    datasets: tuple[int, ...] = ()
+    since: float | None = None
+    until: float | None = None
 
-    def __post_init__(self) -> None:
-        both = set(self.cameras) & set(self.without_cameras)
-        if both:
-            raise UsageError(
-                f"camera {min(both)} is asked for and ruled out at once",
-                hint="Name it in {only_cameras} or rule it out with {exclude_camera}, not both.",
-            )
+    @property
+    def narrows(self) -> bool:
+        """Whether it admits less than the whole split."""
+        return self != Filter(self.split)
+
+
+def check_span(since: float | None, until: float | None) -> None:
+    """Raise UsageError where nothing can lie from ``since`` on and before ``until``."""
+    if since is not None and until is not None and not since < until:
+        raise UsageError(
+            "the time to begin with is not before the time to end with",
+            hint="Exchange {since} and {until}.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
     """Vectors on their way into a store: ``ids`` (N), ``vectors`` (N x D) and N payloads.
 
-    A payload holds integers under camera, identity, sequence and frame (left out where not
-    known) and the split's name.
+    A payload holds what ``Filter`` asks for, see ``stores.payload``.
 
     Raises ValueError on lengths that differ, and on vectors that are not of unit length: a NaN
     would be stored and never found again, a zero vector would match everything equally.

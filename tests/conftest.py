@@ -31,7 +31,7 @@ COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40
 
 # Without PyTorch the command line can be worked on all the same; the header says what is left out.
 NO_TRAINING = find_spec("torch") is None
-collect_ignore = ["test_train.py"] if NO_TRAINING else []
+collect_ignore = ["test_train.py", "test_walk.py"] if NO_TRAINING else []
 
 
 def pytest_report_header() -> list[str]:

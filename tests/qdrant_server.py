@@ -45,6 +45,7 @@ class QdrantStandIn:
         self.plan: Plan = lambda number, path: None
         self.requests: list[str] = []
         self.keys: set[str | None] = set()
+        self.sentence = "as planned"  # the reason it gives for an answer that is an error
         self.delay = 1.2  # seconds that SLOW takes
         self._port = 0
         self._lock = threading.Lock()
@@ -112,7 +113,7 @@ class QdrantStandIn:
             time.sleep(self.delay)
         answer = {"time": 0.0, "status": "ok", "result": result}
         if status != 200:
-            answer = {"time": 0.0, "status": {"error": "as planned"}}
+            answer = {"time": 0.0, "status": {"error": self.sentence}}
         data = json.dumps(answer).encode()
         if fault is Fault.NONSENSE:
             data = b"<html>It works!</html>"
@@ -153,6 +154,13 @@ class QdrantStandIn:
                 rows = zip(batch["ids"], batch["vectors"], batch["payloads"], strict=True)
                 points.update({id: {"vector": v, "payload": p} for id, v, p in rows})
                 return {"operation_id": 1, "status": "completed"}
+            case "POST", "/points/batch":
+                for operation in body["operations"]:
+                    told = operation["overwrite_payload"]
+                    for id in told["points"]:
+                        if id in points:
+                            points[id]["payload"] = told["payload"]
+                return [{"operation_id": 1, "status": "completed"} for _ in body["operations"]]
             case "POST", "/points/delete":
                 for id in body["points"]:
                     points.pop(id, None)
@@ -209,7 +217,13 @@ class QdrantStandIn:
 
 def _fits(point: dict[str, Any], where: dict[str, Any] | None) -> bool:
     def holds(condition: dict[str, Any]) -> bool:
-        return point["payload"].get(condition["key"]) in condition["match"]["any"]
+        value = point["payload"].get(condition["key"])
+        if condition.get("range") is None:
+            return value in condition["match"]["any"]
+        low, high = condition["range"].get("gte"), condition["range"].get("lt")
+        return value is not None and (
+            (low is None or low <= value) and (high is None or value < high)
+        )
 
     must, must_not = (where or {}).get("must") or [], (where or {}).get("must_not") or []
     return all(map(holds, must)) and not any(map(holds, must_not))

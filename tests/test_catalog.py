@@ -17,7 +17,7 @@ from reidsearch.catalog import Candidate, Catalog, ImageRecord, State, records, 
 from reidsearch.catalog.database import TableGroup
 from reidsearch.errors import UsageError
 from reidsearch.hashes import image_id
-from reidsearch.types import LARGEST, UNKNOWN, Rejected, Sighting, Split
+from reidsearch.types import UNKNOWN, Rejected, Sighting, Split
 
 
 @pytest.fixture
@@ -29,12 +29,16 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 @pytest.fixture
 def ids(catalog: Catalog, tmp_path: Path) -> tuple[int, int]:
-    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4)
-    return catalog.add_dataset("set", tmp_path), encoder
+    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4, payloads=2)
+    return catalog.places.add_dataset("set", tmp_path), encoder
 
 
-def candidate(path: str, *, size: int = 10, **fields: int) -> Candidate:
-    return Candidate(image_id("set", path), Sighting(path, **fields), size, 1)  # type: ignore[arg-type]
+def candidate(path: str, *, size: int = 10, **fields: Any) -> Candidate:
+    return Candidate(image_id("set", path), Sighting(path, **fields), size, 1)
+
+
+def stale(catalog: Catalog, ids: tuple[int, int], given: list[Candidate]) -> list[Candidate]:
+    return [one.candidate for one in catalog.embeddings.stale(*ids, given)]
 
 
 def test_image_ids_are_positive_63_bit_and_depend_on_data_set_and_path() -> None:
@@ -48,62 +52,90 @@ def test_image_ids_are_positive_63_bit_and_depend_on_data_set_and_path() -> None
 def test_new_images_are_pending_until_finished_and_then_no_longer_stale(
     catalog: Catalog, ids: tuple[int, int]
 ) -> None:
-    two = [candidate("a.jpg", camera=1), candidate("b.jpg")]
-    assert catalog.embeddings.stale(*ids, two) == two
-    assert catalog.embeddings.stale(*ids, two) == two  # still pending
+    two = [candidate("a.jpg", camera="1"), candidate("b.jpg")]
+    assert stale(catalog, ids, two) == two
+    assert stale(catalog, ids, two) == two  # still pending
     catalog.embeddings.finish(
         ids[1], indexed={two[0].id: ("0" * 64, 7)}, failed={two[1].id: "torn"}
     )
-    assert catalog.embeddings.stale(*ids, two) == [two[1]]  # what failed is tried again
+    assert stale(catalog, ids, two) == [two[1]]  # what failed is tried again
     assert catalog.embeddings.indexed_ids(ids[1]) == {two[0].id}
 
 
-@pytest.mark.parametrize("changed", [{"size": 11}, {"camera": 2}, {"identity": 3}, {"frame": 9}])
+@pytest.mark.parametrize(
+    "changed", [{"size": 11}, {"camera": "2"}, {"identity": "alice"}, {"frame": 9}]
+)
 def test_an_image_whose_file_or_description_changed_is_stale_again(
-    catalog: Catalog, ids: tuple[int, int], changed: dict[str, int]
+    catalog: Catalog, ids: tuple[int, int], changed: dict[str, Any]
 ) -> None:
-    old = candidate("a.jpg", camera=1, identity=1, frame=1)
+    old = candidate("a.jpg", camera="1", identity="1", frame=1)
     catalog.embeddings.stale(*ids, [old])
     catalog.embeddings.finish(ids[1], indexed={old.id: ("0" * 64, 7)})
-    assert catalog.embeddings.stale(*ids, [old]) == []
-    new = candidate("a.jpg", **{"camera": 1, "identity": 1, "frame": 1, **changed})
-    assert catalog.embeddings.stale(*ids, [new]) == [new]
+    assert stale(catalog, ids, [old]) == []
+    new = candidate("a.jpg", **{"camera": "1", "identity": "1", "frame": 1, **changed})
+    (found,) = catalog.embeddings.stale(*ids, [new])
+    assert found.candidate == new
+    assert found.encoded == ("size" not in changed)  # the vector of the same file stays right
+    (one,) = catalog.encoders()
+    assert (one.indexed, one.payloads) == ((1, 0) if found.encoded else (0, 2))
 
 
 def test_another_encoder_starts_from_nothing(catalog: Catalog, ids: tuple[int, int]) -> None:
     one = candidate("a.jpg")
     catalog.embeddings.stale(*ids, [one])
     catalog.embeddings.finish(ids[1], indexed={one.id: ("0" * 64, 7)})
-    other = catalog.add_encoder(fingerprint="0" * 64, name="other", dimension=4)
-    assert catalog.embeddings.stale(ids[0], other, [one]) == [one]
+    other = catalog.add_encoder(fingerprint="0" * 64, name="other", dimension=4, payloads=2)
+    assert stale(catalog, (ids[0], other), [one]) == [one]
     assert catalog.embeddings.indexed_ids(ids[1]) == {one.id}
     assert [(row.name, row.indexed) for row in catalog.encoders()] == [("e", 1), ("other", 0)]
 
 
-def test_numbers_of_two_data_sets_are_different_people_and_cameras(
-    catalog: Catalog, tmp_path: Path
+@pytest.mark.parametrize(("sites", "apart"), [(("here", "there"), 2), (("here", "here"), 1)])
+def test_a_name_means_one_thing_at_one_site_and_another_at_the_next(
+    catalog: Catalog, tmp_path: Path, sites: tuple[str, str], apart: int
 ) -> None:
-    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4)
-    for name in ("one", "two"):
+    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4, payloads=2)
+    for name, site in zip(("one", "two"), sites, strict=True):
         root = tmp_path / name
         root.mkdir()
-        seen = Sighting("a.jpg", camera=1, identity=5)
+        seen = Sighting("a.jpg", camera="lobby", identity="5")
         new = Candidate(image_id(name, "a.jpg"), seen, 1, 1)
-        catalog.embeddings.stale(catalog.add_dataset(name, root), encoder, [new])
+        dataset = catalog.places.add_dataset(name, root, site=site)
+        catalog.embeddings.stale(dataset, encoder, [new])
         catalog.embeddings.finish(encoder, indexed={new.id: ("", 7)})
     stored = catalog.images.stored(encoder)
-    assert stored.identity.tolist() == [5, 5]
-    assert stored.camera.tolist() == [1, 1]
-    assert len(set(stored.labels.identity.tolist())) == 2
-    assert len(set(stored.labels.camera.tolist())) == 2
+    people, cameras = stored.labels.identity.tolist(), stored.labels.camera.tolist()
+    assert [stored.people[id] for id in people] == ["5", "5"]
+    assert [stored.cameras[id] for id in cameras] == ["lobby", "lobby"]
+    assert (len(set(people)), len(set(cameras))) == (apart, apart)
+    assert len(catalog.places.cameras()) == catalog.places.people() == apart
+
+
+def test_a_data_set_stays_at_its_site_until_it_is_told_another(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    told: dict[str, str]
+    for told, expected in (
+        ({}, "main"),
+        ({"new_at": "set"}, "main"),  # it is not new
+        ({"site": "campus"}, "campus"),
+        ({}, "campus"),
+    ):
+        catalog.places.add_dataset("set", tmp_path, **told)
+        (one,) = catalog.places.datasets()
+        assert one.site == expected
+    catalog.places.add_dataset("other", tmp_path, new_at="other", layout="people")
+    assert [one.site for one in catalog.places.datasets()] == ["other", "campus"]
+    assert catalog.places.dataset_layout(2) == "people"
+    assert catalog.places.dataset_layout(1) is None
 
 
 def test_junk_and_distractors_keep_their_numbers_and_unknown_reads_unknown(
     catalog: Catalog, ids: tuple[int, int]
 ) -> None:
     three = [
-        candidate("junk.jpg", identity=-1),
-        candidate("distractor.jpg", identity=0),
+        candidate("junk.jpg", identity="-1"),
+        candidate("distractor.jpg", identity="0"),
         candidate("who.jpg"),
     ]
     catalog.embeddings.stale(*ids, three)
@@ -132,12 +164,12 @@ def test_a_data_set_that_moved_keeps_its_id_and_a_second_of_its_name_is_refused(
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     new.mkdir()
-    first = catalog.add_dataset("set", old)
+    first = catalog.places.add_dataset("set", old)
     with pytest.raises(UsageError) as error:
-        catalog.add_dataset("set", new)
+        catalog.places.add_dataset("set", new)
     assert "`name=...`" in error.value.hint
     old.rmdir()
-    assert catalog.add_dataset("set", new) == first
+    assert catalog.places.add_dataset("set", new) == first
 
 
 def test_rejected_files_are_recorded_with_their_reason(
@@ -166,7 +198,7 @@ def test_an_ingest_run_is_open_until_finished(catalog: Catalog, ids: tuple[int, 
 
 def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int]) -> None:
     _, encoder = ids
-    many = [candidate(f"{n}.jpg", camera=n % 3) for n in range(11)]
+    many = [candidate(f"{n}.jpg", camera=str(n % 3)) for n in range(11)]
     catalog.embeddings.stale(*ids, many)
     catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
     by_fours = Catalog(catalog.engine, variables=4)
@@ -215,7 +247,7 @@ def test_no_method_of_the_catalog_takes_or_gives_what_is_untyped_or_sqlalchemys(
     groups = {TableGroup: catalog} | {
         type(part): part for part in vars(catalog).values() if isinstance(part, TableGroup)
     }
-    assert len(groups) == 6
+    assert len(groups) == 7
     seen = 0
     for group in [*groups, Catalog]:
         for name, member in vars(group).items():
@@ -236,9 +268,9 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
 ) -> None:
     """Enumerations are members, JSON is parsed, truth is bool: nothing is as a driver gave it."""
     dataset, encoder = ids
-    seen = Sighting("a/b.jpg", Split.QUERY, 3, 7, 1, 250, 12.5)
+    seen = Sighting("a/b.jpg", Split.QUERY, "3", "7", 1, 250, 12.5)
     one = Candidate(image_id("set", seen.path), seen, 10, 99)
-    catalog.embeddings.stale(dataset, encoder, [one])
+    (recorded,) = catalog.embeddings.stale(dataset, encoder, [one])
     catalog.embeddings.finish(encoder, indexed={one.id: ("ab" * 32, 7)})
     catalog.runs.start(dataset, encoder)
     catalog.learned.save_calibration(
@@ -252,7 +284,8 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
     (logged,) = catalog.log.entries()
     found = [
         image, embedding, count, logged, *catalog.encoders(), catalog.runs.last(),
-        catalog.learned.calibration(encoder),
+        catalog.learned.calibration(encoder), recorded, *catalog.places.cameras(),
+        *catalog.places.datasets(),
     ]  # fmt: skip
     assert {type(record) for record in found} == set(RECORDS)
     for record in found:
@@ -291,7 +324,7 @@ def test_the_log_gives_each_kept_picture_once_and_lists_searches_without(catalog
     assert len(list(catalog.log.pictures())) == 2
     assert [e.time for e in catalog.log.entries(since=2)] == [2, 3, 4, 5]
     assert [e.has_picture for e in catalog.log.entries()] == [True] * 4 + [False, True]
-    catalog.log.delete_pictures(list(pictures)[:1])
+    catalog.log.forget_probes(list(pictures)[:1])
     assert list(catalog.log.pictures()) == [*pictures.items()][1:]
     catalog.log.add(
         time=6, operator="o", command="query", probe_sha256="", filters={}, hits=0, picture=b"late"
@@ -299,17 +332,17 @@ def test_the_log_gives_each_kept_picture_once_and_lists_searches_without(catalog
     some = catalog.log.pictures()
     next(some)
     some.close()  # type: ignore[attr-defined]
-    catalog.add_dataset("still writable", Path("/"))
+    catalog.places.add_dataset("still writable", Path("/"))
 
 
 def test_indexed_images_may_be_asked_for_by_data_set(catalog: Catalog, tmp_path: Path) -> None:
-    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4)
+    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4, payloads=2)
     found = {}
     for name in ("one", "two"):
         new = Candidate(image_id(name, "a.jpg"), Sighting("a.jpg"), 1, 1)
         (tmp_path / name).mkdir()
-        found[catalog.add_dataset(name, tmp_path / name)] = new.id
-        catalog.embeddings.stale(catalog.add_dataset(name, tmp_path / name), encoder, [new])
+        found[catalog.places.add_dataset(name, tmp_path / name)] = new.id
+        catalog.embeddings.stale(catalog.places.add_dataset(name, tmp_path / name), encoder, [new])
         catalog.embeddings.finish(encoder, indexed={new.id: ("", 7)})
     for dataset, id in found.items():
         assert catalog.embeddings.indexed_ids(encoder, dataset_id=dataset) == {id}
@@ -345,8 +378,8 @@ def test_a_copy_becomes_a_catalog_of_its_own_and_keeps_what_it_lists(
 def meant(
     record: ImageRecord,
     *,
-    identity: int | None,
-    camera: int | None,
+    identity: str | None,
+    camera: str | None,
     before: float | None,
     dataset: str | None,
     paths: tuple[Path, ...],
@@ -376,6 +409,7 @@ GIVEN = (
     "/", "/a.jpg", "/data/sub/sub/a.jpg", "\udcff.jpg", "/data/\udcff.jpg",
 )  # fmt: skip
 NUMBERS = st.one_of(st.none(), st.integers(-1, 3))
+NAMES = NUMBERS.map(lambda n: None if n is None else str(n))
 TIMES = st.one_of(st.none(), st.sampled_from([-5.0, 0.0, 1.0, 2.5]))
 
 
@@ -384,8 +418,8 @@ def catalog_of(images: list[tuple[Any, ...]]) -> Catalog:
     and time of adding."""
     engine = create_engine("sqlite://")
     tables.metadata.create_all(engine)
-    numbers = [{"id": 10 * d + n, "dataset_id": d, "number": n}
-               for d, n in itertools.product(range(1, 4), range(-1, 4))]  # fmt: skip
+    named = [{"id": 10 * d + n, "site_id": d, "name": str(n)}
+             for d, n in itertools.product(range(1, 4), range(-1, 4))]  # fmt: skip
     rows = [
         {
             "id": id,
@@ -401,11 +435,13 @@ def catalog_of(images: list[tuple[Any, ...]]) -> Catalog:
     ]
     with engine.begin() as db:
         sets = enumerate(ROOTS.items(), start=1)
+        db.execute(insert(tables.site), [{"id": id, "name": f"site {id}"} for id in (1, 2, 3)])
         db.execute(
-            insert(tables.dataset), [{"id": id, "name": n, "root": r} for id, (n, r) in sets]
+            insert(tables.dataset),
+            [{"id": id, "name": n, "root": r, "site_id": id} for id, (n, r) in sets],
         )
         for table in (tables.camera, tables.identity):
-            db.execute(insert(table), numbers)
+            db.execute(insert(table), named)
         if rows:
             db.execute(insert(tables.image), rows)
     return Catalog(engine, variables=3)
@@ -425,16 +461,16 @@ def catalog_of(images: list[tuple[Any, ...]]) -> Catalog:
         max_size=25,
         unique_by=lambda image: image[:2],
     ),
-    identity=st.one_of(NUMBERS, st.sampled_from([LARGEST + 1, -(2**70)])),
-    camera=NUMBERS,
+    identity=st.one_of(NAMES, st.sampled_from(["nobody", "\udcff"])),
+    camera=NAMES,
     before=st.one_of(TIMES, st.sampled_from([float("inf"), float("-inf"), float("nan")])),
     dataset=st.sampled_from([None, "one", "two", "all", "none", "\udcff"]),
     paths=st.lists(st.sampled_from(GIVEN).map(Path), max_size=8).map(tuple),
 )
 @example(
     images=[(1, f"{t}{a}.jpg", 1, 1, t, a) for t in (None, 0.0, 2.0) for a in (0.0, 2.0)],
-    identity=1,
-    camera=1,
+    identity="1",
+    camera="1",
     before=1.0,
     dataset=None,
     paths=(),
@@ -449,8 +485,8 @@ def catalog_of(images: list[tuple[Any, ...]]) -> Catalog:
 )
 def test_the_images_meant_are_found_in_sql_as_they_are_in_python(
     images: list[tuple[Any, ...]],
-    identity: int | None,
-    camera: int | None,
+    identity: str | None,
+    camera: str | None,
     before: float | None,
     dataset: str | None,
     paths: tuple[Path, ...],

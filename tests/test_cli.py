@@ -39,7 +39,9 @@ def test_ingest_reports_as_the_contract_says_and_repeats_for_nothing(
     first = json.loads(run("ingest", market, "--json").stdout)
     assert first.keys() == {
         "found", "ingested", "unchanged", "failed", "seconds", "images_per_second", "splits",
-        "failures", "moved", "vanished", "pruned", "expired",
+        "failures", "moved", "relabelled", "vanished", "pruned", "expired", "unlike_crops",
+        "scaled", "layout", "cameras", "people", "first", "last", "without_camera",
+        "without_person", "without_time", "passed_over", "notes",
     }  # fmt: skip
     assert (first["found"], first["ingested"], first["failed"]) == (31, 31, 0)
     assert first["splits"] == {"query": 4, "gallery": 27}
@@ -71,7 +73,8 @@ def test_query_prints_one_json_object_a_line_and_probe(ingested: Path, run: Run)
     for answer in answers:
         assert [h["rank"] for h in answer["hits"]] == [1, 2, 3, 4]
         assert answer["hits"][0].keys() == {
-            "rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path",
+            "rank", "score", "id", "identity", "camera", "sequence", "frame", "timestamp", "time",
+            "split", "dataset", "site", "path",
         }  # fmt: skip
         assert {h["camera"] for h in answer["hits"]} <= {2, 3}
         assert {h["identity"] for h in answer["hits"]} == {answer["identity"]}
@@ -305,7 +308,7 @@ def test_an_empty_start_leads_on(run: Run, words: list[str], exit_code: int, tol
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--only-camera", "2,x"], "not a camera number"),
+        (["--only-camera", "2,x"], "no stored image is from camera x"),
         (["--only-camera", "9"], "Cameras stored: 1, 2, 3"),
         (["--only-camera", "1", "--exclude-camera"], "asked for and ruled out"),
         (["--save", "x.gif"], "End its name in .png or .html"),

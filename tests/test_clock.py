@@ -1,4 +1,4 @@
-"""Clocks: timestamps where all have them, otherwise frames over sequences."""
+"""Clocks: timestamps where most have them, otherwise frames over sequences."""
 
 import numpy as np
 import pytest
@@ -29,12 +29,23 @@ def test_a_sighting_without_a_frame_or_of_a_new_sequence_has_no_time() -> None:
     assert np.isnan(times).all()
 
 
-def test_timestamps_are_the_time_where_all_are_known() -> None:
+def test_timestamps_are_the_time_where_they_are_known() -> None:
     stamps = np.array([10.0, 20.0, 30.0, 40.0])
     none = np.full(4, UNKNOWN)
     clock = Clock.of(none, none, none, stamps)
     assert clock.unit == SECONDS
     assert clock.times(none, none, none, stamps).tolist() == stamps.tolist()
+
+
+def test_what_most_images_have_is_the_time_and_others_have_none() -> None:
+    none, camera = np.full(4, UNKNOWN), integers(1, 1, 2, 2)
+    stamps = np.array([10.0, np.nan, 30.0, np.nan])
+    clock = Clock.of(camera, none, none, stamps)
+    assert clock.unit == SECONDS
+    np.testing.assert_array_equal(clock.times(camera, none, none, stamps), stamps)
+    frame = integers(1, 2, 3, UNKNOWN)
+    assert Clock.of(camera, none, frame, stamps).unit == FRAMES
+    assert Clock.of(camera, none, integers(1, 2, UNKNOWN, UNKNOWN), stamps).unit == SECONDS
 
 
 def test_without_any_time_nothing_can_be_learned() -> None:

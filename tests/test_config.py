@@ -1,5 +1,6 @@
 from dataclasses import fields, replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "device": "default",
         "audit": "default",
         "retain_days": "default",
+        "timezone": "default",
     }
 
 
@@ -67,17 +69,19 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
     """Its key, its variable and its help follow from its field in Config."""
     texts = {
         "data_dir": "home", "qdrant_url": "http://here", "encoder": "mine.onnx", "device": "cuda",
-        "audit": "off", "retain_days": "30",
+        "audit": "off", "retain_days": "30", "timezone": "Asia/Kolkata",
     }  # fmt: skip
     assert tuple(texts) == config.KEYS
     assert {*config.KEYS, "sources"} == {field.name for field in fields(Config)}
     assert all(setting.help.endswith(".") for setting in config.SETTINGS.values())
     variables = {config.variable(key): text for key, text in texts.items()}
-    assert list(variables)[-1] == "REIDSEARCH_RETAIN_DAYS"
+    assert list(variables)[-1] == "REIDSEARCH_TIMEZONE"
     file = tmp_path / "reidsearch.toml"
     file.write_text("\n".join(f'{key} = "{text}"' for key, text in texts.items()))
     expected = Config(
-        Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF, retain_days=30
+        *(Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF),
+        retain_days=30,
+        timezone=ZoneInfo("Asia/Kolkata"),
     )
     for found in (
         config.load(texts, environment={}),
@@ -104,6 +108,9 @@ def test_only_numbers_may_stand_in_the_file_without_quotes(tmp_path: Path) -> No
         ("retain_days", "a week", "is not a number of days"),
         ("qdrant_url", "http://me:secret@here", "holds a user or a password"),
         ("data_dir", "a\0b", "cannot be a path"),
+        ("timezone", "Mars/Base", r"timezone 'Mars/Base' is no time zone .*\(environment\)"),
+        ("timezone", "../../etc/passwd", "is no time zone"),
+        ("timezone", "/etc/localtime", "is no time zone"),
     ],
 )
 def test_a_value_that_cannot_be_is_an_error(key: str, text: str, message: str) -> None:

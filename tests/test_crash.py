@@ -224,7 +224,50 @@ def test_a_doctor_finishes_a_forget_that_was_killed(copied: Config, point: str) 
     assert finish(reidsearch(copied, "doctor", "--fix"))[0] == 0
     found = contents(copied)
     assert found["owed"] is False
-    assert not [row for row in found["images"] if row[4] == 7]  # type: ignore[attr-defined]
+    assert not [row for row in found["images"] if row[4] == "7"]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def two_encoders(
+    tmp_path_factory: pytest.TempPathFactory, whole: Config, crops: Path
+) -> tuple[Config, Config]:
+    """A gallery as ``whole``, with vectors of another encoder beside its own; and settings to go
+    on with that one."""
+    home = tmp_path_factory.mktemp("two") / "home"
+    shutil.copytree(whole.data_dir, home)
+    other = write_encoder(home.parent / "coarse.onnx", cell=8)
+    with filling(Config(home, None, other, "cpu", {})) as opened:
+        ingest.take_in(opened, datasets.read(crops), encoder=Encoder(other))
+    return Config(home, None, whole.encoder, "cpu", {}), Config(home, None, other, "cpu", {})
+
+
+@pytest.mark.parametrize("point", faults.FORGET_ENCODER)
+def test_the_forgetting_of_an_encoder_killed_at_a_fault_point_is_completed_by_the_next(
+    tmp_path: Path, two_encoders: tuple[Config, Config], expected: dict[str, object], point: str
+) -> None:
+    shutil.copytree(two_encoders[0].data_dir, tmp_path / "copy")
+    settings = Config(tmp_path / "copy", None, two_encoders[0].encoder, "cpu", {})
+    words = ("forget", "--vectors-of", "coarse", "--yes")
+    code, _ = finish(reidsearch(settings, *words, fault=point))
+    assert code == -signal.SIGKILL
+    code, stderr = finish(reidsearch(settings, *words))
+    assert code == (0 if point != "catalog compacted" else 2), stderr  # then it was done
+    assert like(contents(settings)) == expected
+    assert finish(reidsearch(settings, "doctor"))[0] == 0
+
+
+@pytest.mark.parametrize("point", faults.FORGET_ENCODER[:4])
+def test_a_doctor_finishes_the_forgetting_of_an_encoder_that_was_killed(
+    tmp_path: Path, two_encoders: tuple[Config, Config], expected: dict[str, object], point: str
+) -> None:
+    shutil.copytree(two_encoders[0].data_dir, tmp_path / "copy")
+    settings = Config(tmp_path / "copy", None, two_encoders[0].encoder, "cpu", {})
+    code, _ = finish(reidsearch(settings, "forget", "--vectors-of", "coarse", "--yes", fault=point))
+    assert code == -signal.SIGKILL
+    assert finish(reidsearch(settings, "doctor", "--fix"))[0] == 0
+    left = contents(settings)
+    assert left.pop("coarse") == []
+    assert {**left, "files": 1} == expected
 
 
 @pytest.mark.parametrize("point", faults.UPGRADE)
@@ -249,8 +292,61 @@ def test_an_upgrade_killed_at_a_fault_point_is_completed_by_the_next(
         assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
 
 
+@pytest.mark.parametrize("point", faults.DESCRIBE)
+def test_payloads_of_an_earlier_version_are_brought_along_whatever_happens(
+    tmp_path: Path, copied: Config, expected: dict[str, object], point: str
+) -> None:
+    with every(copied) as (catalog, (one,)):
+        images = catalog.images.all()
+        ids = [image.id for image in images if image.sha256 is not None]
+        one.store.describe(ids, [{"split": "gallery", "camera": 7}] * len(ids))
+        catalog.record_payloads(one.encoder_id, 1)
+    probe = write_crop(tmp_path / "probe_c1.jpg", color=COLORS[1])
+    words = ("query", probe, "--only-camera", "1", "--top-k", "3", "--json")
+    code, _ = finish(reidsearch(copied, *words, fault=point))
+    assert code == -signal.SIGKILL
+    process = reidsearch(copied, *words)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert [hit["camera"] for hit in json.loads(stdout)["hits"]] == [1, 1, 1]
+    assert like(contents(copied)) == expected
+
+
+@pytest.mark.parametrize("point", faults.RELABEL)
+def test_labels_that_change_reach_both_stores_whatever_happens(
+    tmp_path: Path, crops: Path, settings: Config, point: str
+) -> None:
+    names = sorted(path.name for path in crops.glob("*_c*s1_0*.jpg"))[:40]
+
+    def manifest(camera: str) -> Path:
+        for name in names:
+            shutil.copy2(crops / name, tmp_path / name)
+        path = tmp_path / "m.csv"
+        path.write_text("path,camera\n" + "".join(f"{name},{camera}\n" for name in names))
+        return path
+
+    assert finish(reidsearch(settings, "ingest", manifest("lobby")))[0] == 0
+    code, _ = finish(reidsearch(settings, "ingest", manifest("garage"), fault=point))
+    assert code == -signal.SIGKILL
+    process = reidsearch(settings, "ingest", manifest("garage"), "--json")
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["ingested"] == 0  # no picture was encoded again
+    with every(settings) as (catalog, (one,)):
+        ((ids, _, payloads),) = one.store.records()
+        listed = {image.id: image for image in catalog.images.all()}
+        assert len(ids) == len(names)
+        for id, told in zip(ids.tolist(), payloads, strict=True):
+            assert listed[id].camera == "garage"
+            assert told["camera_id"] == listed[id].camera_id
+    assert finish(reidsearch(settings, "doctor"))[0] == 0
+
+
 def test_every_fault_point_in_the_code_is_tested() -> None:
-    named = {*faults.INGEST, *faults.MOVE, *faults.FORGET, *faults.UPGRADE}
+    named = {
+        *(*faults.INGEST, *faults.RELABEL, *faults.MOVE, *faults.FORGET, *faults.FORGET_ENCODER),
+        *(*faults.UPGRADE, *faults.DESCRIBE),
+    }
     reached = set()
     for path in Path(faults.__file__).parent.rglob("*.py"):
         for part in path.read_text(encoding="utf-8").split('faults.reach("')[1:]:
@@ -295,7 +391,7 @@ def test_nothing_forgotten_is_left_in_any_file(
         (copied.data_dir / CATALOG).read_bytes()
     )
     with every(copied) as (catalog, (one,)):
-        rows = [image for image in catalog.images.all() if image.identity == 7]
+        rows = [image for image in catalog.images.all() if image.identity == "7"]
         ids = [row.id for row in rows]
         _, vectors = one.store.retrieve(ids)
         paths = [row.path.encode() for row in rows]

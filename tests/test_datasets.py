@@ -1,6 +1,7 @@
 import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,18 +16,18 @@ GREY = (128, 128, 128)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("0002_c1s1_000451_03.jpg", (2, 1, 1, 451)),
-        ("-1_c3s2_012345_01.jpg", (-1, 3, 2, 12345)),
-        ("0000_c6s4_000001_02.jpg.jpg", (0, 6, 4, 1)),
-        ("0005_c2_f0046985.jpg", (5, 2, None, 46985)),  # DukeMTMC
-        ("12_c103.png", (12, 103, None, None)),
+        ("0002_c1s1_000451_03.jpg", ("2", "1", 1, 451)),
+        ("-1_c3s2_012345_01.jpg", ("-1", "3", 2, 12345)),
+        ("0000_c6s4_000001_02.jpg.jpg", ("0", "6", 4, 1)),
+        ("0005_c2_f0046985.jpg", ("5", "2", None, 46985)),  # DukeMTMC
+        ("12_c103.png", ("12", "103", None, None)),
         ("holiday.jpg", (None, None, None, None)),
         ("-2_c1s1_000451_03.jpg", (None, None, None, None)),
         ("0002_cs1_000451.jpg", (None, None, None, None)),
     ],
 )
 def test_names_tell_identity_camera_sequence_and_frame(
-    name: str, expected: tuple[int | None, ...]
+    name: str, expected: tuple[str | int | None, ...]
 ) -> None:
     seen = datasets.parse_name(name)
     assert (seen.identity, seen.camera, seen.sequence, seen.frame) == expected
@@ -42,7 +43,7 @@ def test_a_market_root_is_read_whole_with_its_double_endings_and_without_thumbs_
     assert len(by_split[Split.GALLERY]) == 4 * 3 * 2 + 3
     assert not by_split[Split.TRAIN]
     assert Sighting(
-        "bounding_box_test/0001_c3s1_000060_01.jpg.jpg", Split.GALLERY, 3, 1, 1, 60
+        "bounding_box_test/0001_c3s1_000060_01.jpg.jpg", Split.GALLERY, "3", "1", 1, 60
     ) in (found.sightings)
     assert found.name == "market"
     assert [s.path for s in found.sightings] == sorted(s.path for s in found.sightings)
@@ -87,7 +88,7 @@ def test_a_plain_folder_is_all_gallery_with_or_without_telling_names(tmp_path: P
     assert {s.path for s in found.sightings} == set(names)
     assert {s.split for s in found.sightings} == {Split.GALLERY}
     (told,) = [s for s in found.sightings if s.camera is not None]
-    assert (told.identity, told.camera, told.frame) == (7, 2, 3)
+    assert (told.identity, told.camera, told.frame) == ("7", "2", 3)
 
 
 def test_a_name_that_is_not_utf8_is_rejected_and_shown(tmp_path: Path) -> None:
@@ -137,14 +138,17 @@ def test_a_manifest_gives_every_column(tmp_path: Path) -> None:
     first, second = datasets.read(manifest(tmp_path, text)).sightings
     assert (first.path, first.timestamp) == ("a, b.jpg", 1714557600.5)
     noon = datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
-    assert second == Sighting("x.jpg", Split.QUERY, 3, -1, 2, 7, noon.timestamp())
+    assert second == Sighting("x.jpg", Split.QUERY, "3", "-1", 2, 7, noon.timestamp())
 
 
-def test_a_timestamp_without_offset_is_utc(tmp_path: Path) -> None:
-    (seen,) = datasets.read(
-        manifest(tmp_path, "path\ttimestamp\nx.jpg\t2024-05-01 12:00\n", name="m.tsv")
-    ).sightings
-    assert seen.timestamp == datetime(2024, 5, 1, 12, tzinfo=UTC).timestamp()
+def test_a_timestamp_without_offset_is_of_the_zone_that_is_given_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    path = manifest(tmp_path, "path\ttimestamp\nx.jpg\t2024-05-01 12:00\n", name="m.tsv")
+    for zone in (UTC, ZoneInfo("Asia/Kolkata")):
+        found = datasets.read(path, zone=zone)
+        assert found.sightings[0].timestamp == datetime(2024, 5, 1, 12, tzinfo=zone).timestamp()
+        assert any(str(zone) in note for note in found.notes)
 
 
 def test_rows_that_make_no_sense_are_rejected_with_their_line_and_the_rest_is_read(
@@ -152,7 +156,7 @@ def test_rows_that_make_no_sense_are_rejected_with_their_line_and_the_rest_is_re
 ) -> None:
     text = (
         "path,camera,identity,split,timestamp\n"
-        "a.jpg,one,,,\n"
+        "a.jpg,\x07,,,\n"
         "b.jpg,-4,,,\n"
         "c.jpg,1,-9,,\n"
         "d.jpg,1,1,holdout,\n"
@@ -160,20 +164,27 @@ def test_rows_that_make_no_sense_are_rejected_with_their_line_and_the_rest_is_re
         ",1,1,,\n"
         "good.jpg,1,1,,\n"
         "good.jpg,1,1,,\n"
+        "both.jpg,1,1,,\n"
+        "./both.jpg,2,1,,\n"
     )
     found = datasets.read(manifest(tmp_path, text))
     assert [s.path for s in found.sightings] == ["good.jpg"]
     reasons = {r.path: r.reason for r in found.rejected}
-    assert set(reasons) == {"a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "line 7", "good.jpg"}
+    assert set(reasons) == {"a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "line 7", "both.jpg"}
     assert "line 2" in reasons["a.jpg"]
-    assert "'one'" in reasons["a.jpg"]
+    assert "control characters" in reasons["a.jpg"]
     assert "yesterday" in reasons["e.jpg"]
-    assert "twice" in reasons["good.jpg"]
+    assert reasons["both.jpg"].startswith("line 11")
+    assert "twice" in reasons["both.jpg"]
+    assert any("1 rows repeat" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"file,camera\na.jpg,1\n", "no column 'path'"), (b"path\n\xff\xfe.jpg\n", "not a readable")],
+    [
+        (b"crop,camera\na.jpg,1\n", "no column 'path'"),
+        (b"\xef\xbb\xbfpath\n\xff\xfe.jpg\n", "not a readable"),
+    ],
 )
 def test_a_csv_that_is_no_manifest_is_an_error(
     tmp_path: Path, content: bytes, message: str

@@ -56,7 +56,7 @@ def spoil_vectors(opened: Collection, settings: Config, market: Path) -> None:
 
 def spoil_payloads(opened: Collection, settings: Config, market: Path) -> None:
     ids, vectors, payloads = first(opened)
-    opened.store.upsert(Points(ids, vectors, [{**payloads[0], "camera": 99}]))
+    opened.store.upsert(Points(ids, vectors, [{**payloads[0], "camera_id": 99}]))
 
 
 def leave_pending(opened: Collection, settings: Config, market: Path) -> None:
@@ -182,9 +182,9 @@ def test_a_moved_file_keeps_its_vector(
         stored, vectors = opened.load([Split.QUERY])
         assert old not in stored.path
         (after,) = vectors[stored.path == new]
-        (labels,) = stored.identity[stored.path == new].tolist()
+        (labels,) = stored.labels.identity[stored.path == new].tolist()
     assert before.tobytes() == after.tobytes()
-    assert labels == 1
+    assert stored.people[labels] == "1"
 
 
 def test_a_vanished_file_is_reported_and_stays(
@@ -254,8 +254,8 @@ def test_the_table_names_what_is_wrong_and_what_to_do(
     assert State.PENDING not in result.stdout
 
 
-def test_payloads_are_what_the_catalog_says(market: Path) -> None:
-    (sighting,) = [s for s in datasets.read(market).sightings if "-1_c3" in s.path]
-    assert payload(sighting) == {
-        "camera": 3, "identity": -1, "sequence": 1, "frame": 50, "split": "gallery"
-    }  # fmt: skip
+def test_payloads_hold_what_is_known_of_what_searches_filter_on() -> None:
+    told = payload(split=Split.GALLERY, dataset_id=5, camera_id=3, timestamp=12.5)
+    assert told == {"split": "gallery", "dataset_id": 5, "camera_id": 3, "time": 12.5}
+    untold = payload(split=Split.TRAIN, dataset_id=5, camera_id=None, timestamp=None)
+    assert untold == {"split": "train", "dataset_id": 5}

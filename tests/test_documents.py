@@ -58,6 +58,8 @@ def test_the_check_tells_what_fits_from_what_does_not() -> None:
 PROBE = "query/0002_c1s1_000001_00.jpg"
 COMMANDS: Mapping[str, tuple[object, tuple[object, ...]]] = {
     "ingest": (documents.IngestDocument, ("ingest", "MARKET")),
+    "explore": (documents.ExplorationDocument, ("explore", "MARKET")),
+    "explore what is stored": (documents.ExplorationDocument, ("explore", "--stored")),
     "query": (documents.AnswerDocument, ("query", PROBE)),
     "evaluate": (documents.EvaluationDocument, ("evaluate",)),
     "evaluate in full": (

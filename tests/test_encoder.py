@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -125,3 +126,103 @@ def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are(
     with pytest.raises(EncoderError) as error:
         Encoder(encoder_file, device="tpu")
     assert "cpu" in error.value.hint
+
+
+Shape = list[str | int | None]
+
+
+def network(
+    path: Path,
+    *,
+    taken: int = TensorProto.FLOAT,
+    made: int = TensorProto.FLOAT,
+    shape: Shape | None = None,
+    metadata: dict[str, str] = PLAIN,
+    opset: int = 18,
+    ir_version: int = 9,
+) -> Path:
+    """An encoder that flattens its pictures, of these types and that shape."""
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["flat"]),
+        helper.make_node("Cast", ["flat"], ["vectors"], to=made),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "flat",
+        [helper.make_tensor_value_info("images", taken, shape or ["n", 3, HEIGHT, WIDTH])],
+        [helper.make_tensor_value_info("vectors", made, ["n", 3 * HEIGHT * WIDTH])],
+    )
+    imports = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
+    helper.set_model_props(model, metadata)
+    onnx.save(model, str(path))
+    return path
+
+
+def flattened(pictures: np.ndarray, *axes: int) -> np.ndarray:
+    flat = pictures.transpose(0, *axes).reshape(len(pictures), -1) / 255
+    unit: np.ndarray = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    return unit
+
+
+@pytest.mark.parametrize("taken", [TensorProto.FLOAT, TensorProto.FLOAT16])
+@pytest.mark.parametrize("made", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_encoders_in_half_precision_give_the_vectors_of_those_in_single(
+    tmp_path: Path, taken: int, made: int
+) -> None:
+    vectors = Encoder(network(tmp_path / "e.onnx", taken=taken, made=made)).encode(noise(3))
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, flattened(noise(3), 3, 1, 2), atol=1e-3)
+
+
+RAW = {"input_size": PLAIN["input_size"]}
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_an_encoder_that_takes_uint8_gets_the_pixels_as_they_are(
+    tmp_path: Path, order: str
+) -> None:
+    metadata = {**RAW, "color_order": order}
+    made = network(tmp_path / "e.onnx", taken=TensorProto.UINT8, metadata=metadata)
+    pictures = noise(3) if order == "RGB" else noise(3)[..., ::-1]
+    np.testing.assert_allclose(
+        Encoder(made).encode(noise(3)), flattened(pictures, 3, 1, 2), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("taken", [TensorProto.FLOAT, TensorProto.UINT8])
+def test_an_encoder_whose_shape_ends_in_three_channels_gets_pictures_so(
+    tmp_path: Path, taken: int
+) -> None:
+    metadata = RAW if taken == TensorProto.UINT8 else PLAIN
+    shape: Shape = ["n", HEIGHT, WIDTH, 3]
+    made = network(tmp_path / "e.onnx", taken=taken, shape=shape, metadata=metadata)
+    np.testing.assert_allclose(
+        Encoder(made).encode(noise(3)), flattened(noise(3), 1, 2, 3), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"taken": TensorProto.DOUBLE}, "input of a type.*of double", "float32, float16, uint8"),
+        ({"taken": TensorProto.INT64}, "input of a type.*of int64", "float32, float16, uint8"),
+        ({"made": TensorProto.UINT8}, "output of a type.*of uint8", "float32, float16"),
+        ({"taken": TensorProto.UINT8}, "input of uint8.* mean and std", "Leave mean and std out"),
+        ({"shape": ["n", 3, WIDTH, HEIGHT]}, "8 x 16 pixels.*is 16x8", "swapped"),
+        ({"shape": ["n", WIDTH, HEIGHT, 3]}, "N x height x width x 3.*is 16x8", "swapped"),
+        ({"shape": ["n", 3, 256, 128]}, "256 x 128 pixels.*is 16x8", "height x width"),
+        ({"shape": ["n", 3, "h", 4]}, "any x 4 pixels.*is 16x8", "height x width"),
+        ({"shape": ["n", 1, HEIGHT, WIDTH]}, "1 channels", "N x 3 x height x width"),
+        ({"shape": ["n", 3 * HEIGHT * WIDTH]}, "no pictures", "N x 3 x height x width"),
+        ({"opset": 99}, "opset version 99, and ONNX Runtime .* up to", "an older one"),
+        ({"ir_version": 99}, "IR version 99, and ONNX Runtime .* up to", "an older one"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_full(
+    tmp_path: Path, options: dict[str, Any], message: str, hint: str
+) -> None:
+    with pytest.raises(EncoderError, match=message) as error:
+        Encoder(network(tmp_path / "e.onnx", **options))
+    assert hint in error.value.hint
+    assert "weights inside" not in error.value.hint

@@ -37,7 +37,7 @@ def texts(tree: ast.AST) -> list[str]:
 def test_a_hint_reads_as_each_door_speaks() -> None:
     error = ReidsearchError("a camera is needed", hint="Give {camera}, or see {status}.")
     assert error.hint == "Give `camera=...`, or see `gallery.status()`."
-    assert error.hint_in(COMMAND_LINE) == "Give --camera N, or see reidsearch status."
+    assert error.hint_in(COMMAND_LINE) == "Give --camera NAME, or see reidsearch status."
     assert error.hint_in({"camera": "the field camera"}).startswith("Give the field camera, or")
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from reidsearch import calibrate, datasets, ingest
+from reidsearch.catalog import Candidate
 from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, IncompleteGallery, NotCalibrated, UnknownCamera
 from reidsearch.evaluate import evaluate
-from reidsearch.export import export
 from reidsearch.ranking import metrics, rerank, transit
 from reidsearch.ranking.calibration import Source
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.trial import Trial
-from reidsearch.types import UNKNOWN, Distances, Split, Vectors
+from reidsearch.types import Distances, Sighting, Split, Vectors
 from tests.conftest import COLORS, SHORT_BINS, filling, reading, write_crop, write_encoder
 
 
@@ -31,8 +31,10 @@ def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Collection) 
         )
         hits = []
         for g in ranking:
-            same = stored.identity[g] == stored.identity[probe]
-            if stored.identity[g] == -1 or (same and stored.camera[g] == stored.camera[probe]):
+            same = stored.labels.identity[g] == stored.labels.identity[probe]
+            if stored.labels.identity[g] == -1 or (
+                same and stored.labels.camera[g] == stored.labels.camera[probe]
+            ):
                 continue
             hits.append(bool(same))
         positions = [i + 1 for i, hit in enumerate(hits) if hit]
@@ -66,22 +68,23 @@ def test_a_camera_pair_is_the_protocol_with_one_cameras_probes_and_one_cameras_g
     filled: Collection,
 ) -> None:
     stored, vectors = filled.load()
-    expected: dict[tuple[int, int], list[float]] = {}
+    expected: dict[tuple[str, str], list[float]] = {}
     for probe in np.flatnonzero(stored.split == "query"):
-        for camera in set(stored.camera.tolist()) - {int(stored.camera[probe])}:
+        for camera in set(stored.labels.camera.tolist()) - {int(stored.labels.camera[probe])}:
             ranking = sorted(
                 np.flatnonzero(
                     (stored.split == "gallery")
-                    & (stored.camera == camera)
-                    & (stored.identity != -1)
+                    & (stored.labels.camera == camera)
+                    & (stored.labels.identity != -1)
                 ),
                 key=lambda g: (-float(vectors[probe] @ vectors[g]), g),
             )
-            same = [stored.identity[g] == stored.identity[probe] for g in ranking]
+            same = [stored.labels.identity[g] == stored.labels.identity[probe] for g in ranking]
             positions = [i + 1 for i, hit in enumerate(same) if hit]
             if positions:
                 ap = np.mean([(n + 1) / p for n, p in enumerate(positions)])
-                expected.setdefault((int(stored.camera[probe]), camera), []).append(float(ap))
+                own = stored.cameras[int(stored.labels.camera[probe])]
+                expected.setdefault((own, stored.cameras[camera]), []).append(float(ap))
     pairs = evaluate(filled, camera_pairs=True).camera_pairs
     assert pairs == pytest.approx({pair: np.mean(aps) for pair, aps in expected.items()})
     assert len(pairs) > 1
@@ -110,11 +113,11 @@ def test_transit_times_add_to_the_cosine(filled: Collection) -> None:
             evidence = max(evidence, abs(float(ratio[0, 0])))
             scores[g] = float(vectors[probe] @ vectors[g]) + learned.weight * float(ratio[0, 0])
         ranking = [
-            stored.identity[g] == stored.identity[probe]
+            stored.labels.identity[g] == stored.labels.identity[probe]
             for g in sorted(gallery, key=lambda g: (-scores[g], g))
-            if stored.identity[g] != -1
-            and (stored.identity[g], stored.camera[g])
-            != (stored.identity[probe], stored.camera[probe])
+            if stored.labels.identity[g] != -1
+            and (stored.labels.identity[g], stored.labels.camera[g])
+            != (stored.labels.identity[probe], stored.labels.camera[probe])
         ]
         hits = np.flatnonzero(ranking)
         expected.append(np.mean([(n + 1) / (hit + 1) for n, hit in enumerate(hits)]))
@@ -148,6 +151,28 @@ def test_calibration_uses_the_training_splits_identities_where_they_are_stored(
     assert calibrate.load(filled).images == again.images == 25
 
 
+def test_scores_are_calibrated_where_no_image_has_a_time(
+    tmp_path: Path, filled: Collection, encoder: Encoder
+) -> None:
+    timed = calibrate.calibrate(filled)
+    with filled.catalog.engine.begin() as db:
+        db.exec_driver_sql("UPDATE image SET frame = NULL")
+    learned = calibrate.calibrate(filled)
+    assert learned.transit.pairs == 0
+    assert np.array_equal(learned.cosines.different, timed.cosines.different)
+    assert np.array_equal(learned.scores.different, learned.cosines.different)
+    assert calibrate.keep_current(filled) is None
+    with pytest.raises(NotCalibrated, match="no image had one"):
+        evaluate(filled, spatio_temporal=True)
+    # One image without a time keeps nobody from learning from those that have one.
+    with filled.catalog.engine.begin() as db:
+        db.exec_driver_sql("UPDATE image SET timestamp = 1714557600 + id % 1000")
+        db.exec_driver_sql(
+            "UPDATE image SET timestamp = NULL WHERE id = (SELECT min(id) FROM image)"
+        )
+    assert calibrate.calibrate(filled).transit.clock.unit == "seconds"
+
+
 def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
     market: Path, filled: Collection, encoder: Encoder
 ) -> None:
@@ -162,20 +187,22 @@ def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
     ingest.take_in(filled, extra, encoder=encoder)
 
     stored, vectors = filled.load()
-    pool = (stored.split == "multi-query") & (stored.identity == 1) & (stored.camera == 1)
+    (one,) = [id for id, name in stored.people.items() if name == "1"]
+    (first,) = [id for id, name in stored.cameras.items() if name == "1"]
+    identity, camera = stored.labels.identity, stored.labels.camera
+    pool = (stored.split == "multi-query") & (identity == one) & (camera == first)
     aps = []
     for probe in np.flatnonzero(stored.split == "query"):
         mean = vectors[probe]
-        if (stored.identity[probe], stored.camera[probe]) == (1, 1):
+        if (identity[probe], camera[probe]) == (one, first):
             mean = vectors[pool].mean(axis=0) / np.linalg.norm(vectors[pool].mean(axis=0))
         kept = [
             g
-            for g in np.flatnonzero((stored.split == "gallery") & (stored.identity != -1))
-            if (stored.identity[g], stored.camera[g])
-            != (stored.identity[probe], stored.camera[probe])
+            for g in np.flatnonzero((stored.split == "gallery") & (identity != -1))
+            if (identity[g], camera[g]) != (identity[probe], camera[probe])
         ]
         kept.sort(key=lambda g: (-float(mean @ vectors[g]), g))
-        hits = np.flatnonzero(stored.identity[kept] == stored.identity[probe])
+        hits = np.flatnonzero(identity[kept] == identity[probe])
         aps.append(np.mean([(n + 1) / (hit + 1) for n, hit in enumerate(hits)]))
     pooled = evaluate(filled, multi_query=True).scores.mAP
     assert pooled == pytest.approx(np.mean(aps), abs=1e-9)
@@ -186,7 +213,7 @@ def test_multi_query_searches_with_the_mean_of_a_persons_images_from_one_camera(
 def test_re_ranking_replaces_the_distances_of_all_probes(filled: Collection) -> None:
     stored, vectors = filled.load()
     is_probe = stored.split == "query"
-    is_gallery = (stored.split == "gallery") & (stored.identity != -1)
+    is_gallery = (stored.split == "gallery") & (stored.labels.identity != -1)
     distances = np.concatenate(list(rerank.rerank(vectors[is_probe], vectors[is_gallery])))
     ranks = metrics.positive_ranks(distances, stored.labels[is_probe], stored.labels[is_gallery])
     evaluation = evaluate(filled, rerank=True)
@@ -241,12 +268,34 @@ def test_a_half_ingested_gallery_is_not_evaluated(
     assert "run the same ingest again" in error.value.hint
     ingest.take_in(filled, datasets.read(market), encoder=encoder)
     assert evaluate(filled).queries == 4
-    dataset = filled.catalog.add_dataset("market", market)
+    dataset = filled.catalog.places.add_dataset("market", market)
     run = filled.catalog.runs.start(dataset, filled.encoder_id)
     with pytest.raises(IncompleteGallery, match="half ingested"):
         evaluate(filled)
     filled.catalog.runs.finish(run, ingested=0, unchanged=0, failed=0)
     assert evaluate(filled).queries == 4
+
+
+def test_what_is_left_undone_elsewhere_is_no_concern_of_an_evaluation(
+    market: Path, tmp_path: Path, filled: Collection
+) -> None:
+    catalog = filled.catalog
+    dataset = catalog.places.add_dataset("market", market)
+    other = catalog.add_encoder(fingerprint="0" * 64, name="broken", dimension=4, payloads=2)
+    catalog.runs.start(dataset, other)  # as if cut short at once
+    crops = catalog.places.add_dataset("crops", tmp_path)  # one crop, refused by the store
+    run = catalog.runs.start(crops, filled.encoder_id)
+    candidate = Candidate(7, Sighting("a.jpg"), 1, 1)
+    assert len(catalog.embeddings.stale(crops, filled.encoder_id, [candidate])) == 1
+    assert evaluate(filled).queries == 4
+    catalog.runs.all_recorded(run)
+    # An ingest of nothing new, ended by an outage when all was recorded.
+    run = catalog.runs.start(dataset, filled.encoder_id)
+    catalog.runs.all_recorded(run)
+    assert evaluate(filled).queries == 4
+    catalog.runs.start(dataset, filled.encoder_id)
+    with pytest.raises(IncompleteGallery, match="half ingested"):
+        evaluate(filled)
 
 
 def test_queries_and_gallery_of_two_encoders_are_not_mixed(
@@ -273,7 +322,8 @@ def test_unknown_cameras_are_an_error_and_unknown_people_are_counted(
     ingest.take_in(filled, datasets.read(tmp_path / "more"), encoder=encoder)
     evaluation = evaluate(filled)
     assert (evaluation.gallery, evaluation.unlabelled) == (26, 1)
-    manifest = tmp_path / "more/crops.csv"
+    write_crop(tmp_path / "listed/somebody.jpg", color=COLORS[1], seed=5)
+    manifest = tmp_path / "listed/crops.csv"
     manifest.write_text("path,identity,split\nsomebody.jpg,1,gallery\n")
     ingest.take_in(filled, datasets.read(manifest), encoder=encoder)
     with pytest.raises(UnknownCamera, match="1 gallery images are not known"):
@@ -287,8 +337,8 @@ def test_transit_times_are_also_told_with_the_probes_whole_camera_ruled_out(
     evaluation = evaluate(filled, spatio_temporal=True)
     stored, vectors = filled.load()
     times = stored.times(learned.transit.clock)
-    probes = np.flatnonzero((stored.split == Split.QUERY) & (stored.identity > 0))
-    others = np.flatnonzero((stored.split == Split.GALLERY) & (stored.identity >= 0))
+    probes = np.flatnonzero((stored.split == Split.QUERY) & (stored.labels.identity > 0))
+    others = np.flatnonzero((stored.split == Split.GALLERY) & (stored.labels.identity >= 0))
     camera = stored.labels.camera
     ratios = learned.transit.ratios(camera[probes], times[probes], camera[others], times[others])
     ranks = metrics.positive_ranks(
@@ -329,9 +379,11 @@ def test_a_calibration_is_learned_anew_when_the_gallery_has_grown(
 def test_scores_are_counted_between_images_of_two_cameras(filled: Collection) -> None:
     learned = calibrate.calibrate(filled, source=Source.GALLERY)
     stored, _ = filled.load([Split.GALLERY])
-    rows = np.flatnonzero(stored.identity >= 0)
-    pairs = [(a, b) for a in rows for b in rows if stored.camera[a] != stored.camera[b]]
-    same = sum(stored.identity[a] == stored.identity[b] > 0 for a, b in pairs)
+    rows = np.flatnonzero(stored.labels.identity >= 0)
+    pairs = [
+        (a, b) for a in rows for b in rows if stored.labels.camera[a] != stored.labels.camera[b]
+    ]
+    same = sum(stored.labels.identity[a] == stored.labels.identity[b] > 0 for a, b in pairs)
     for found in (learned.cosines, learned.scores):
         assert (found.same.sum(), found.different.sum()) == (same, len(pairs) - same)
     without = calibrate.calibrate(filled, source=Source.MATCHES)
@@ -339,30 +391,30 @@ def test_scores_are_counted_between_images_of_two_cameras(filled: Collection) ->
     assert not without.by_identity
 
 
+def test_without_identities_pairs_of_unlikely_times_count_as_of_different_people(
+    filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = calibrate.calibrate(filled, source=Source.MATCHES, learning=SHORT_BINS)
+    assert not every.by_times  # so few pairs do not suffice
+    monkeypatch.setattr(calibrate, "ENOUGH", 1)
+    monkeypatch.setattr(calibrate, "UNLIKELY", 0.0)
+    found = calibrate.calibrate(filled, source=Source.MATCHES, learning=SHORT_BINS)
+    assert found.by_times
+    assert calibrate.load(filled).by_times
+    stored, _ = filled.load([Split.GALLERY])
+    camera, times = stored.labels.camera, stored.times(found.transit.clock)
+    ratios = found.transit.ratios(camera, times, camera, times)
+    unlikely = (camera[:, None] != camera) & (ratios <= 0)
+    assert 0 < unlikely.sum() < every.cosines.different.sum()
+    for counted in (found.cosines, found.scores):
+        assert counted.different.sum() == unlikely.sum()
+    assert found.weight == every.weight
+
+
 def test_a_gallery_whose_vectors_are_gone_is_an_error(filled: Collection) -> None:
     filled.store.delete([next(iter(filled.store.ids()))])
     with pytest.raises(EmptyGallery, match="lacks 1 of the 31"):
         evaluate(filled)
-
-
-def test_export_writes_what_is_stored(tmp_path: Path, filled: Collection, encoder: Encoder) -> None:
-    write_crop(tmp_path / "plain/somebody.jpg", color=COLORS[1], seed=4)
-    ingest.take_in(filled, datasets.read(tmp_path / "plain"), encoder=encoder)
-    counts = export(filled, tmp_path / "out.npz")
-    assert counts == {"images": 32, "gallery": 28, "query": 4}
-    arrays = np.load(tmp_path / "out.npz", allow_pickle=False)
-    stored, vectors = filled.load()
-    assert set(arrays) == {
-        "id", "vector", "path", "identity", "camera", "sequence", "frame", "split"
-    }  # fmt: skip
-    assert (arrays["id"] == stored.ids).all()
-    assert (np.diff(arrays["id"]) > 0).all()
-    assert arrays["vector"].tobytes() == vectors.tobytes()
-    who = dict(zip(arrays["path"].tolist(), arrays["identity"].tolist(), strict=True))
-    assert who["bounding_box_test/-1_c3s1_000050_01.jpg"] == -1
-    assert who["bounding_box_test/0000_c2s1_000040_01.jpg"] == 0
-    assert who["somebody.jpg"] == UNKNOWN == -2
-    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_every_distance_is_made_once_whatever_is_asked_for(

@@ -8,9 +8,10 @@ import pytest
 from reidsearch import datasets, ingest
 from reidsearch.collection import Collection
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.session import VECTORS
 from reidsearch.types import Split
 from tests.conftest import (
     COLORS,
@@ -22,6 +23,7 @@ from tests.conftest import (
     write_crop,
     write_encoder,
 )
+from tests.qdrant_server import QdrantStandIn
 
 DAY = 86_400
 
@@ -75,8 +77,8 @@ def test_a_path_may_be_given_as_the_hits_show_it(
 def test_the_rows_of_an_identity_itself_go_too(ingested: Path, settings: Config, run: Run) -> None:
     run("forget", "--identity", 2, "--yes")
     with catalog_of(settings) as catalog, catalog.engine.connect() as db:
-        numbers = db.exec_driver_sql("SELECT number FROM identity ORDER BY number").all()
-    assert [n for (n,) in numbers] == [-1, 0, 1, 3, 4]
+        names = db.exec_driver_sql("SELECT name FROM identity ORDER BY name").all()
+    assert [n for (n,) in names] == ["-1", "0", "1", "3", "4"]
 
 
 def test_images_of_every_encoder_go(
@@ -103,14 +105,14 @@ def test_nothing_named_is_an_error(ingested: Path, run: Run) -> None:
     assert "--identity" in run("forget", "--yes", exit_code=2).stderr
 
 
-def test_a_number_of_two_data_sets_must_be_told_apart(
+def test_a_name_at_two_sites_must_be_told_apart(
     tmp_path: Path, ingested: Path, settings: Config, run: Run
 ) -> None:
     write_crop(tmp_path / "other/0001_c1.jpg", color=COLORS[2])
     run("ingest", tmp_path / "other")
     with (
         Gallery(settings, purpose="test") as gallery,
-        pytest.raises(UsageError, match="market, other"),
+        pytest.raises(UsageError, match="main, market"),
     ):
         gallery.forget(identity=1, dry_run=True)
     done = run("forget", "--identity", 1, "--dataset", "other", "--yes", "--json")
@@ -150,7 +152,8 @@ def test_the_newcomer_of_a_renamed_file_keeps_the_vector(
         stored, vectors = opened.load([Split.QUERY])
         (after,) = vectors[stored.path == new]
         assert before.tobytes() == after.tobytes()
-        assert stored.camera[stored.path == new].tolist() == [2]
+        (camera,) = stored.labels.camera[stored.path == new].tolist()
+        assert stored.cameras[camera] == "2"
         assert opened.store.ids() == {row.id for row in opened.catalog.images.all()}
 
 
@@ -202,3 +205,64 @@ def test_hits_of_images_being_deleted_are_not_shown(filled: Collection) -> None:
     filled.catalog.embeddings.mark_deleting([row.id], compact=False)
     assert row.id not in filled.catalog.images.describe(filled.encoder_id, [row.id])
     assert row.id not in filled.catalog.images.stored(filled.encoder_id).ids
+
+
+def test_an_encoder_is_forgotten_with_all_that_was_made_with_it(
+    tmp_path: Path, ingested: Path, settings: Config, run: Run
+) -> None:
+    other = write_encoder(tmp_path / "other.onnx", cell=8)
+    write_crop(tmp_path / "more/a.png", color=COLORS[2])
+    run("--encoder", other, "ingest", ingested)
+    run("--encoder", other, "calibrate", "--source", "gallery")
+    with every(settings) as (catalog, _):
+        (id,) = (one.id for one in catalog.encoders() if one.name == "other")
+        catalog.runs.start(1, id)  # cut short
+    run("--encoder", other, "ingest", tmp_path / "more")
+    before = run("query", ingested / "query/0001_c1s1_000001_00.jpg", "--json").stdout
+    words = ("forget", "--vectors-of", "other")
+    planned = json.loads(run(*words, "--dry-run", "--json").stdout)
+    assert planned["paths"] == [str(tmp_path / "more/a.png")]
+    assert "32 vectors of other" in run(*words, exit_code=2).stderr
+    assert json.loads(run(*words, "--yes", "--json").stdout) == {
+        "images": 1,
+        "vectors": 32,
+        "compacted": True,
+    }
+    with every(settings) as (catalog, collections):
+        assert [one.encoder_name for one in collections] == ["colours"]
+        assert len(catalog.images.all()) == 31
+        for table in ("calibration", "neighbours", "ingest_run", "embedding"):
+            with catalog.engine.connect() as db:
+                query = f"SELECT count(*) FROM {table} WHERE encoder_id = {id}"
+                assert db.exec_driver_sql(query).scalar() == 0
+    assert len(list((settings.data_dir / VECTORS).iterdir())) == 1
+    run("doctor")
+    assert run("query", ingested / "query/0001_c1s1_000001_00.jpg", "--json").stdout == before
+
+
+def test_an_encoder_is_named_by_name_or_fingerprint_and_must_be_one(
+    tmp_path: Path, ingested: Path, settings: Config, run: Run
+) -> None:
+    twin = write_encoder(tmp_path / "twin.onnx", cell=8)
+    twin = twin.rename(tmp_path / "colours.onnx")
+    run("--encoder", write_encoder(twin, cell=8), "ingest", ingested)
+    prints = [fingerprint(settings.encoder), fingerprint(twin)]
+    stderr = run("forget", "--vectors-of", "colours", "--yes", exit_code=2).stderr
+    assert all(f"colours ({one[:8]})" in stderr for one in prints)
+    assert "Stored: colours" in run("forget", "--vectors-of", "nobody", exit_code=2).stderr
+    assert "alone" in run("forget", "--vectors-of", "colours", "--camera", 1, exit_code=2).stderr
+    run("forget", "--vectors-of", prints[1][:8], "--yes")
+    with every(settings) as (_, collections):
+        assert [one.fingerprint for one in collections] == prints[:1]
+
+
+def test_an_encoder_is_forgotten_on_a_server(
+    tmp_path: Path, market: Path, settings: Config, qdrant: QdrantStandIn, run: Run
+) -> None:
+    other = write_encoder(tmp_path / "other.onnx", cell=8)
+    for encoder in (settings.encoder, other):
+        run("--qdrant-url", qdrant.url, "--encoder", encoder, "ingest", market)
+    assert len(qdrant.collections) == 2
+    run("forget", "--vectors-of", "other", "--yes")
+    (left,) = qdrant.collections
+    assert fingerprint(settings.encoder)[:16] in left

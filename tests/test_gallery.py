@@ -292,11 +292,11 @@ def test_an_unknown_choice_is_an_error_that_lists_the_known_ones(
 
 def test_what_is_told_of_a_probe_beats_its_name(gallery: Gallery, probe: Path) -> None:
     asked = reidsearch.Probe.of(probe, camera=3, time="2024-05-01T12:00:00+02:00", name="x")
-    assert (asked.seen.camera, asked.seen.identity, asked.name) == (3, 2, "x")
+    assert (asked.seen.camera, asked.seen.identity, asked.name) == ("3", "2", "x")
     assert asked.seen.timestamp == 1714557600.0
     assert gallery.query(asked, top_k=1).camera == 3
     assert gallery.query(asked, camera=2, top_k=1).camera == 2
-    with pytest.raises(UsageError, match="neither seconds nor ISO"):
+    with pytest.raises(UsageError, match="neither seconds since 1970 nor ISO"):
         gallery.query(probe, time="yesterday")
     with pytest.raises(UsageError, match="negative"):
         gallery.query(probe, camera=-4)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import unicodedata
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -11,15 +12,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reidsearch import config, datasets
-from reidsearch.cli.options import parse_cameras
+from reidsearch.cli.options import parse_names
 from reidsearch.errors import DatasetError, UsageError
-from reidsearch.types import Dataset, Filter, Sighting, Split
+from reidsearch.types import Dataset, Sighting, Split
 from tests.conftest import COLORS, write_crop
 
 HUGE = "99999999999999999999"
 NUMBERS = ["", "0", "7", "-1", "-2", HUGE, "-" + HUGE, str(2**63), str(2**63 - 1), "9" * 5000]
 NUMBERS += ["1_0", "٣", "²", "0x10", " 5 ", "5\0", "1e400", "nan", "inf", "-inf", "1e15"]
 TIMES = ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00", "10000-01-01", "2024-02-30"]
+TIMES += ["20240501", "20240501120000", "01.05.2024", "05/01/24", "2024-05-01 12:00", "1714557600"]
+NAMES = [
+    "lobby-cam",
+    "Zoë",
+    "Zoe\u0308",
+    "爱丽丝",
+    "علي",
+    "\u202eeve",
+    "👩‍🚒",
+    "a'b\"c",
+    "[red]x[/red]",
+]
+NAMES += ["<b>x</b>", "{0}%s{camera}", "../..", "x" * 255, "é" * 128, "a\tb", "NaN", "1.0", "\x85"]
 PATHS = ["a.jpg", "../a.jpg", "a/../../b.jpg", "/etc/passwd", "C:\\x.jpg", "\\\\host\\x.jpg"]
 PATHS += [
     "..\\a.jpg",
@@ -36,6 +50,7 @@ CELLS = st.one_of(
     st.sampled_from(NUMBERS),
     st.sampled_from(TIMES),
     st.sampled_from(PATHS),
+    st.sampled_from(NAMES),
     st.sampled_from(["query", '"', '""', "'"]),
     st.text(max_size=20),
 )
@@ -60,7 +75,11 @@ def check(found: Dataset, database: sqlite3.Connection) -> None:
     database.executemany("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     for seen in found.sightings:
         assert Path(os.path.normpath(found.root / seen.path)).is_relative_to(found.root)
-        assert not any(ord(c) < 32 for c in seen.path)
+        assert not any(unicodedata.category(c) == "Cc" for c in seen.path)
+        assert seen.path == os.path.normpath(seen.path)
+        for name in (seen.camera, seen.identity):
+            assert name is None or 0 < len(name.encode()) <= 255
+            assert name is None or not any(c in "\n\r\t\0\u202e\x85" for c in name)
         assert seen.timestamp is None or abs(seen.timestamp) < 1e12
     for rejected in found.rejected:
         assert rejected.reason
@@ -68,15 +87,15 @@ def check(found: Dataset, database: sqlite3.Connection) -> None:
         rejected.path.encode()
 
 
-def read(path: Path, content: bytes, database: sqlite3.Connection) -> int:
-    """How many rows were read or rejected."""
+def read(path: Path, content: bytes, database: sqlite3.Connection) -> set[str]:
+    """What was read or rejected."""
     path.write_bytes(content)
     try:
         found = datasets.read(path, splits=list(Split))
     except DatasetError:
-        return 0
+        return set()
     check(found, database)
-    return len(found.sightings) + len(found.rejected)
+    return {seen.path for seen in found.sightings} | {one.path for one in found.rejected}
 
 
 @fuzz
@@ -96,7 +115,15 @@ def test_a_manifest_of_nasty_cells_is_read_row_by_row(
 ) -> None:
     quoted = "\n".join(",".join('"' + c.replace('"', '""') + '"' for c in row) for row in rows)
     header = ",".join(datasets.COLUMNS)
-    assert read(tmp_path / "m.csv", f"{header}\n{quoted}\n".encode(), database) == len(rows)
+    found = read(tmp_path / "m.csv", f"{header}\n{quoted}\n".encode(), database)
+    for row in rows:
+        path = row[0].strip()
+        known = {path, path[:4096] + "…", os.path.normpath(path.replace("\\", "/"))}
+        if path:
+            assert known & found
+        elif any(cell.strip() for cell in row):
+            assert any(one.startswith("line ") for one in found)
+    assert found or not any(cell.strip() for row in rows for cell in row)
 
 
 @pytest.mark.parametrize(
@@ -126,24 +153,27 @@ def test_a_path_that_cannot_lie_in_the_manifests_folder_is_rejected_with_its_lin
     (rejected,) = found.rejected
     assert reason in rejected.reason
     assert rejected.reason.startswith(f"line {2 + path.count(chr(10))}: ")
-    assert [seen.path for seen in found.sightings] == ["a/../good.jpg"]
+    assert [seen.path for seen in found.sightings] == ["good.jpg"]
 
 
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        (f"{2**63},,,,", "camera is too large"),
-        (f",{HUGE},,,", "identity is too large"),
         (f",,{HUGE},,", "sequence is too large"),
         (f",,,{2**63},", "frame is too large"),
         (",,-2,,", "sequence -2 is negative"),
         (",,,-2,", "frame -2 is negative"),
-        (f"{'9' * 5000},,,,", "not a whole number"),
-        (",,,,nan", "not in seconds"),
+        (f"{'9' * 5000},,,,", "more than 255 bytes"),
+        (f",,{'9' * 5000},,", "not a whole number"),
+        (",,1_0,,", "not a whole number"),
+        (",,٣,,", "not a whole number"),
+        (",-4,,,", "negative"),
+        (",,,,inf", "not in seconds"),
+        (",,,,-1.5", "not in seconds"),
         (",,,,-inf", "not in seconds"),
         (",,,,1e400", "not in seconds"),
         (",,,,1714557600000", "not in seconds"),
-        (",,,,10000-01-01", "neither seconds nor"),
+        (",,,,10000-01-01", "neither seconds since 1970 nor"),
     ],
 )
 def test_numbers_that_cannot_be_stored_are_rejected(
@@ -157,9 +187,11 @@ def test_numbers_that_cannot_be_stored_are_rejected(
 
 
 def test_the_largest_numbers_and_times_before_1970_are_taken(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text(f"path,camera,frame,timestamp\nx.jpg,{2**63 - 1},0,-1.5\n")
+    (tmp_path / "m.csv").write_text(
+        f"path,camera,frame,timestamp\nx.jpg,{HUGE},{2**63 - 1},1969-12-31T23:59:58.5Z\n"
+    )
     (seen,) = datasets.read(tmp_path / "m.csv").sightings
-    assert (seen.camera, seen.frame, seen.timestamp) == (2**63 - 1, 0, -1.5)
+    assert (seen.camera, seen.frame, seen.timestamp) == (HUGE, 2**63 - 1, -1.5)
 
 
 @pytest.mark.parametrize(
@@ -186,14 +218,14 @@ def test_a_manifest_that_cannot_be_meant_is_an_error(
     [
         (f"{HUGE}_c1s1_000451_03.jpg", (None, None, None, None)),
         (f"0002_c{HUGE}s1_000451_03.jpg", (None, None, None, None)),
-        (f"0002_c1s{HUGE}_000451_03.jpg", (2, 1, None, None)),
-        (f"0002_c1s1_{HUGE}_03.jpg", (2, 1, 1, None)),
-        ("9" * 18 + "_c1s1_000451_03.jpg", (10**18 - 1, 1, 1, 451)),
+        (f"0002_c1s{HUGE}_000451_03.jpg", ("2", "1", None, None)),
+        (f"0002_c1s1_{HUGE}_03.jpg", ("2", "1", 1, None)),
+        ("9" * 18 + "_c1s1_000451_03.jpg", ("9" * 18, "1", 1, 451)),
         ("9" * 5000 + "_c1.jpg", (None, None, None, None)),
     ],
 )
 def test_numbers_in_names_that_cannot_be_stored_are_unknown(
-    name: str, expected: tuple[int | None, ...]
+    name: str, expected: tuple[str | int | None, ...]
 ) -> None:
     seen = datasets.parse_name(name)
     assert (seen.identity, seen.camera, seen.sequence, seen.frame) == expected
@@ -259,10 +291,18 @@ def test_a_path_too_long_to_exist_does_not_exist(tmp_path: Path) -> None:
             datasets.read(path)
 
 
-@pytest.mark.parametrize("text", [HUGE, "9" * 5000, "1,,2", "-1", "²", "1\0", ""])
-def test_camera_lists_are_numbers_that_can_be_stored_or_an_error(text: str) -> None:
+@pytest.mark.parametrize("text", ["9" * 5000, "-1", "1\0", "a\x85b", "lobby,\u202eeve"])
+def test_camera_lists_are_names_that_can_be_stored_or_an_error(text: str) -> None:
     with pytest.raises(UsageError):
-        Filter(cameras=parse_cameras(text))
+        [Sighting("x.jpg", camera=name) for name in parse_names(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("", ()), ("1,,2", ("1", "2")), (" lobby , \u05d0", ("lobby", "\u05d0")), (",", ())],
+)
+def test_lists_of_names_are_split_at_commas(text: str, parts: tuple[str, ...]) -> None:
+    assert parse_names(text) == parts
 
 
 @pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), 1e300, -1e300])

@@ -1,15 +1,18 @@
 import io
 import os
 import struct
+import sys
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from reidsearch import images
 from reidsearch.errors import ImageError
+from tests.nasty import png
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -44,6 +47,127 @@ def test_grey_palette_and_one_bit_pictures_become_rgb() -> None:
 def test_16_bit_grey_is_scaled_not_clipped() -> None:
     deep = Image.fromarray(np.full((4, 4), 32768, dtype=np.uint16))
     assert images.decode(encoded(deep))[0, 0] == pytest.approx([127, 127, 127], abs=1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("top", "white", "depth"),
+    [
+        (255, 255, "8 bits"),
+        (900, 1023, "10 bits"),
+        (4095, 4095, "12 bits"),
+        (2100, 4095, "12 bits"),
+        (9000, 16383, "14 bits"),
+        (16384, 65535, None),
+        (65535, 65535, None),
+    ],
+)
+def test_the_usual_depths_in_two_bytes_are_told_by_the_brightest_pixel(
+    kind: str, top: int, white: int, depth: str | None
+) -> None:
+    values = np.linspace(0, top, 128).round().astype(np.uint16).reshape(16, 8)
+    picture = images.picture(encoded(Image.fromarray(values), kind))
+    expected = values.astype(np.float64) * 255 / white
+    assert np.abs(picture.pixels[:, :, 0] - expected).max() <= 1
+    assert picture.depth == depth
+
+
+@pytest.mark.parametrize(
+    ("top", "white", "depth"),
+    [
+        (255, 255, "8 bits"),
+        (4095, 4095, "12 bits"),
+        (16383, 16383, "14 bits"),
+        (65535, 65535, None),
+    ],
+)
+def test_colours_in_two_bytes_each_are_scaled_likewise(
+    top: int, white: int, depth: str | None
+) -> None:
+    values = np.linspace(0, top, 18).round().astype(np.uint16).reshape(3, 2, 3)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    picture = images.picture(png(2, 3, depth=16, rows=rows))
+    expected = values.astype(np.float64) * 255 / white
+    assert np.abs(picture.pixels - expected).max() <= 1
+    assert picture.depth == depth
+
+
+def test_a_black_picture_of_16_bits_stays_black() -> None:
+    black = images.picture(encoded(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))))
+    assert (black.pixels == 0).all()
+    assert black.depth is None
+
+
+def test_of_floating_point_the_brightest_finite_pixel_is_white() -> None:
+    values = np.array([[0, 0.5, 1], [2, np.nan, np.inf]], dtype=np.float32)
+    picture = images.picture(encoded(Image.fromarray(values), "TIFF"))
+    assert picture.pixels[:, :, 0].tolist() == [[0, 63, 127], [255, 0, 255]]
+    assert picture.depth == images.OWN_RANGE
+
+
+def test_avif_and_heic_are_read_where_there_is_a_decoder() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    flat = Image.new("RGB", (64, 128), (200, 40, 90))
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(flat).save(buffer, quality=95)
+    files = [buffer.getvalue()]
+    if features.check("avif"):
+        files.append(encoded(flat, "AVIF", quality=95))
+    for data in files:
+        decoded = images.decode(data)
+        assert decoded.shape == (128, 64, 3)
+        assert decoded[64, 32].tolist() == pytest.approx([200, 40, 90], abs=6)
+        for end in range(0, len(data), max(1, len(data) // 20)):
+            with suppress(ImageError):
+                images.decode(data[:end])
+
+
+def test_heic_without_its_plug_in_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # importing it fails
+    images._can_read_heif.cache_clear()
+    try:
+        with pytest.raises(ImageError, match="HEIC picture, and pillow-heif is not installed"):
+            images.decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99)
+    finally:
+        images._can_read_heif.cache_clear()
+
+
+def test_jpegs_by_all_their_endings_are_pictures() -> None:
+    assert {".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".avif"} <= images.SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((2, 2), "too few"),
+        ((7, 40), "too few"),
+        ((1920, 1080), "wider than tall"),
+        ((128, 64), "wider than tall"),
+        ((20, 200), "far too narrow"),
+        ((1080, 1920), "whole frame"),
+        ((64, 128), None),  # Market-1501's
+        ((8, 16), None),
+        ((60, 60), None),
+        ((100, 500), None),
+        ((400, 1200), None),
+    ],
+)
+def test_what_is_hardly_a_crop_of_one_person_is_told_by_size_and_shape(
+    size: tuple[int, int], reason: str | None
+) -> None:
+    told = images.picture(encoded(Image.new("RGB", size)), size=(16, 8)).unlike_crop
+    if reason is None:
+        assert told is None
+    else:
+        assert f"{size[0]} x {size[1]} pixels" in str(told)
+        assert reason in str(told)
+
+
+def test_a_turned_picture_is_judged_as_it_is_shown() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = encoded(Image.new("RGB", (128, 64)), exif=exif)
+    assert images.picture(lying).unlike_crop is None
 
 
 def test_cmyk_becomes_rgb() -> None:

@@ -29,8 +29,8 @@ def snapshot(opened: Collection) -> dict[str, object]:
     return {
         "ids": stored.ids.tolist(),
         "paths": stored.path.tolist(),
-        "identity": stored.identity.tolist(),
-        "camera": stored.camera.tolist(),
+        "identity": stored.labels.identity.tolist(),
+        "camera": stored.labels.camera.tolist(),
         "frame": stored.frame.tolist(),
         "points": sorted(opened.store.ids()),
         "vectors": vectors.tobytes(),

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from reidsearch.errors import UsageError
-from reidsearch.trace import Stay, Trace
+from reidsearch.trace import Origin, Stay, Trace
 from reidsearch.views import lanes
 from reidsearch.views.palette import LIGHT
 from tests.conftest import COLORS, write_crop
@@ -20,11 +20,14 @@ def trace(tmp_path: Path) -> Trace:
     """Of person 1: a stay at camera 3, one of somebody else at 1, one at a camera not known."""
     crops = [write_crop(tmp_path / f"{i}.jpg", color=COLORS[i]) for i in (1, 2, 3)]
     stays = (
-        Stay(3, 1, 10.0, 20.0, (hit(1, crops[0], identity=1), hit(4, crops[2], identity=2))),
-        Stay(1, 1, 30.0, 30.0, (hit(2, crops[1], identity=2),)),
-        Stay(None, None, None, None, (hit(3, tmp_path / "gone.jpg", identity=None),)),
+        Stay(
+            *(3, "main", 1, 10.0, 20.0),
+            (hit(1, crops[0], identity=1), hit(4, crops[2], identity=2)),
+        ),
+        Stay(1, "main", 1, 30.0, 30.0, (hit(2, crops[1], identity=2),)),
+        Stay(None, "main", None, None, None, (hit(3, tmp_path / "gone.jpg", identity=None),)),
     )
-    return Trace(str(crops[0]), 1, 1, 0.5, None, False, "frames", stays)
+    return Trace(str(crops[0]), 1, 1, "main", 0.5, None, Origin.GIVEN, 0.9, False, "frames", stays)
 
 
 def boxes(image: Image.Image, color: str) -> list[tuple[int, int]]:

@@ -151,3 +151,16 @@ def test_every_number_equals_a_slow_obvious_reference(
             assert scores.inp[n] == pytest.approx(len(expected) / (expected[-1] + 1), abs=1e-15)
         else:
             assert np.isnan([scores.ap[n], scores.ap_trapezoid[n], scores.inp[n]]).all()
+
+
+def test_precision_over_recall_follows_each_probe_down_to_the_positive_that_completes_a_part() -> (
+    None
+):
+    ranks = [np.array([0, 3]), np.array([1, 2, 4, 9]), np.array([], dtype=np.int64)]
+    quarters = metrics.precision_recall(ranks, steps=4)
+    one, two = [1 / 1, 1 / 1, 2 / 4, 2 / 4], [1 / 2, 2 / 3, 3 / 5, 4 / 10]
+    assert quarters == pytest.approx([(a + b) / 2 for a, b in zip(one, two, strict=True)])
+    # Four divides both numbers of positives: the curve's mean is mAP itself.
+    assert quarters.mean() == pytest.approx(metrics.per_probe(ranks).summary().mAP)
+    with pytest.raises(ValueError, match="no probe has a positive"):
+        metrics.precision_recall(ranks[2:])

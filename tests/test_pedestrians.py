@@ -55,6 +55,18 @@ def test_every_identity_has_one_query_and_a_gallery_image_from_another_camera(dr
         assert any(i == identity and c != camera for i, c in gallery)
 
 
+def test_people_to_train_on_are_others_seen_by_two_cameras_and_leave_the_test_split_as_it_is(
+    tmp_path: Path, drawn: Path
+) -> None:
+    pedestrians.draw_dataset(tmp_path, identities=IDENTITIES, training=3, cameras=CAMERAS)
+    everything = contents(tmp_path)
+    train = {name: data for name, data in everything.items() if "train" in name}
+    assert {name: data for name, data in everything.items() if name not in train} == contents(drawn)
+    seen = {parts(path) for path in pictures(tmp_path, "bounding_box_train")}
+    assert {identity for identity, _ in seen} == {IDENTITIES + 1, IDENTITIES + 2, IDENTITIES + 3}
+    assert all(sum(i == identity for i, _ in seen) > 1 for identity, _ in seen)
+
+
 def test_names_follow_market_1501_and_tell_the_cameras(drawn: Path) -> None:
     seen = {parts(path)[1] for path in pictures(drawn)}
     assert seen == set(range(1, CAMERAS + 1))

@@ -71,15 +71,15 @@ def test_the_scores_counted_are_those_of_probes_and_images_of_other_cameras(
     assert details is not None
     distribution = details.pair_scores
     stored, vectors = filled.load()
-    asked = np.flatnonzero((stored.split == "query") & (stored.identity > 0))
-    others = np.flatnonzero((stored.split == "gallery") & (stored.identity >= 0))
+    asked = np.flatnonzero((stored.split == "query") & (stored.labels.identity > 0))
+    others = np.flatnonzero((stored.split == "gallery") & (stored.labels.identity >= 0))
     probes, gallery = stored.labels[asked], stored.labels[others]
     elsewhere = probes.camera[:, None] != gallery.camera
     same = probes.identity[:, None] == gallery.identity
     assert distribution.same.sum() == (same & elsewhere).sum()
     assert distribution.different.sum() == (~same & elsewhere).sum()
     shown = {answer.identity: answer for answer in details.worst}
-    who = stored.identity[asked]
+    who = np.array([int(stored.people[id]) for id in stored.labels.identity[asked].tolist()])
     worst_first = who[np.argsort(evaluation.per_probe.ap, kind="stable")].tolist()
     assert [answer.identity for answer in details.worst] == worst_first
     assert [answer.identity for answer in details.best] == worst_first[::-1]

@@ -61,7 +61,7 @@ IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id,
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     tmp_path: Path, revision: str
 ) -> None:
@@ -78,14 +78,17 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
         assert compare_metadata(context, tables.metadata) == []
     (row,) = opened.images.all()
     assert (row.id, row.path, row.camera, row.identity, row.sha256, row.root) == (
-        7, "a.jpg", 6, 1501, "ff", "/data"
+        7, "a.jpg", "6", "1501", "ff", "/data"
     )  # fmt: skip
+    assert (row.site, row.camera_id, row.identity_id) == ("old", 1, 1)
+    assert [one.payloads for one in opened.encoders()] == [1]
     if revision < "0004":
         assert (row.added or 0) > 1_700_000_000  # as if it had come now
     (embedding,) = opened.embeddings.all(1)
     assert (embedding.state, embedding.checksum) == ("indexed", None)
     assert opened.runs.last() is not None
-    assert opened.learned.calibration(1) is None  # 0005 writes it otherwise: it is learned anew
+    # 0005 writes it otherwise: it is learned anew.
+    assert (opened.learned.calibration(1) is None) == (revision < "0005")
     assert opened.learned.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
     opened.close()
     (backup,) = schema.backups(path)
@@ -105,12 +108,12 @@ def test_a_half_backup_that_a_kill_leaves_is_found_among_them(tmp_path: Path) ->
 
 def test_opening_again_keeps_the_catalog_and_its_key(tmp_path: Path) -> None:
     first = schema.open_catalog(tmp_path / "c.sqlite")
-    first.add_dataset("a", tmp_path)
+    first.places.add_dataset("a", tmp_path)
     key = first.key
     first.close()
     second = schema.open_catalog(tmp_path / "c.sqlite")
     assert second.key == key
-    assert second.add_dataset("a", tmp_path) == 1
+    assert second.places.add_dataset("a", tmp_path) == 1
     second.close()
     other = schema.open_catalog(tmp_path / "other.sqlite")
     assert other.key != key
@@ -163,11 +166,11 @@ def test_a_catalog_locked_by_another_program_is_an_error(tmp_path: Path) -> None
     opened = schema.open_catalog(path, lock_seconds=0.2)
     started = time.monotonic()
     with pytest.raises(CatalogLocked, match="locked"):
-        opened.add_dataset("a", tmp_path)
+        opened.places.add_dataset("a", tmp_path)
     assert 0.2 <= time.monotonic() - started < schema.LOCK_SECONDS / 2
     other.execute("ROLLBACK")
     other.close()
-    assert opened.add_dataset("a", tmp_path) == 1
+    assert opened.places.add_dataset("a", tmp_path) == 1
     opened.close()
 
 

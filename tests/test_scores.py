@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from reidsearch.ranking.arrays import to_npz
 from reidsearch.ranking.scores import ScoreDistribution
 
 
@@ -50,3 +51,10 @@ def test_a_distribution_comes_back_from_its_bytes() -> None:
     again = ScoreDistribution.from_bytes(found.to_bytes())
     assert again.same.tolist() == found.same.tolist()
     assert again.different.tolist() == found.different.tolist()
+
+
+def test_an_archive_of_an_earlier_version_comes_back() -> None:
+    found = distribution()
+    again = ScoreDistribution.from_bytes(to_npz(same=found.same, different=found.different))
+    assert not again.by_times
+    assert again.threshold(0.1) == found.threshold(0.1)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, neighbours, search
+from reidsearch import calibrate, neighbours, places, search
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
@@ -147,7 +147,7 @@ def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
             collection=filled,
             where=Filter(),
             ranking=Ranking(learned),
-            seen=search.sighted(asked, learned, filled),
+            seen=search.sighted(asked, learned, places.scope(filled.catalog)),
             top_k=top_k,
             margin=0,
         )
@@ -176,7 +176,7 @@ def test_re_ranked_hits_are_those_of_re_ranking_the_whole_split(
     np.testing.assert_allclose(scores, 1 - distances[0][order], atol=1e-5)
     assert [hit.id for hit in answer.hits][:6] == stored.ids[order][:6].tolist()
     apart = gallery.query(probe, top_k=4, rerank=True, exclude_camera=True)
-    elsewhere = order[stored.camera[order] != 1]
+    elsewhere = order[stored.labels.camera[order] != 1]
     assert [hit.id for hit in apart.hits] == stored.ids[elsewhere][:4].tolist()
 
     learned = calibrate.calibrate(filled, learning=SHORT_BINS)

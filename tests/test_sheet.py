@@ -17,8 +17,28 @@ from reidsearch.views.palette import LIGHT
 from tests.conftest import COLORS, write_crop
 
 
-def hit(rank: int, path: Path, *, identity: int | None, camera: int | None = 2) -> Hit:
-    return Hit(rank, 1 - rank / 10, rank, identity, camera, 1, 1, "gallery", str(path))
+def hit(
+    rank: int,
+    path: Path,
+    *,
+    identity: int | str | None,
+    camera: int | str | None = 2,
+    site: str = "main",
+) -> Hit:
+    return Hit(
+        rank=rank,
+        score=1 - rank / 10,
+        id=rank,
+        identity=identity,
+        camera=camera,
+        sequence=1,
+        frame=1,
+        timestamp=None,
+        split="gallery",
+        dataset="crops",
+        site=site,
+        path=str(path),
+    )
 
 
 @pytest.fixture
@@ -31,7 +51,7 @@ def answer(tmp_path: Path) -> Answer:
         hit(4, tmp_path / "gone <b>.jpg", identity=0),
         hit(5, crops[2], identity=-1),
     )
-    return Answer(str(crops[0]), 1, 7, hits)
+    return Answer(str(crops[0]), 1, 7, "main", hits)
 
 
 def count(pixels: np.ndarray, color: str) -> int:
@@ -41,8 +61,17 @@ def count(pixels: np.ndarray, color: str) -> int:
 def test_the_verdict_is_known_only_where_both_identities_are(answer: Answer) -> None:
     verdicts = [sheet.verdict(answer, h) for h in answer.hits]
     assert verdicts == [True, False, None, False, None]
-    nobody = Answer(answer.query, 1, None, answer.hits)
+    nobody = replace(answer, identity=None)
     assert {sheet.verdict(nobody, h) for h in nobody.hits} == {None}
+
+
+def test_a_name_means_somebody_at_one_site(answer: Answer, tmp_path: Path) -> None:
+    here, there = (hit(1, tmp_path / "x.jpg", identity=7, site=site) for site in ("main", "else"))
+    assert [sheet.verdict(answer, h) for h in (here, there)] == [True, False]
+    assert sheet.verdict(replace(answer, site=None), here) is None
+    alice = replace(answer, identity="alice")
+    hits = [hit(1, tmp_path / "x.jpg", identity=who) for who in ("alice", "bob", 7)]
+    assert [sheet.verdict(alice, h) for h in hits] == [True, False, False]
 
 
 def test_a_png_frames_each_hit_in_its_verdicts_color(tmp_path: Path, answer: Answer) -> None:
@@ -162,6 +191,6 @@ def test_another_ending_is_refused(tmp_path: Path, answer: Answer) -> None:
 
 def test_no_answers_and_no_hits_still_make_a_sheet(tmp_path: Path, answer: Answer) -> None:
     sheet.save([], tmp_path / "none.png")
-    sheet.save([Answer(answer.query, None, None, ())], tmp_path / "probe.png")
+    sheet.save([replace(answer, camera=None, identity=None, hits=())], tmp_path / "probe.png")
     with Image.open(tmp_path / "none.png") as none, Image.open(tmp_path / "probe.png") as probe:
         assert none.size < probe.size

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,9 @@ def unit(rows: int, *, seed: int = 0) -> Vectors:
 
 
 def points(vectors: Vectors, *, first_id: int = 1, camera: int | None = 1) -> Points:
-    payload: Payload = {"split": "gallery", "identity": 5}
+    payload: Payload = {"split": "gallery", "dataset_id": 5}
     if camera is not None:
-        payload["camera"] = camera
+        payload["camera_id"] = camera
     ids = first_id + np.arange(len(vectors))
     return Points(ids, vectors, [payload] * len(vectors))
 
@@ -114,7 +115,7 @@ def test_filters_pick_splits_and_cameras(store: VectorStore) -> None:
     vector = unit(1)
     for id, camera in ((1, 1), (2, 2), (3, 3), (4, None)):
         store.upsert(points(vector, first_id=id, camera=camera))
-    store.upsert(Points(np.array([9]), vector, [{"split": "query", "camera": 1}]))
+    store.upsert(Points(np.array([9]), vector, [{"split": "query", "camera_id": 1}]))
 
     def ids(where: Filter) -> set[int]:
         (matches,) = store.search(vector, limit=10, where=where)
@@ -125,6 +126,38 @@ def test_filters_pick_splits_and_cameras(store: VectorStore) -> None:
     assert ids(Filter(without_cameras=(1,))) == {2, 3, 4}  # an unknown camera is not camera 1
     assert ids(Filter(split=Split.QUERY)) == {9}
     assert ids(Filter(cameras=(7,))) == set()
+
+
+def test_filters_pick_data_sets_and_times(store: VectorStore) -> None:
+    vector = unit(1)
+    for id, dataset, at in ((1, 5, -1.5), (2, 5, 1714557600.25), (3, 6, 1714557601.0)):
+        told: Payload = {"split": "gallery", "dataset_id": dataset, "time": at}
+        store.upsert(Points(np.array([id]), vector, [told]))
+    store.upsert(points(vector, first_id=4))
+
+    def ids(where: Filter) -> set[int]:
+        (matches,) = store.search(vector, limit=10, where=where)
+        return set(matches.ids.tolist())
+
+    assert ids(Filter(datasets=(5,))) == {1, 2, 4}
+    assert ids(Filter(datasets=(5, 6), since=-1.5)) == {1, 2, 3}
+    assert ids(Filter(since=1714557600.25, until=1714557601.0)) == {2}  # the end is not included
+    assert ids(Filter(datasets=(6,), until=0.0)) == set()
+
+
+def test_points_described_anew_keep_their_vectors(store: VectorStore) -> None:
+    vectors = unit(3)
+    store.upsert(points(vectors))
+    told: list[Payload] = [{"split": "query", "dataset_id": 9}, {"split": "train"}]
+    store.describe([1, 3], told)
+    store.describe([], [])
+    ((ids, stored, payloads),) = store.records()
+    assert ids.tolist() == [1, 2, 3]
+    assert stored.tobytes() == vectors.tobytes()
+    unchanged = {"split": "gallery", "dataset_id": 5, "camera_id": 1}
+    assert payloads == [told[0], unchanged, told[1]]
+    (matches,) = store.search(vectors[:1], limit=5, where=Filter(split=Split.QUERY))
+    assert matches.ids.tolist() == [1]
 
 
 def test_repeating_an_upsert_changes_nothing_and_a_new_vector_replaces(store: VectorStore) -> None:
@@ -347,3 +380,21 @@ def test_a_server_that_is_not_there_is_an_unreachable_error() -> None:
 def test_an_address_that_is_none_is_an_error() -> None:
     with pytest.raises(StoreError):
         ServerStore("http://:not-a-port", collection="c", dimension=DIMENSION)
+
+
+def test_a_deleted_collection_holds_nothing_when_it_is_made_again(
+    tmp_path: Path, qdrant: QdrantStandIn
+) -> None:
+    def embedded() -> VectorStore:
+        return EdgeStore(tmp_path / "vectors", dimension=DIMENSION)
+
+    def served() -> VectorStore:
+        return ServerStore(qdrant.url, collection="c", dimension=DIMENSION)
+
+    for make in (embedded, served):
+        with closing(make()) as store:
+            store.upsert(points(unit(3)))
+            store.delete_collection()
+        with closing(make()) as store:
+            assert store.count() == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cwd"] == ["vectors"]

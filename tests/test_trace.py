@@ -1,19 +1,23 @@
 """Where was this person: stays, in time order, from hits above a threshold."""
 
 import json
+from datetime import UTC
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from PIL import Image
 
+import reidsearch
 from reidsearch import trace
+from reidsearch.encoder import Preprocessing
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.probe import Probe
 from reidsearch.ranking import clock
 from reidsearch.stores import Matches
 from reidsearch.types import Filter, Pixels, Vectors
-from tests.conftest import COLORS, Run, write_crop
+from tests.conftest import COLORS, HEIGHT, WIDTH, Run, write_crop, write_encoder
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
     with pytest.raises(UsageError, match="too few pairs"):
         gallery.trace(probe, false_matches=1e-6)
     # By default the strictest rate that can be told: here one in a hundred has too few pairs, too.
-    with pytest.raises(UsageError, match=r"rate of 0\.01"):
+    with pytest.raises(UsageError, match=r"rate of 0\.01: too few pairs"):
         gallery.trace(probe)
     traced = trace.trace(gallery._session, Probe.of(probe), rates=(1e-3, 0.1, 0.2))
     assert traced.rate == 0.1
@@ -124,7 +128,41 @@ def test_a_trace_over_many_hits_encodes_its_probe_once_and_asks_the_store_for_mo
     assert asked == [100, 400, 1600]
 
 
+def test_an_empty_answer_tells_how_near_the_best_is_and_what_to_try(
+    run: Run, market: Path, probe: Path
+) -> None:
+    run("ingest", market)
+    told = run("trace", probe, "--min-score", 1.4)
+    nearest = json.loads(run("trace", probe, "--min-score", 1.4, "--json").stdout)["nearest"]
+    assert 0.9 < nearest <= 1.0
+    assert f"The nearest has {nearest:.3f}: --min-score" in told.output
+    suggested = told.output.split("--min-score ")[1].split()[0]
+    found = json.loads(run("trace", probe, "--min-score", suggested, "--json").stdout)
+    assert found["stays"]
+    assert found["threshold_from"] == "given"
+
+
+def test_without_a_calibration_the_encoder_tells_the_threshold(
+    tmp_path: Path, market: Path, probe: Path
+) -> None:
+    usual = Preprocessing(height=HEIGHT, width=WIDTH, mean=(0.5,) * 3, std=(0.25,) * 3)
+    measured = {**usual.to_metadata(), "thresholds": '{"0.01": 0.8, "0.0001": 0.95}'}
+    encoder = write_encoder(tmp_path / "measured.onnx", metadata=measured)
+    with reidsearch.open(tmp_path / "own", encoder=encoder) as own:
+        own.ingest(market)
+        traced = own.trace(probe)
+        assert (traced.origin, traced.rate, traced.threshold) == ("encoder", 0.01, 0.8)
+        assert {hit.identity for stay in traced.stays for hit in stay.hits} >= {2}
+        assert not traced.spatio_temporal
+        strict = own.trace(probe, false_matches=1e-4)
+        assert (strict.threshold, strict.rate) == (0.95, 1e-4)
+        with pytest.raises(UsageError, match="the encoder tells no false match rate"):
+            own.trace(probe, false_matches=1e-5)
+
+
 def test_moments_are_frames_or_times_of_day() -> None:
-    assert clock.in_words(None, "frames") == ""
-    assert clock.in_words(451.0, "frames") == "frame 451"
-    assert clock.in_words(1714557600.4, "seconds") == "2024-05-01 10:00:00"
+    assert clock.in_words(None, "frames", UTC) == ""
+    assert clock.in_words(451.0, "frames", UTC) == "frame 451"
+    assert clock.in_words(1714557600.4, "seconds", UTC) == "2024-05-01 10:00:00+00:00"
+    berlin = ZoneInfo("Europe/Berlin")
+    assert clock.in_words(1714557600.4, "seconds", berlin) == "2024-05-01 12:00:00+02:00"

@@ -17,8 +17,8 @@ from reidsearch.encoder import Encoder
 from reidsearch.errors import EncoderError, UsageError
 from reidsearch.ranking import metrics
 from reidsearch.types import UNKNOWN, Labels, Split
-from tests.conftest import COLORS, write_crop
-from train import augment, data, export, loop, losses, quantise, recipe, sampler
+from tests.conftest import COLORS, write_crop, write_encoder
+from train import augment, data, export, loop, losses, quantise, recipe, sampler, thresholds
 from train.network import Head, OSNet, Siamese
 from train.run import MARKET_TERMS, OWN_TERMS, Run, resume, save, save_weights, start
 
@@ -765,3 +765,38 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
     assert wrong.returncode == 2
     assert "no recipe 'nonesuch'" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+# ---- thresholds -------------------------------------------------------------------------------
+
+
+def test_thresholds_are_the_scores_that_such_a_share_of_strangers_reaches() -> None:
+    cosines = np.linspace(0.0, 0.999, 1000)
+    gallery = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1).astype(np.float32)
+    strangers = Labels(np.arange(2, 1002), np.full(1000, 2))
+    # The same person, junk, and a stranger seen by the probe's own camera: none of them counts.
+    others = Labels(np.array([1, -1, 5]), np.array([2, 2, 1]))
+    theirs = Labels(*(np.concatenate(pair) for pair in zip(
+        (strangers.identity, strangers.camera), (others.identity, others.camera), strict=True
+    )))  # fmt: skip
+    probe = np.array([[1.0, 0.0]], dtype=np.float32)
+    told, pairs = thresholds.measure(
+        probe,
+        Labels(np.array([1]), np.array([1])),
+        np.concatenate([gallery, np.repeat(probe, 3, axis=0)]),
+        theirs,
+    )
+    assert pairs == 1000
+    assert told[0.1] == pytest.approx(0.9, abs=0.002)
+    assert told[0.01] == pytest.approx(0.99, abs=0.002)
+
+
+def test_an_encoder_with_thresholds_in_its_file_brings_them(tmp_path: Path) -> None:
+    plain = Encoder(write_encoder(tmp_path / "plain.onnx"))
+    thresholds.write(plain.path, tmp_path / "told.onnx", {0.1: 0.5, 0.01: 0.75})
+    told = Encoder(tmp_path / "told.onnx")
+    assert told.thresholds is not None
+    assert told.thresholds.by_rate == {0.1: 0.5, 0.01: 0.75}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *plain.size, 3), dtype=np.uint8)
+    assert np.array_equal(told.encode(pixels), plain.encode(pixels))
+    assert told.fingerprint != plain.fingerprint

@@ -1,5 +1,6 @@
 """Labelled crops, decoded once into one uint8 tensor."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidsearch import datasets, images
+from reidsearch import datasets, images, names
 from reidsearch.errors import UsageError
-from reidsearch.types import UNKNOWN, Labels, Sighting, Split, known_or_unknown
+from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Sighting, Split
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def splits(path: Path) -> Splits:
 
     Raises UsageError where there are splits, but none for training.
     """
-    present = {s.split for s in datasets.read(path, splits=Split).sightings}
-    market = path.is_dir() and datasets.find_market_root(path) is not None
+    found = datasets.read(path, splits=Split)
+    present = {s.split for s in found.sightings}
+    market = found.layout in ("market1501", "dukemtmc")
     if Split.TRAIN in present:
         return Splits(Split.TRAIN, test={Split.QUERY, Split.GALLERY} <= present, market=market)
     if present == {Split.GALLERY} and not market:
@@ -75,11 +77,24 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
         for row, pixels in enumerate(pool.map(decode, dataset.sightings)):
             decoded[row] = pixels
     labels = Labels(
-        known_or_unknown(s.identity for s in dataset.sightings),
-        known_or_unknown(s.camera for s in dataset.sightings),
+        numbered(s.identity for s in dataset.sightings),
+        numbered(s.camera for s in dataset.sightings),
     )
     paths = [s.path for s in dataset.sightings]
     return Crops(torch.from_numpy(decoded), labels, paths, dataset.root)
+
+
+def numbered(labels: Iterable[str | None]) -> Ids:
+    """A number for each name, UNKNOWN where there is none: the name itself where all are whole
+    numbers, and else counted from 1 in their order."""
+    given = list(labels)
+    known = names.in_order({name for name in given if name is not None})
+    numbers = {name: names.number(name) for name in known}
+    if any(isinstance(value, str) for value in numbers.values()):
+        nobody = {names.JUNK: JUNK, names.DISTRACTOR: DISTRACTOR}
+        counted = (name for name in known if name not in nobody)
+        numbers = {**nobody, **{name: at for at, name in enumerate(counted, start=1)}}
+    return np.array([UNKNOWN if n is None else numbers[n] for n in given], dtype=np.int64)
 
 
 def people(crops: Crops) -> Crops:

@@ -5,9 +5,8 @@ The catalog is the truth; the vector collection can be rebuilt from it and the i
 
 import secrets
 from contextlib import closing
-from pathlib import Path
 
-from sqlalchemy import Engine, and_, func, select, update
+from sqlalchemy import Engine, and_, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog import settings
@@ -16,32 +15,39 @@ from reidsearch.catalog.embeddings import Embeddings
 from reidsearch.catalog.images import Images, StoredImages
 from reidsearch.catalog.learned import LearnedModels
 from reidsearch.catalog.log import SearchLog
+from reidsearch.catalog.places import Places
 from reidsearch.catalog.records import (
     CalibrationRecord,
+    CameraRecord,
     Candidate,
+    DatasetRecord,
     EmbeddingRecord,
     EncoderRecord,
     ImageCount,
     ImageRecord,
     IngestRun,
     LoggedSearch,
+    Recorded,
     State,
 )
 from reidsearch.catalog.runs import IngestRuns
 from reidsearch.catalog.settings import Setting
-from reidsearch.catalog.tables import dataset, embedding, encoder
-from reidsearch.errors import CatalogError, CatalogLocked, UsageError
+from reidsearch.catalog.tables import calibration, embedding, encoder, ingest_run, neighbours
+from reidsearch.errors import CatalogError, CatalogLocked
 
 __all__ = [
     "CalibrationRecord",
+    "CameraRecord",
     "Candidate",
     "Catalog",
+    "DatasetRecord",
     "EmbeddingRecord",
     "EncoderRecord",
     "ImageCount",
     "ImageRecord",
     "IngestRun",
     "LoggedSearch",
+    "Recorded",
     "State",
     "StoredImages",
 ]
@@ -50,11 +56,12 @@ __all__ = [
 class Catalog(TableGroup):
     """The catalog behind an engine whose schema is current (see ``schema.open_catalog``).
 
-    Of data sets, encoders and the gallery as a whole it knows itself; of all else its parts do.
+    Of encoders and the gallery as a whole it knows itself; of all else its parts do.
     """
 
     def __init__(self, engine: Engine, *, variables: int = VARIABLES) -> None:
         super().__init__(engine, variables=variables)
+        self.places = Places(engine, variables=variables)
         self.images = Images(engine, variables=variables)
         self.embeddings = Embeddings(engine, variables=variables)
         self.runs = IngestRuns(engine, variables=variables)
@@ -103,35 +110,22 @@ class Catalog(TableGroup):
             settings.write(db, Setting.KEY, secrets.token_hex(4))
             settings.remove(db, Setting.STORE, Setting.HOME)
 
-    def add_dataset(self, name: str, root: Path) -> int:
-        """The id of the data set of that name, made where it is new.
-
-        A data set whose old root is gone has moved, and its root is updated. Raises UsageError
-        where the name belongs to another folder that still exists.
-        """
-        with self._writing() as db:
-            known = db.execute(select(dataset).where(dataset.c.name == name)).first()
-            if known is None:
-                new = db.execute(insert(dataset).values(name=name, root=str(root)))
-                return int(new.inserted_primary_key[0])  # type: ignore[index]
-            if known.root != str(root):
-                if Path(known.root).exists():
-                    raise UsageError(
-                        f"a data set named {name!r} is already stored, from {known.root}",
-                        hint="Give this one a name of its own with {name}.",
-                    )
-                db.execute(update(dataset).where(dataset.c.id == known.id).values(root=str(root)))
-            return int(known.id)
-
-    def add_encoder(self, *, fingerprint: str, name: str, dimension: int) -> int:
-        """The id of the encoder with that fingerprint, made where it is new."""
+    def add_encoder(self, *, fingerprint: str, name: str, dimension: int, payloads: int) -> int:
+        """The id of the encoder with that fingerprint, made where it is new; then the payloads of
+        its vectors are of this form."""
         with self._writing() as db:
             db.execute(
                 insert(encoder)
-                .values(fingerprint=fingerprint, name=name, dimension=dimension)
+                .values(fingerprint=fingerprint, name=name, dimension=dimension, payloads=payloads)
                 .on_conflict_do_nothing()
             )
             query = select(encoder.c.id).where(encoder.c.fingerprint == fingerprint)
+            return int(db.execute(query).scalar_one())
+
+    def payloads(self, encoder_id: int) -> int:
+        """Of which form the payloads beside an encoder's vectors are."""
+        query = select(encoder.c.payloads).where(encoder.c.id == encoder_id)
+        with self._reading() as db:
             return int(db.execute(query).scalar_one())
 
     def encoders(self) -> list[EncoderRecord]:
@@ -144,6 +138,7 @@ class Catalog(TableGroup):
                 encoder.c.fingerprint,
                 encoder.c.name,
                 encoder.c.dimension,
+                encoder.c.payloads,
                 count.label("indexed"),
             )
             .select_from(encoder.outerjoin(embedding, indexed))
@@ -152,6 +147,30 @@ class Catalog(TableGroup):
         )
         with self._reading() as db:
             return [EncoderRecord(**row._mapping) for row in db.execute(query)]
+
+    def record_payloads(self, encoder_id: int, form: int) -> None:
+        """Note of which form all payloads beside an encoder's vectors are."""
+        with self._writing() as db:
+            db.execute(update(encoder).where(encoder.c.id == encoder_id).values(payloads=form))
+
+    def has_vectors(self, fingerprint: str) -> bool:
+        """Whether any image is indexed with the encoder of that fingerprint."""
+        query = (
+            select(embedding.c.image_id)
+            .select_from(embedding.join(encoder))
+            .where(encoder.c.fingerprint == fingerprint, embedding.c.state == State.INDEXED)
+            .limit(1)
+        )
+        with self._reading() as db:
+            return db.execute(query).first() is not None
+
+    def delete_encoder(self, encoder_id: int) -> None:
+        """Delete an encoder that no image stands in any state with, its ingests and all that was
+        learned with it."""
+        with self._writing() as db:
+            for table in (calibration, neighbours, ingest_run):
+                db.execute(delete(table).where(table.c.encoder_id == encoder_id))
+            db.execute(delete(encoder).where(encoder.c.id == encoder_id))
 
     def encoder_fingerprint(self, encoder_id: int) -> str:
         """The fingerprint of the encoder with that id."""

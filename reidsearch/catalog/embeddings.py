@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Table,
     and_,
     bindparam,
     delete,
@@ -18,11 +17,14 @@ from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog import settings
 from reidsearch.catalog.database import TableGroup, embedding_of_image
-from reidsearch.catalog.records import Candidate, EmbeddingRecord, State
+from reidsearch.catalog.places import ids_by_name
+from reidsearch.catalog.records import Candidate, EmbeddingRecord, Recorded, State
 from reidsearch.catalog.settings import Setting
-from reidsearch.catalog.tables import camera, embedding, identity, image
+from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image
 from reidsearch.hashes import image_id
 from reidsearch.types import Rejected, Split
+
+WRONG_PAYLOADS = 0  # of no form: they are to be made anew
 
 
 class Embeddings(TableGroup):
@@ -30,19 +32,18 @@ class Embeddings(TableGroup):
 
     def stale(
         self, dataset_id: int, encoder_id: int, candidates: Sequence[Candidate]
-    ) -> list[Candidate]:
-        """Record the candidates; return those whose vector is not stored as they now are.
+    ) -> list[Recorded]:
+        """Record the candidates; return those that are not stored as they now are.
 
-        These are ``pending`` afterwards. An image is left alone where it is indexed and its
-        file's size and time of change, and what the data set says of it, are as recorded.
+        An image is left alone where it is indexed and its file's size and time of change, and what
+        the data set says of it, are as recorded. Where only the last differs it stays indexed, and
+        the payloads of all encoders are noted to be wrong; every other is ``pending`` afterwards.
         """
         with self._writing() as db:
-            cameras = _ids_by_number(
-                db, camera, dataset_id, (c.sighting.camera for c in candidates)
-            )
-            people = _ids_by_number(
-                db, identity, dataset_id, (c.sighting.identity for c in candidates)
-            )
+            query = select(dataset.c.site_id).where(dataset.c.id == dataset_id)
+            site_id = db.execute(query).scalar_one()
+            cameras = ids_by_name(db, camera, site_id, (c.sighting.camera for c in candidates))
+            people = ids_by_name(db, identity, site_id, (c.sighting.identity for c in candidates))
             columns = [
                 c for c in image.c if c.name not in ("dataset_id", "path", "sha256", "added")
             ]
@@ -71,14 +72,29 @@ class Embeddings(TableGroup):
                 }
                 old = known.get(candidate.id)
                 if old is None or old._asdict() != {**row, "state": State.INDEXED}:
-                    stale.append(candidate)
+                    file = (candidate.size, candidate.modified_ns)
+                    encoded = (
+                        old is not None
+                        and old.state == State.INDEXED
+                        and (old.size, old.modified_ns) == file
+                    )
+                    stale.append(
+                        Recorded(
+                            candidate=candidate,
+                            camera_id=cameras.get(seen.camera),
+                            encoded=encoded,
+                        )
+                    )
                     new_only = {"dataset_id": dataset_id, "path": seen.path, "added": time.time()}
                     rows.append({**row, **new_only})
             if rows:
                 new = insert(image)
                 changed = {k: new.excluded[k] for k in row if k != "id"}
                 db.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
-                _set_state(db, encoder_id, [(c.id, State.PENDING, None) for c in stale])
+                to_encode = [one.candidate.id for one in stale if not one.encoded]
+                _set_state(db, encoder_id, [(id, State.PENDING, None) for id in to_encode])
+            if any(one.encoded for one in stale):
+                db.execute(update(encoder).values(payloads=WRONG_PAYLOADS))
         return stale
 
     def finish(
@@ -128,15 +144,37 @@ class Embeddings(TableGroup):
                 [(id, State.FAILED, f.reason) for id, f in zip(ids, files, strict=True)],
             )
 
-    def count(self, encoder_id: int, state: State, splits: Iterable[Split]) -> int:
-        """How many images of these splits stand in that state."""
+    def count(
+        self, encoder_id: int, state: State, splits: Iterable[Split], *, datasets: Iterable[int]
+    ) -> int:
+        """How many images of these splits and data sets stand in that state."""
         query = (
             select(func.count())
             .select_from(embedding.join(image))
-            .where(_in_state(encoder_id, state), image.c.split.in_(list(splits)))
+            .where(
+                _in_state(encoder_id, state),
+                image.c.split.in_(list(splits)),
+                image.c.dataset_id.in_(list(datasets)),
+            )
         )
         with self._reading() as db:
             return int(db.execute(query).scalar_one())
+
+    def labelled_datasets(self, encoder_id: int, splits: Iterable[Split]) -> set[int]:
+        """The ids of the data sets of which images of these splits, whose person is known, are
+        indexed."""
+        query = (
+            select(image.c.dataset_id)
+            .select_from(embedding.join(image))
+            .where(
+                _in_state(encoder_id, State.INDEXED),
+                image.c.split.in_(list(splits)),
+                image.c.identity_id.is_not(None),
+            )
+            .distinct()
+        )
+        with self._reading() as db:
+            return set(db.scalars(query))
 
     def indexed_ids(self, encoder_id: int, *, dataset_id: int | None = None) -> set[int]:
         """The ids of all images, of one data set or of all, whose vector is stored."""
@@ -196,6 +234,14 @@ class Embeddings(TableGroup):
             if compact:
                 settings.write(db, Setting.COMPACTION, "owed")
 
+    def mark_encoder_deleting(self, encoder_id: int) -> None:
+        """Take all that an encoder knows out of every answer at once, and note that its vectors
+        and rows are to go, and their bytes."""
+        with self._writing() as db:
+            mine = update(embedding).where(embedding.c.encoder_id == encoder_id)
+            db.execute(mine.values(state=State.DELETING))
+            settings.write(db, Setting.COMPACTION, "owed")
+
     def deleting(self, encoder_id: int) -> list[int]:
         """The ids of images whose deletion is not finished."""
         query = select(embedding.c.image_id).where(_in_state(encoder_id, State.DELETING))
@@ -248,19 +294,3 @@ def _set_state(
             for id, state, reason in states
         ],
     )
-
-
-def _ids_by_number(
-    db: Connection, table: Table, dataset_id: int, numbers: Iterable[int | None]
-) -> dict[int | None, int]:
-    """number -> row id of cameras or identities, made where they are new."""
-    wanted = {n for n in numbers if n is not None}
-    if wanted:
-        db.execute(
-            insert(table).on_conflict_do_nothing(),
-            [{"dataset_id": dataset_id, "number": n} for n in sorted(wanted)],
-        )
-    query = select(table.c.number, table.c.id).where(
-        table.c.dataset_id == dataset_id, table.c.number.in_(wanted)
-    )
-    return {row.number: row.id for row in db.execute(query)}

@@ -1,33 +1,36 @@
 """The images that a catalog lists, with their cameras, identities and data sets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select, update
 
+from reidsearch import names
 from reidsearch.catalog.database import T, TableGroup, embedding_of_image
 from reidsearch.catalog.records import ImageCount, ImageRecord, State
-from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image
+from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image, site
 from reidsearch.ranking.clock import Clock, Span, Times
-from reidsearch.types import LARGEST, Ids, Labels, Split, known_or_unknown
+from reidsearch.types import DISTRACTOR, JUNK, Ids, Labels, Split, known_or_unknown
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImages:
     """What the catalog knows of N indexed images, in id order.
 
-    ``labels`` numbers people and cameras uniquely across data sets and is what metrics compare;
-    ``identity`` and ``camera`` are the data sets' own numbers. Unknown values read UNKNOWN, an
-    unknown ``timestamp`` (seconds since 1970 UTC) NaN.
+    ``dataset`` are the catalog's ids of data sets, ``labels`` those of people and cameras, with
+    JUNK and DISTRACTOR for nobody's;
+    ``people`` and ``cameras`` have the names of those ids. Unknown values read UNKNOWN, an unknown
+    ``timestamp`` (seconds since 1970 UTC) NaN.
     """
 
     ids: Ids
+    dataset: Ids
     labels: Labels
-    identity: Ids
-    camera: Ids
+    people: Mapping[int, str]
+    cameras: Mapping[int, str]
     sequence: Ids
     frame: Ids
     timestamp: NDArray[np.float64]
@@ -44,6 +47,7 @@ class StoredImages:
 
 _LABELLED = (
     image.join(dataset)
+    .join(site)
     .outerjoin(camera, camera.c.id == image.c.camera_id)
     .outerjoin(identity, identity.c.id == image.c.identity_id)
 )
@@ -52,8 +56,9 @@ _RECORDS = (
         image,
         dataset.c.name.label("dataset"),
         dataset.c.root,
-        camera.c.number.label("camera"),
-        identity.c.number.label("identity"),
+        site.c.name.label("site"),
+        camera.c.name.label("camera"),
+        identity.c.name.label("identity"),
     )
     .select_from(_LABELLED)
     .order_by(dataset.c.name, image.c.path)
@@ -85,28 +90,27 @@ class Images(TableGroup):
     def matching(
         self,
         *,
-        identity: int | None = None,
-        camera: int | None = None,
+        identity: str | None = None,
+        camera: str | None = None,
         before: float | None = None,
         dataset: str | None = None,
+        site: str | None = None,
         paths: Sequence[Path] = (),
     ) -> list[ImageRecord]:
         """The images that fit everything given here.
 
-        ``identity`` and ``camera`` are data sets' own numbers, ``dataset`` is a name. ``before``
-        (seconds since 1970 UTC) compares with an image's timestamp or, where none is known, with
-        the time of its first ingest. One of ``paths``, where there are any, must be the image's
-        path as its data set spells it, or lead to its file.
+        ``before`` (seconds since 1970 UTC) compares with an image's timestamp or, where none is
+        known, with the time of its first ingest; the others are names. One of ``paths``, where
+        there are any, must be the image's path as its data set spells it, or lead to its file.
         """
         column = _RECORDS.selected_columns
         fits = []
-        for of, number in ((column.identity, identity), (column.camera, camera)):
-            if number is not None:
-                fits.append(of == number if abs(number) <= LARGEST else false())
+        named = {"identity": identity, "camera": camera, "dataset": dataset, "site": site}
+        for key, name in named.items():
+            if name is not None:
+                fits.append(column[key] == name if _is_unicode(name) else false())
         if before is not None:
             fits.append(func.coalesce(image.c.timestamp, image.c.added) < before)
-        if dataset is not None:
-            fits.append(column.dataset == dataset if _is_unicode(dataset) else false())
         with self._reading() as db:
             return self._at(db, paths, *fits) if paths else _records(db, *fits)
 
@@ -115,13 +119,13 @@ class Images(TableGroup):
     ) -> list[ImageRecord]:
         """Those that fit, at one of these paths."""
         files = {path.absolute() for path in paths}
-        names = {str(path) for path in paths}
-        spelt = names | {str(file) for file in files}
+        given = {str(path) for path in paths}
+        spelt = given | {str(file) for file in files}
         for root in db.scalars(select(dataset.c.root)):
             spelt |= {str(f.relative_to(root)) for f in files if f.is_relative_to(root)}
         found = self._among(db, image.c.path, [s for s in spelt if _is_unicode(s)], *fits)
         found += _records(db, _SPELT_OTHERWISE, *fits)
-        meant = {r.id: r for r in found if r.path in names or r.file in files}
+        meant = {r.id: r for r in found if r.path in given or r.file in files}
         return _in_path_order(meant.values())
 
     def _among(
@@ -137,6 +141,16 @@ class Images(TableGroup):
             for some in self._batches(list(dict.fromkeys(values)))
             for record in _records(db, column.in_(some), *fits)
         )
+
+    def known_only_to(self, encoder_id: int) -> list[ImageRecord]:
+        """The images that one encoder knows, in whatever state, and no other does."""
+        known = select(embedding.c.image_id).where(embedding.c.image_id == image.c.id)
+        mine, others = (
+            known.where(fits).exists()
+            for fits in (embedding.c.encoder_id == encoder_id, embedding.c.encoder_id != encoder_id)
+        )
+        with self._reading() as db:
+            return _records(db, mine, ~others)
 
     def ids(self, dataset_id: int, splits: Iterable[Split]) -> set[int]:
         """The ids of all images of these splits of a data set."""
@@ -158,34 +172,38 @@ class Images(TableGroup):
         query = (
             select(
                 image.c.id,
+                image.c.dataset_id,
                 image.c.path,
                 image.c.split,
                 image.c.sequence,
                 image.c.frame,
                 image.c.timestamp,
                 image.c.camera_id,
-                camera.c.number.label("camera"),
                 image.c.identity_id,
-                identity.c.number.label("identity"),
             )
-            .select_from(_LABELLED.join(embedding, embedding_of_image(encoder_id)))
+            .select_from(image.join(embedding, embedding_of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, image.c.split.in_(list(splits)))
             .order_by(image.c.id)
         )
         with self._reading() as db:
             rows = db.execute(query).all()
-        names = query.selected_columns.keys()
-        columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+            people = _names(db, identity)
+            cameras = _names(db, camera)
+        keys = query.selected_columns.keys()
+        columns = dict(zip(keys, zip(*rows, strict=True), strict=True)) if rows else {}
 
         def integers(name: str) -> Ids:
             return known_or_unknown(columns.get(name, ()))
 
-        people, numbers = integers("identity_id"), integers("identity")
+        who = integers("identity_id")
+        for name, number in ((names.JUNK, JUNK), (names.DISTRACTOR, DISTRACTOR)):
+            who[np.isin(who, [id for id, named in people.items() if named == name])] = number
         return StoredImages(
             ids=integers("id"),
-            labels=Labels(np.where(numbers > 0, people, numbers), integers("camera_id")),
-            identity=numbers,
-            camera=integers("camera"),
+            dataset=integers("dataset_id"),
+            labels=Labels(who, integers("camera_id")),
+            people=people,
+            cameras=cameras,
             sequence=integers("sequence"),
             frame=integers("frame"),
             timestamp=np.array(columns.get("timestamp", ()), dtype=np.float64),
@@ -216,9 +234,9 @@ class Images(TableGroup):
 
     def spans(self, encoder_id: int, split: Split) -> list[Span]:
         """What is known of the times of a split's indexed images, by camera and sequence."""
-        untimed = func.count() - func.count(image.c.timestamp)
+        known = func.count(image.c.timestamp), func.count(image.c.frame)
         query = (
-            select(image.c.camera_id, image.c.sequence, func.max(image.c.frame), untimed)
+            select(image.c.camera_id, image.c.sequence, func.max(image.c.frame), *known)
             .select_from(image.join(embedding, embedding_of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, image.c.split == split)
             .group_by(image.c.camera_id, image.c.sequence)
@@ -226,21 +244,18 @@ class Images(TableGroup):
         with self._reading() as db:
             rows = db.execute(query).all()
         spans = []
-        for *known, untimed in rows:
-            camera_id, sequence, last_frame = known_or_unknown(known).tolist()
-            spans.append(Span(camera_id, sequence, last_frame, timed=not untimed))
+        for *place, timed, framed in rows:
+            camera_id, sequence, last_frame = known_or_unknown(place).tolist()
+            spans.append(Span(camera_id, sequence, last_frame, timed, framed))
         return spans
 
-    def cameras(self) -> list[int]:
-        """The numbers of all cameras that have images, ascending, each once."""
+    def taken(self) -> tuple[float, float] | None:
+        """When the first and the last image was taken, in seconds since 1970 UTC; None where that
+        is known of none."""
+        query = select(func.min(image.c.timestamp), func.max(image.c.timestamp))
         with self._reading() as db:
-            query = select(camera.c.number).where(camera.c.id == image.c.camera_id).distinct()
-            return sorted(db.scalars(query))
-
-    def camera_ids(self, number: int) -> list[int]:
-        """The ids of the cameras of that number, one for each data set that has it."""
-        with self._reading() as db:
-            return list(db.scalars(select(camera.c.id).where(camera.c.number == number)))
+            first, last = db.execute(query).one()
+        return None if first is None else (first, last)
 
     def counts(self) -> list[ImageCount]:
         """How many images there are of each data set, split, encoder and state."""
@@ -274,6 +289,11 @@ def _records(db: Connection, *fits: ColumnElement[bool]) -> list[ImageRecord]:
 
 def _in_path_order(records: Iterable[ImageRecord]) -> list[ImageRecord]:
     return sorted(records, key=lambda record: (record.dataset, record.path))
+
+
+def _names(db: Connection, table: Table) -> dict[int, str]:
+    """id -> name of all cameras, or all identities."""
+    return {row.id: row.name for row in db.execute(select(table.c.id, table.c.name))}
 
 
 def _is_unicode(text: str) -> bool:

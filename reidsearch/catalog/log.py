@@ -75,9 +75,10 @@ class SearchLog(TableGroup):
             for row in db.execute(query):
                 yield row.probe_sha256, row.picture
 
-    def delete_pictures(self, digests: Sequence[str]) -> None:
-        """Delete the kept pictures of probes with one of these SHA-256."""
+    def forget_probes(self, digests: Sequence[str]) -> None:
+        """Of searches whose probe has one of these SHA-256, keep who searched when and how: the
+        picture goes, and the hash becomes empty."""
         with self._writing() as db:
             for some in self._batches(digests):
                 gone = update(query_log).where(query_log.c.probe_sha256.in_(some))
-                db.execute(gone.values(picture=None))
+                db.execute(gone.values(picture=None, probe_sha256=""))

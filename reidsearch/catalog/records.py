@@ -27,11 +27,43 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecord:
-    """An image, with the names and numbers of what it belongs to; None means "not known".
+class Recorded:
+    """A candidate as the catalog has recorded it, with the id of its camera (None: not known).
 
-    ``camera`` and ``identity`` are the data set's own numbers, ``camera_id`` and ``identity_id``
-    tell cameras and people of several data sets apart. ``path`` is relative to ``root``.
+    ``encoded`` says that its vector is stored and its file is the same: only what the data set says
+    of it has changed.
+    """
+
+    candidate: Candidate
+    camera_id: int | None
+    encoded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraRecord:
+    """A camera, and where it is."""
+
+    id: int
+    name: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecord:
+    """A data set, the folder it was read from, and where its cameras and people are."""
+
+    id: int
+    name: str
+    root: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """An image, with the names of what it belongs to; None means "not known".
+
+    ``camera`` and ``identity`` are names at the ``site``; ``camera_id`` and ``identity_id`` tell
+    those of several sites apart. ``path`` is relative to ``root``.
     ``timestamp``, and ``added`` as the time of the first ingest, are in seconds since 1970 UTC;
     ``size`` (bytes), ``modified_ns`` and ``sha256`` are the file's when it was last encoded.
     """
@@ -40,12 +72,13 @@ class ImageRecord:
     dataset_id: int
     dataset: str
     root: str
+    site: str
     split: Split
     path: str
     camera_id: int | None
-    camera: int | None
+    camera: str | None
     identity_id: int | None
-    identity: int | None
+    identity: str | None
     sequence: int | None
     frame: int | None
     timestamp: float | None
@@ -86,13 +119,15 @@ class EmbeddingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderRecord:
-    """An encoder, the length of its vectors, and how many images are indexed with it."""
+    """An encoder, the length of its vectors, how many images are indexed with it, and of which form
+    the payloads beside them are."""
 
     id: int
     fingerprint: str
     name: str
     dimension: int
     indexed: int
+    payloads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +146,8 @@ class ImageCount:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestRun:
     """An ingest of a data set (its name) with an encoder (its fingerprint). Times are in seconds
-    since 1970 UTC. ``finished`` and the counts are None while it runs, and where it was cut short;
-    where that was made good later, the counts alone are."""
+    since 1970 UTC. ``finished`` is None while it runs, and where it was cut short; the counts are
+    None until all images are recorded, and 0 until it ends."""
 
     id: int
     dataset: str

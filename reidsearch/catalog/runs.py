@@ -2,7 +2,7 @@
 
 import time
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.records import IngestRun
@@ -18,6 +18,28 @@ class IngestRuns(TableGroup):
         with self._writing() as db:
             new = db.execute(insert(ingest_run).values(values))
             return int(new.inserted_primary_key[0])  # type: ignore[index]
+
+    def all_recorded(self, run: int) -> None:
+        """Note that all images of the data set are recorded: what is missing is pending now."""
+        with self._writing() as db:
+            mine = update(ingest_run).where(ingest_run.c.id == run)
+            db.execute(mine.values(ingested=0, unchanged=0, failed=0))
+
+    def half_recorded(self, encoder_id: int) -> set[int]:
+        """The ids of the data sets whose latest ingest with that encoder was cut short, or goes on,
+        before all of their images were recorded."""
+        latest = (
+            select(func.max(ingest_run.c.id))
+            .where(ingest_run.c.encoder_id == encoder_id)
+            .group_by(ingest_run.c.dataset_id)
+        )
+        query = select(ingest_run.c.dataset_id).where(
+            ingest_run.c.id.in_(latest),
+            ingest_run.c.finished.is_(None),
+            ingest_run.c.ingested.is_(None),
+        )
+        with self._reading() as db:
+            return set(db.scalars(query))
 
     def close_all(self) -> None:
         """Call every ingest ended that was cut short and has since been made good."""

@@ -1,10 +1,11 @@
 """Open the catalog with its schema at head, upgrading it with Alembic where it is older."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 
 from reidsearch import faults
 from reidsearch.catalog import Catalog
@@ -13,7 +14,7 @@ from reidsearch.files import replacing
 
 # The newest revision in migrations/. Kept here so that opening a current catalog, which every
 # command does, need not import Alembic; a test holds the two together.
-HEAD = "0005"
+HEAD = "0006"
 LOCK_SECONDS = 10.0  # as long as another program's writing is waited for
 
 
@@ -35,6 +36,34 @@ def open_catalog(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Catalog:
     return Catalog(engine)
 
 
+def copy(path: Path, to: Path) -> None:
+    """Copy a catalog whose folder can only be read to a new file, as it is at one moment.
+
+    Raises CatalogError where that cannot be done.
+    """
+    try:
+        try:
+            with (
+                closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+                closing(sqlite3.connect(to)) as copied,
+            ):
+                source.backup(copied)
+        except sqlite3.Error:
+            # SQLite reads beside a writer, and cannot where it would have to make the files that
+            # it needs for that. Then there is no writer, and the files are all there is.
+            for ending in ("", "-wal"):
+                if ending == "" or path.with_name(path.name + ending).exists():
+                    shutil.copyfile(
+                        path.with_name(path.name + ending), to.with_name(to.name + ending)
+                    )
+    except OSError as error:
+        raise CatalogError(
+            f"the gallery in {path.parent} can only be read, and no copy of its catalog can be "
+            f"made in {to.parent}: {error.strerror}",
+            hint="Let TMPDIR name a folder with enough space.",
+        ) from None
+
+
 def make_folder(path: Path) -> None:
     """Make the data dir where it is new. Raises CatalogError where that cannot be done."""
     try:
@@ -52,7 +81,8 @@ def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     # Left to itself, sqlite3 commits before every DDL statement; with transactions begun by hand
     # an upgrade is applied whole or not at all.
     engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": lock_seconds, "isolation_level": None}
+        URL.create("sqlite", database=str(path)),  # in a text, ? and % would mean something
+        connect_args={"timeout": lock_seconds, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")
@@ -67,7 +97,10 @@ def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and then writes fails where another wrote in between, and
         # no waiting helps; one that says at once that it will write waits for its turn.
-        writes = connection.get_execution_options().get("writes", False)
+        options = connection.get_execution_options()
+        if options.get("upgrades", False):  # tables are made anew that others refer to
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        writes = options.get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     @event.listens_for(engine, "handle_error")
@@ -131,13 +164,20 @@ def _upgrade(engine: Engine, path: Path, revision: str | None) -> None:
                 hint="Upgrade with: pip install --upgrade reidsearch, or choose another "
                 "{data_dir}. Nothing was changed.",
             ) from None
-    with engine.execution_options(writes=True).begin() as db:
+    with engine.execution_options(writes=True, upgrades=True).begin() as db:
         if revision is not None and _version(db) != HEAD:  # else another process was quicker
             _back_up(path, revision)
             faults.reach("backed up")
         config.attributes["connection"] = db
         command.upgrade(config, "head")
+        if db.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+            raise CatalogError(
+                f"the catalog {path} cannot be upgraded: rows refer to others that are missing",
+                hint="Restore a backup of it, or choose another {data_dir} and ingest again. "
+                "Nothing was changed.",
+            )
         faults.reach("migrated")
+    engine.dispose()  # connections from now on hold on to foreign keys
     faults.reach("upgraded")
 
 

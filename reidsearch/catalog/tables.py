@@ -22,29 +22,37 @@ setting = Table(
     Column("key", String, primary_key=True),
     Column("value", String, nullable=False),
 )
+# Where cameras and people have their names: data sets of one site share them, those of two do not.
+site = Table(
+    "site",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+)
 dataset = Table(
     "dataset",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("root", String, nullable=False),
+    Column("site_id", ForeignKey("site.id")),  # never null; SQLite adds no such column
+    Column("layout", String),  # how it was read last; not known of those before 0006
 )
-# Camera 2 of one data set is not camera 2 of another, nor are their people; hence own ids.
 camera = Table(
     "camera",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
-    Column("number", Integer, nullable=False),
-    UniqueConstraint("dataset_id", "number"),
+    Column("site_id", ForeignKey("site.id"), nullable=False),
+    Column("name", String, nullable=False),
+    UniqueConstraint("site_id", "name"),
 )
 identity = Table(
     "identity",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("dataset_id", ForeignKey("dataset.id"), nullable=False),
-    Column("number", Integer, nullable=False),  # -1 junk, 0 distractor
-    UniqueConstraint("dataset_id", "number"),
+    Column("site_id", ForeignKey("site.id"), nullable=False),
+    Column("name", String, nullable=False),  # names.JUNK and names.DISTRACTOR are nobody's
+    UniqueConstraint("site_id", "name"),
 )
 image = Table(
     "image",
@@ -71,6 +79,8 @@ encoder = Table(
     Column("fingerprint", String, nullable=False, unique=True),
     Column("name", String, nullable=False),
     Column("dimension", Integer, nullable=False),
+    # Of which form the payloads of its vectors are, see stores.PAYLOAD_FORM.
+    Column("payloads", Integer, nullable=False, server_default="1"),
 )
 embedding = Table(
     "embedding",

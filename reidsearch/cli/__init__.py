@@ -15,6 +15,7 @@ from reidsearch.cli.claim import claim
 from reidsearch.cli.demo import demo
 from reidsearch.cli.doctor import doctor
 from reidsearch.cli.evaluate import evaluate
+from reidsearch.cli.explore import explore
 from reidsearch.cli.export import export
 from reidsearch.cli.forget import forget
 from reidsearch.cli.group import Command, Commands, with_global_options
@@ -52,7 +53,7 @@ def main(
 
 
 for command in (
-    ingest, query, evaluate, calibrate, trace, export, status, doctor, forget, audit, claim,
-    demo,
+    explore, ingest, query, evaluate, calibrate, trace, export, status, doctor, forget, audit,
+    claim, demo,
 ):  # fmt: skip
     app.command(cls=Command)(with_global_options(command))

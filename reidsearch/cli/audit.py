@@ -23,10 +23,10 @@ def audit(
     json: Json = False,
 ) -> None:
     """Show who searched for whom."""
-    from reidsearch import documents
+    from reidsearch import documents, times
     from reidsearch.gallery import Gallery
 
-    start = moment(since, "--since")
+    start = moment(since, "--since", ctx.obj.timezone)
     with Gallery(ctx.obj, purpose="audit") as gallery:
         entries = gallery.audit(since=start, save=save)
     if json:
@@ -35,10 +35,20 @@ def audit(
     columns = ("time", "operator", "command", "hits", "probe_sha256", "filters")
     if csv:
         rows = [{column: getattr(entry, column) for column in columns} for entry in entries]
+        for row in rows:
+            row["filters"] = output.as_json(row["filters"])
         output.print_csv(rows, columns=columns)
     else:
+        zone = ctx.obj.timezone
         shown = [
-            (e.time, e.operator, e.command, e.hits, e.probe_sha256[:12], _words(e.filters))
+            (
+                times.show(times.parse(e.time, zone), zone),
+                e.operator,
+                e.command,
+                e.hits,
+                e.probe_sha256[:12],
+                _words(e.filters),
+            )
             for e in entries
         ]
         output.print_table(shown, columns=columns)

@@ -54,5 +54,6 @@ def _print_findings(findings: list["FindingDocument"], *, fix: bool) -> None:
     elif any(one["left"] for one in findings):
         output.say(
             "What is left needs its image, or another --encoder. Images that are gone for good are "
-            "removed by ingest --prune, or forget --image PATH."
+            "removed by ingest --prune, or forget --image PATH, an encoder that is gone by "
+            "forget --vectors-of NAME."
         )

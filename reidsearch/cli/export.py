@@ -6,20 +6,26 @@ from typing import Annotated
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import Json
+from reidsearch.cli.options import Json, Since, Until, moment
 
 
 def export(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The file to write.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The file to write: .npz, .csv or .parquet.")
+    ],
+    since: Since = "",
+    until: Until = "",
     json: Json = False,
 ) -> None:
-    """Write vectors, identities, cameras and paths to one NumPy file."""
+    """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv."""
     from reidsearch.gallery import Gallery
 
+    zone = ctx.obj.timezone
+    first, last = moment(since, "--since", zone), moment(until, "--until", zone)
     with Gallery(ctx.obj, purpose="export") as gallery:
-        counts = gallery.export(out)
+        counts = gallery.export(out, since=first, until=last)
     if json:
         output.print_json(counts)
     else:
-        output.print_table(list(counts.items()), columns=("", "vectors"))
+        output.print_table(list(counts.items()), columns=("", "images"))

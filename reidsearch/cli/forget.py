@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reidsearch import times
 from reidsearch.cli import output
-from reidsearch.cli.options import Json, moment
+from reidsearch.cli.options import Json, OfDataset, Site, moment
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.catalog.records import ImageRecord
+    from reidsearch.catalog.records import EncoderRecord, ImageRecord
     from reidsearch.forget import Forgotten
 
 
 def forget(
     ctx: typer.Context,
     identity: Annotated[
-        int | None, typer.Option(min=-1, help="All images of this identity.")
+        str | None, typer.Option(metavar="NAME", help="All images of this person.")
     ] = None,
     image: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", help="This image; repeatable.")
@@ -27,9 +28,18 @@ def forget(
     before: Annotated[
         str, typer.Option(help="All images taken before this date: ISO 8601, or seconds.")
     ] = "",
-    camera: Annotated[int | None, typer.Option(min=0, help="All images of this camera.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only images of this data set.")
+    camera: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All images of this camera.")
+    ] = None,
+    dataset: OfDataset = None,
+    site: Site = None,
+    vectors_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="All vectors of this encoder, by its name or the beginning of its fingerprint; "
+            "images stay that another encoder knows.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[
@@ -43,22 +53,39 @@ def forget(
     """
     from reidsearch.gallery import Gallery
 
+    if vectors_of is not None:
+        if identity is not None or image or before or camera is not None or dataset is not None:
+            raise UsageError("--vectors-of stands alone", hint="Forget images by another command.")
+        with Gallery(ctx.obj, purpose="forget") as gallery:
+            gone = gallery.forget_encoder(
+                vectors_of, dry_run=dry_run, confirm=None if yes else _confirm_encoder
+            )
+        _print_gone(gone, json=json, dry_run=dry_run)
+        return
+    until = moment(before, "--before", ctx.obj.timezone)
+    if until is not None:
+        output.say(f"Before {times.show(until, ctx.obj.timezone)}.")
     with Gallery(ctx.obj, purpose="forget") as gallery:
         gone = gallery.forget(
             identity=identity,
             images=image or (),
-            before=moment(before, "--before"),
+            before=until,
             camera=camera,
             dataset=dataset,
+            site=site,
             dry_run=dry_run,
             confirm=None if yes else _confirm,
         )
+    _print_gone(gone, json=json, dry_run=dry_run)
+
+
+def _print_gone(gone: "Forgotten", *, json: bool, dry_run: bool) -> None:
     if dry_run:
         _print_selected(gone, json=json)
         return
     if json:
         output.print_json(gone.document())
-    elif not gone.images:
+    elif not gone.images and not gone.vectors:
         output.say("Nothing that is stored fits.")
     else:
         output.print_table(
@@ -81,15 +108,28 @@ def _print_selected(gone: "Forgotten", *, json: bool) -> None:
         output.print_json(documents.selected(gone))
         return
     output.print_table([(str(path),) for path in gone.images], columns=("would be forgotten",))
-    output.say(f"{len(gone.images)} images; nothing was changed.")
+    vectors = f" and {gone.vectors} vectors" if gone.vectors else ""
+    output.say(f"{len(gone.images)} images{vectors}; nothing was changed.")
 
 
 def _confirm(images: Sequence["ImageRecord"]) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(
-            f"{len(images)} images would be forgotten, and there is nobody to ask",
-            hint="Look with --dry-run, then give --yes.",
-        )
-    people = len({(one.dataset, one.identity) for one in images})
+    _require_somebody(f"{len(images)} images")
+    people = len({(one.site, one.identity) for one in images})
     output.say(f"{len(images)} images of {people} identities, {images[0].path} for one.")
     typer.confirm("Forget them for good?", abort=True, err=True)
+
+
+def _confirm_encoder(encoder: "EncoderRecord", images: Sequence["ImageRecord"]) -> None:
+    what = f"{encoder.indexed} vectors of {encoder.name} ({encoder.fingerprint[:8]})"
+    _require_somebody(what)
+    whole = f", and {len(images)} images that no other encoder knows" if images else ""
+    output.say(f"{what}{whole}.")
+    typer.confirm("Forget them for good?", abort=True, err=True)
+
+
+def _require_somebody(what: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{what} would be forgotten, and there is nobody to ask",
+            hint="Look with --dry-run, then give --yes.",
+        )

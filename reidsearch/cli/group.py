@@ -20,6 +20,10 @@ INTERRUPTED = 130  # an exit code beside those of errors.py
 class Commands(TyperGroup):
     """The commands; every error of theirs ends in one clear line."""
 
+    def main(self, *args: Any, **values: Any) -> Any:
+        output.accept_any_text()  # before anything is said: help and usage errors come from here
+        return super().main(*args, **values)
+
     def invoke(self, ctx: Any) -> Any:
         output.relay_log()
         try:

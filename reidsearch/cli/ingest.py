@@ -1,7 +1,8 @@
 """``reidsearch ingest``"""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,11 +10,14 @@ from reidsearch.cli import output
 from reidsearch.cli.options import REJECTED, Json
 from reidsearch.types import Split
 
+if TYPE_CHECKING:
+    from reidsearch.losses import Loss
+
 
 def ingest(
     ctx: typer.Context,
     path: Annotated[
-        Path, typer.Argument(help="A Market-1501 folder, a folder of crops, or a CSV manifest.")
+        Path, typer.Argument(help="A published data set, a folder of crops, or a CSV manifest.")
     ],
     split: Annotated[
         list[Split] | None,
@@ -22,9 +26,42 @@ def ingest(
     name: Annotated[
         str | None, typer.Option(help="The data set's name, by default its folder's.")
     ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where its cameras and people are; data sets of one site share them.",
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYOUT",
+            help="How its folders are meant: people (a folder for each), cameras, folder (any), "
+            "market1501, dukemtmc, msmt17, cuhk03, mars, veri, or an installed package's.",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="How its paths are made, '{camera}/{identity}_*' for one; * is anything, other "
+            "fields are sequence, frame, timestamp and split.",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Where the paths in a CSV begin, by default in its folder."),
+    ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Look into linked folders, too.")
+    ] = False,
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Remove stored images that the data set no longer has."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, however much --prune removes.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -36,10 +73,27 @@ def ingest(
         Gallery(ctx.obj, purpose="ingest") as gallery,
         output.ingest_progress(quiet=ctx.meta["quiet"]) as progress,
     ):
-        summary = gallery.ingest(path, splits=split, name=name, prune=prune, on_progress=progress)
+        summary = gallery.ingest(
+            path,
+            splits=split,
+            name=name,
+            site=site,
+            layout=layout,
+            pattern=pattern,
+            root=root,
+            follow_links=follow_links,
+            prune="all" if prune and yes else prune,
+            confirm=_confirm if sys.stdin.isatty() else None,
+            on_progress=progress,
+        )
     if json:
         output.print_json(summary.document())
     else:
-        show.print_ingest(summary)
+        show.print_ingest(summary, ctx.obj.timezone)
     if summary.failures:
         raise typer.Exit(REJECTED)
+
+
+def _confirm(loss: "Loss") -> None:
+    output.say(f"{output.one_line(str(loss))}.")
+    typer.confirm("Remove them for good?", abort=True, err=True)

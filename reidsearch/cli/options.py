@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from reidsearch import times
 from reidsearch.config import FILE, SETTINGS, VARIABLES, Setting, variable
 from reidsearch.errors import UsageError
 
@@ -12,14 +13,21 @@ REJECTED = 3  # the exit code where some pictures were not taken
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 ProbeCamera = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--camera",
-        metavar="N",
-        min=0,
-        help="The probe's camera, where its name does not tell.",
+        "--camera", metavar="NAME", help="The probe's camera, where its name does not tell."
     ),
 ]
+Site = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only images of this site's cameras.")
+]
+OfDataset = Annotated[
+    str | None, typer.Option("--dataset", metavar="NAME", help="Only images of this data set.")
+]
+Since = Annotated[
+    str, typer.Option(metavar="TIME", help="Only what was taken at this time or later.")
+]
+Until = Annotated[str, typer.Option(metavar="TIME", help="Only what was taken before this time.")]
 ProbeTime = Annotated[
     str, typer.Option("--time", help="When the probe was taken: ISO 8601, or seconds since 1970.")
 ]
@@ -68,28 +76,15 @@ ELSEWHERE = "\n\n".join(  # an empty line between two is how Typer keeps them ap
 """What is set by no option, for the end of the help."""
 
 
-def moment(text: str, option: str) -> float | None:
-    """Seconds since 1970 of what was given with an option; None of nothing. Raises UsageError."""
-    from reidsearch import datasets
-
+def moment(text: str, option: str, zone: times.Zone) -> float | None:
+    """Seconds since 1970 of what was given with an option, in that zone where it names none; None
+    of nothing. Raises UsageError."""
     try:
-        return datasets.parse_timestamp(text)
+        return times.parse(text, zone) if text else None
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
 
 
-def parse_cameras(text: str) -> tuple[int, ...]:
-    """``"2,3"`` as ``(2, 3)``. Raises UsageError on anything else."""
-    return tuple(_camera(part) for part in text.split(","))
-
-
-def _camera(text: str) -> int:
-    if not text.strip().isdecimal():
-        raise UsageError(
-            f"{text.strip()!r} is not a camera number", hint="Write cameras like 2 or 2,3."
-        )
-    if len(text.strip()) > 18:  # surely below LARGEST
-        raise UsageError(
-            "a camera number has more than 18 digits", hint="Write cameras like 2 or 2,3."
-        )
-    return int(text)
+def parse_names(text: str) -> tuple[str, ...]:
+    """``"lobby, 2"`` as ``("lobby", "2")``."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

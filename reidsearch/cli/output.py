@@ -1,6 +1,7 @@
 """One way out: data goes to stdout as JSON, CSV or a table, everything else to stderr."""
 
 import csv
+import io
 import json
 import logging
 import os
@@ -19,9 +20,31 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0  # seconds between progress lines where stderr is no terminal
 
 
+def accept_any_text() -> None:
+    """What the encoding of stdout or stderr lacks shows as escapes from now on: a name from another
+    script must not cost an answer."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def showable(text: str) -> str:
+    """The text as stdout will show it, with escapes for what its encoding lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def print_json(document: object) -> None:
     """One JSON document on one line of stdout."""
-    print(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")))
+    print(as_json(document))
+
+
+def as_json(document: object) -> str:
+    """JSON on one line, with JSON's own escapes for what the encoding of stdout lacks."""
+    text = json.dumps(document, ensure_ascii=False, separators=(", ", ": "))
+    if showable(text) != text:
+        text = json.dumps(document, separators=(", ", ": "))
+    return text
 
 
 def print_csv(rows: Sequence[Mapping[str, object]], *, columns: Sequence[str]) -> None:
@@ -38,25 +61,34 @@ def print_table(
     title: str | None = None,
     styles: Sequence[str] = (),
 ) -> None:
-    """A table on stdout; numbers stand right. ``styles`` colours rows one by one."""
+    """A table on stdout; numbers stand right. Columns without any value are left out. ``styles``
+    colours rows one by one."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        numeric = any(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for index, row in enumerate(rows):
-        style = styles[index] if styles else None
-        table.add_row(*(Text(_cell(value)) for value in row), style=style)  # Text: no markup
+    shown = [
+        index
+        for index in range(len(columns))
+        if not rows or any(row[index] not in (None, "") for row in rows)
+    ]
+    for index in shown:
+        values = [row[index] for row in rows if row[index] not in (None, "")]
+        numeric = bool(values) and all(isinstance(value, int | float) for value in values)
+        table.add_column(
+            Text(one_line(columns[index])), justify="right" if numeric else "left", overflow="fold"
+        )
+    for row, style in zip(rows, styles or [""] * len(rows), strict=True):
+        cells = (Text(_cell(row[index])) for index in shown)  # Text: no markup
+        table.add_row(*cells, style=style)
     console = Console()
     if not console.is_terminal:  # a pipe has no width to fit into; wrapping would only hurt
         console.width = max(console.width, 400)
         table.expand = False
     if title:  # Rich would wrap it at the table's width
-        console.print(Text(title, style="italic"))
+        console.print(Text(showable(title), style="italic"))
     console.print(table)
 
 
@@ -67,7 +99,7 @@ def say(line: str) -> None:
 
 class _Sayer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
+        say(one_line(record.getMessage()))
 
 
 def relay_log() -> None:
@@ -127,6 +159,8 @@ def _bar() -> Iterator[Callable[["IngestSummary"], None]]:
                 rate=summary.images_per_second,
                 rejects=len(summary.failures),
             )
+            if summary.done >= summary.found:
+                progress.stop()  # somebody may be asked something now
 
         yield show
 
@@ -152,7 +186,7 @@ def _lines() -> Callable[["IngestSummary"], None]:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if isinstance(value, float) else one_line(str(value))
+    return f"{value:.3f}" if isinstance(value, float) else showable(one_line(str(value)))
 
 
 def _bold_red(text: str) -> str:

@@ -9,12 +9,17 @@ import typer
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     REJECTED,
+    OfDataset,
     ProbeCamera,
     ProbeTime,
+    Since,
+    Site,
     SpatioTemporal,
+    Until,
     moment,
-    parse_cameras,
+    parse_names,
 )
+from reidsearch.cli.pictures import STDIN, STDIN_PATH, gather, read
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.types import Split
 
@@ -24,14 +29,23 @@ if TYPE_CHECKING:
 
 def query(
     ctx: typer.Context,
-    probes: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Pictures to search for.")],
+    probes: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMG...", help="Pictures to search for, folders of them, or - for stdin."
+        ),
+    ],
     exclude_camera: Annotated[
         bool, typer.Option("--exclude-camera", help="Leave out the probe's own camera.")
     ] = False,
     camera: ProbeCamera = None,
     only_camera: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Search these cameras alone.")
+        str | None, typer.Option(metavar="NAME,NAME", help="Search these cameras alone.")
     ] = None,
+    site: Site = None,
+    dataset: OfDataset = None,
+    since: Since = "",
+    until: Until = "",
     split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
     top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
     min_score: Annotated[
@@ -56,23 +70,33 @@ def query(
     from reidsearch.gallery import Gallery
     from reidsearch.views import endings, sheet
 
-    timestamp = moment(time, "--time")
+    timestamp = moment(time, "--time", ctx.obj.timezone)
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
     if save is not None:
         endings.check(save, sheet.ENDINGS)
-    cameras = parse_cameras(only_camera) if only_camera else ()
+    cameras = parse_names(only_camera or "")
+    first, last = (
+        moment(since, "--since", ctx.obj.timezone),
+        moment(until, "--until", ctx.obj.timezone),
+    )
     answers: list[Answer] = []
     failed = 0
+    pictures = gather(probes)
     with Gallery(ctx.obj, purpose="query") as gallery:
-        for probe in probes:
+        for probe in pictures:
             try:
                 answer = gallery.query(
-                    probe,
+                    read(probe),
+                    name=STDIN if probe == STDIN_PATH else None,
                     camera=camera,
                     time=timestamp,
                     exclude_camera=exclude_camera,
                     only_cameras=cameras,
+                    site=site,
+                    dataset=dataset,
+                    since=first,
+                    until=last,
                     split=split,
                     top_k=top_k,
                     min_score=min_score,
@@ -80,7 +104,7 @@ def query(
                     rerank=rerank,
                 )
             except ImageError as error:
-                if len(probes) == 1:
+                if len(pictures) == 1:
                     raise
                 output.complain(error)
                 failed += 1

@@ -1,39 +1,59 @@
 """How results look: as CSV and tables."""
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidsearch import documents
+from reidsearch import documents, names, times
 from reidsearch.cli import output
 from reidsearch.ranking.clock import in_words
 from reidsearch.ranking.scores import RATES
-from reidsearch.views import sheet
+from reidsearch.views import exploration, sheet
 
 if TYPE_CHECKING:  # a command loads its own verb alone
     from reidsearch.answer import Answer
     from reidsearch.compare import Comparison
+    from reidsearch.contents import Contents
     from reidsearch.evaluate import Evaluation
+    from reidsearch.exploration import Exploration
     from reidsearch.ingest import IngestSummary
     from reidsearch.ranking.calibration import Calibration
     from reidsearch.trace import Trace
 
 SHOWN_FAILURES = 10
+SHOWN_SUSPECTS = 10
+SHOWN_KINDS = 8  # of files passed over
 
 
-def print_ingest(summary: "IngestSummary") -> None:
+def print_ingest(summary: "IngestSummary", zone: times.Zone) -> None:
     rows = [(split, count) for split, count in sorted(summary.splits.items())]
     rows += [("ingested", summary.ingested), ("unchanged", summary.unchanged)]
     rows += [("failed", len(summary.failures))]
-    extra = {"renamed": summary.moved, "too old": summary.expired, "removed": summary.pruned}
+    extra = {
+        "renamed": summary.moved,
+        "described anew": summary.relabelled,
+        "too old": summary.expired,
+        "removed": summary.pruned,
+    }
     rows += [(name, count) for name, count in extra.items() if count]
     output.print_table(rows, columns=("", "images"))
+    output.say(_known(summary.contents, zone))
+    for note in summary.notes:
+        output.say(f"Note: {output.one_line(note)}")
     rate = f", {summary.images_per_second:.0f} images/s" if summary.ingested else ""
     output.say(f"{summary.seconds:.1f} s{rate}")
     for failure in summary.failures[:SHOWN_FAILURES]:
         output.say(f"Rejected {output.one_line(failure.path)}: {failure.reason}")
     if len(summary.failures) > SHOWN_FAILURES:
         output.say(f"... and {len(summary.failures) - SHOWN_FAILURES} more; --json lists them all")
+    if summary.unlike_crop is not None:
+        output.say(
+            f"{summary.unlike_crops} are hardly crops of one person, "
+            f"{output.one_line(summary.unlike_crop)} for one. They were taken in as they are."
+        )
+    for depth, count in sorted(summary.scaled.items()):
+        output.say(f"{count} pictures of more than 8 bits were read as {depth} and scaled.")
     if summary.calibrated is not None:
         output.say(f"The gallery has changed; calibrated anew from {summary.calibrated} images.")
     if summary.vanished:
@@ -43,22 +63,53 @@ def print_ingest(summary: "IngestSummary") -> None:
         )
 
 
-HIT_COLUMNS = ("rank", "score", "id", "identity", "camera", "sequence", "frame", "split", "path")
+def _known(found: "Contents", zone: times.Zone) -> str:
+    """What is known of the crops, in a few sentences."""
+    read = f"Read as {output.one_line(found.layout)}: " if found.layout else ""
+    said = [
+        f"{read}{found.crops} crops, {found.cameras} cameras, {found.people} people"
+        + ("" if found.first is None else f", from {times.show(found.first, zone)}")
+        + ("" if found.last is None else f" to {times.show(found.last, zone)}")
+    ]
+    without = {
+        "camera": found.without_camera,
+        "person": found.without_person,
+        "time": found.without_time,
+    }
+    lacking = [f"{count} without a {what}" for what, count in without.items() if count]
+    if lacking:
+        said.append(", ".join(lacking))
+    if found.passed_over:
+        kinds = list(found.passed_over.items())
+        some = [f"{count} {output.one_line(kind)}" for kind, count in kinds[:SHOWN_KINDS]]
+        more = ["..."] if len(kinds) > SHOWN_KINDS else []
+        said.append(f"Passed over, no crops: {', '.join(some + more)}")
+    return "\n".join(f"{line}." for line in said)
 
 
 def print_hits_csv(answers: "list[Answer]") -> None:
-    rows = [{"query": a.query, **documents.hit(hit)} for a in answers for hit in a.hits]
-    output.print_csv(rows, columns=("query", *HIT_COLUMNS))
+    rows = [{"query": a.query, **documents.hit(hit, a.zone)} for a in answers for hit in a.hits]
+    output.print_csv(rows, columns=("query", *documents.HitDocument.__annotations__))
 
 
 def print_answer(answer: "Answer") -> None:
     styles = {True: "green", False: "red", None: ""}
-    columns = [column for column in HIT_COLUMNS if column not in ("id", "split")]
-    here = f"{Path.cwd()}{os.sep}"
+    columns = ("rank", "score", "identity", "site", "camera", "sequence", "frame", "time", "path")
+    several = len({hit.site for hit in answer.hits}) > 1
     where = "" if answer.camera is None else f", camera {answer.camera}"
     output.print_table(
         [
-            [getattr(hit, column) for column in columns[:-1]] + [hit.path.removeprefix(here)]
+            (
+                hit.rank,
+                hit.score,
+                hit.identity,
+                hit.site if several else None,
+                hit.camera,
+                hit.sequence,
+                hit.frame,
+                _when(hit.timestamp, answer.zone),
+                _from_here(hit.path),
+            )
             for hit in answer.hits
         ],
         columns=columns,
@@ -111,17 +162,61 @@ def print_comparison(found: "Comparison") -> None:
     )
 
 
-def _print_camera_pairs(pairs: dict[tuple[int, int], float]) -> None:
-    cameras = sorted({camera for pair in pairs for camera in pair})
+def _print_camera_pairs(pairs: dict[tuple[str, str], float]) -> None:
+    cameras = names.in_order({camera for pair in pairs for camera in pair})
     rows = [
         (f"camera {a}", *(f"{pairs[a, b]:.1%}" if (a, b) in pairs else "" for b in cameras))
         for a in cameras
     ]
     output.print_table(
         rows,
-        columns=("probe", *map(str, cameras)),
+        columns=("probe", *cameras),
         title="mAP where the gallery is one camera alone",
     )
+
+
+def print_exploration(found: "Exploration") -> None:
+    """The numbers, and what is to be looked at."""
+    output.print_table(exploration.numbers(found), columns=("", "found"), title=found.source)
+    output.print_table(
+        [(split, *kinds.values()) for split, kinds in found.splits.items()],
+        columns=("split", "people", "junk", "distractors", "not known"),
+    )
+    spreads = [(name, documents.spread(values)) for name, values in exploration.spreads(found)]
+    output.print_table(
+        [
+            (name, *(f"{value:,.4g}" for value in spread.values() if isinstance(value, float)))
+            for name, spread in spreads
+            if spread["least"] is not None
+        ],
+        columns=("", "least", "median", "mean", "most"),
+    )
+    if 1 < len(found.cameras) <= exploration.MATRIX:
+        output.print_table(
+            [(a, *row) for a, row in zip(found.cameras, found.shared.tolist(), strict=True)],
+            columns=("camera", *found.cameras),
+            title="People whom two cameras share",
+        )
+    for note in found.notes:
+        output.say(f"Note: {output.one_line(note)}")
+    for failure in found.failures[:SHOWN_FAILURES]:
+        output.say(f"Cannot be read: {output.one_line(failure.path)}: {failure.reason}")
+    if len(found.failures) > SHOWN_FAILURES:
+        output.say(f"... and {len(found.failures) - SHOWN_FAILURES} more; --json lists them all")
+    if found.suspects is None:
+        output.say("Suspicious labels: ingest these crops, then `reidsearch explore --stored`.")
+    elif found.suspects:
+        output.print_table(
+            [
+                (number, one.crop.path, one.own_score, one.other_score, one.other.identity)
+                for number, one in enumerate(found.suspects[:SHOWN_SUSPECTS], start=1)
+            ],
+            columns=("", "suspicious label", "own", "other", "is like"),
+            title="Crops whose nearest from other cameras all are somebody else",
+        )
+        if len(found.suspects) > SHOWN_SUSPECTS:
+            output.say(f"... and {len(found.suspects) - SHOWN_SUSPECTS} more; --json lists them.")
+    output.say(f"{found.seconds:.1f} s")
 
 
 def print_calibration(learned: "Calibration") -> None:
@@ -134,7 +229,14 @@ def print_calibration(learned: "Calibration") -> None:
         columns=("false matches", "cosine", "with transit times"),
         title="The least score of a match, where so many pairs of different people reach it",
     )
-    if not learned.by_identity:
+    if not learned.transit.pairs:
+        output.say("No stored image has a time, so that there were no transit times to learn.")
+    if learned.by_times:
+        output.say(
+            "Identities are not used: pairs count as of different people where the time between "
+            "them is rare for one person."
+        )
+    elif not learned.by_identity:
         output.say(
             "Identities are not used, so pairs of one person count among those of different people "
             "and make thresholds too strict; calibrate --source gallery uses known identities."
@@ -143,24 +245,49 @@ def print_calibration(learned: "Calibration") -> None:
 
 def print_trace(found: "Trace") -> None:
     """A row for each stay, in time order."""
+    several = len({stay.site for stay in found.stays}) > 1
     rows = [
         (
             number,
+            stay.site if several else None,
             stay.camera,
             stay.sequence,
-            in_words(stay.start, found.unit),
-            in_words(stay.end, found.unit),
+            in_words(stay.start, found.unit, found.zone),
+            in_words(stay.end, found.unit, found.zone),
             len(stay.hits),
             stay.hits[0].score,
             stay.hits[0].identity,
-            stay.hits[0].path.removeprefix(f"{Path.cwd()}{os.sep}"),
+            _from_here(stay.hits[0].path),
         )
         for number, stay in enumerate(found.stays, start=1)
     ]
-    columns = ("", "camera", "sequence", "from", "to", "hits", "score", "identity", "best hit")
-    output.print_table(rows, columns=columns, title=output.one_line(found.query))
+    columns = ("", "site", "camera", "sequence", "from", "to", "hits", "score", "identity")
+    output.print_table(rows, columns=(*columns, "best hit"), title=output.one_line(found.query))
     by = "cosine and transit times" if found.spatio_temporal else "cosine"
     rate = ""
     if found.rate is not None:
-        rate = f", which 1 in {1 / found.rate:,.0f} pairs of different people reach"
+        whose = "this gallery's calibration" if found.origin == "gallery" else "the encoder"
+        rate = (
+            f", which 1 in {1 / found.rate:,.0f} pairs of different people reach, as {whose} tells"
+        )
     output.say(f"Scores by {by}, of at least {found.threshold:.3f}{rate}.")
+    if not found.stays and found.nearest is not None:
+        output.say(
+            f"Nobody. The nearest has {found.nearest:.3f}: --min-score {_below(found.nearest)} "
+            "shows it; another picture of the person, or --camera and --time after "
+            "reidsearch calibrate, may find more."
+        )
+    elif not found.stays:
+        output.say("Nothing is stored of what was asked for.")
+
+
+def _below(score: float) -> str:
+    return f"{math.floor(score * 100) / 100:.2f}"
+
+
+def _when(seconds: float | None, zone: times.Zone) -> str | None:
+    return None if seconds is None else times.show(seconds, zone)
+
+
+def _from_here(path: str) -> str:
+    return path.removeprefix(f"{Path.cwd()}{os.sep}")

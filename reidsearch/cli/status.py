@@ -1,9 +1,18 @@
 """``reidsearch status``"""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
+
+if TYPE_CHECKING:
+    from reidsearch.status import Status
+    from reidsearch.times import Zone
+
+LISTED = 12  # cameras and sites by name
 
 
 def status(ctx: typer.Context, json: Json = False) -> None:
@@ -18,10 +27,33 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         return
     settings = [(setting.key, setting.value, setting.source) for setting in now.settings]
     output.print_table(settings, columns=("setting", "value", "from"))
+    if now.running is not None:
+        verb = now.running.command
+        what = "An ingest" if verb == "ingest" else f"reidsearch {verb}"
+        output.say(f"{what} is running (process {now.running.pid}).")
     if not now.images:
         output.say("Nothing is stored yet. Fill the gallery with: reidsearch ingest FOLDER")
         return
     columns = ("dataset", "root", "split", "encoder", "state", "images")
     output.print_table([tuple(row.values()) for row in document["images"]], columns=columns)
-    if now.last_ingest and not now.last_ingest.finished:
+    output.print_table(_facts(now, ctx.obj.timezone), columns=("", "gallery"))
+    if now.last_ingest and not now.last_ingest.finished and now.running is None:
         output.say("The last ingest was cut short; run it again to go on.")
+
+
+def _facts(now: "Status", zone: "Zone") -> list[tuple[str, str]]:
+    """What is known of all images together."""
+    from reidsearch.ranking.clock import SECONDS, in_words
+
+    facts = [("cameras", _listed(now.cameras)), ("people", f"{now.people:,}")]
+    if len(now.sites) > 1:
+        facts.append(("sites", _listed(now.sites)))
+    if now.taken is not None:
+        first, last = (in_words(one, SECONDS, zone) for one in now.taken)
+        facts.append(("taken", f"{first} to {last}"))
+    return [*facts, ("on disk", f"{now.bytes / 1e6:,.1f} MB")]
+
+
+def _listed(names: Sequence[int | str]) -> str:
+    some = ", ".join(map(str, names[:LISTED])) or "none known"
+    return f"{some} and {len(names) - LISTED} more" if len(names) > LISTED else some

@@ -6,19 +6,31 @@ from typing import Annotated
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import Json, ProbeCamera, ProbeTime, moment
+from reidsearch.cli.options import (
+    Json,
+    OfDataset,
+    ProbeCamera,
+    ProbeTime,
+    Since,
+    Site,
+    Until,
+    moment,
+)
+from reidsearch.cli.pictures import STDIN, STDIN_PATH, read
 
 
 def trace(
     ctx: typer.Context,
-    probe: Annotated[Path, typer.Argument(metavar="IMG", help="A picture of the person.")],
+    probe: Annotated[
+        Path, typer.Argument(metavar="IMG", help="A picture of the person, or - for stdin.")
+    ],
     false_matches: Annotated[
         float | None,
         typer.Option(
             min=1e-6,
             max=0.5,
             help="Take scores that at most this share of the pairs of different people reach; by "
-            "default 0.0001, or more where the gallery is small.",
+            "default as many as let 1 hit in 10 be somebody else.",
         ),
     ] = None,
     min_score: Annotated[
@@ -26,6 +38,10 @@ def trace(
     ] = None,
     camera: ProbeCamera = None,
     time: ProbeTime = "",
+    site: Site = None,
+    dataset: OfDataset = None,
+    since: Since = "",
+    until: Until = "",
     save: Annotated[
         Path | None, typer.Option(help="Also draw it, a lane for each camera; .png.")
     ] = None,
@@ -36,14 +52,19 @@ def trace(
     from reidsearch.gallery import Gallery
     from reidsearch.views import endings, lanes
 
-    timestamp = moment(time, "--time")
+    timestamp = moment(time, "--time", ctx.obj.timezone)
     if save is not None:
         endings.check(save, lanes.ENDINGS)
     with Gallery(ctx.obj, purpose="trace") as gallery:
         found = gallery.trace(
-            probe,
+            read(probe),
+            name=STDIN if probe == STDIN_PATH else None,
             camera=camera,
             time=timestamp,
+            site=site,
+            dataset=dataset,
+            since=moment(since, "--since", ctx.obj.timezone),
+            until=moment(until, "--until", ctx.obj.timezone),
             false_matches=false_matches,
             min_score=min_score,
         )

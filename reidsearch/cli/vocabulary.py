@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 COMMAND_LINE: Mapping[str, str] = {
-    "camera": "--camera N",
+    "camera": "--camera NAME",
     "only_cameras": "--only-camera",
     "exclude_camera": "--exclude-camera",
     "time": "--time",
@@ -16,11 +16,19 @@ COMMAND_LINE: Mapping[str, str] = {
     "rerank": "--rerank",
     "name": "--name",
     "prune": "--prune",
+    "prune_all": "--prune --yes",
+    "layout": "--layout",
+    "pattern": "--pattern",
+    "follow_links": "--follow-links",
     "identity": "--identity",
     "images": "--image",
     "before": "--before",
     "of_camera": "--camera",
     "dataset": "--dataset",
+    "site": "--site",
+    "root": "--root",
+    "since": "--since",
+    "until": "--until",
     "data_dir": "--data-dir",
     "qdrant_url": "--qdrant-url",
     "encoder": "--encoder",

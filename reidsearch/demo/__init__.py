@@ -14,6 +14,7 @@ from reidsearch.gallery import Gallery
 from reidsearch.ingest import IngestSummary
 from reidsearch.views import sheet
 
+PEOPLE = 40  # to search for, and as many others to train on
 PROBES = 6
 TOP_K = 8
 
@@ -52,9 +53,9 @@ def run(
     settings = replace(settings, data_dir=home, qdrant_url=None)
 
     say(f"Drawing pedestrians into {data}")
-    drawn = pedestrians.draw_dataset(data)
+    pedestrians.draw_dataset(data, identities=PEOPLE, training=PEOPLE)
     with Gallery(settings, purpose="demo") as gallery:
-        say(f"Ingesting {drawn} crops")
+        say("Ingesting queries and gallery")
         summary = gallery.ingest(data, name="demo", on_progress=on_progress)
         probes = sorted((data / "query").iterdir())
         answers = [

@@ -26,7 +26,7 @@ from reidsearch.demo.figures import (
     shade,
 )
 
-QUERY, GALLERY = "query", "bounding_box_test"
+QUERY, GALLERY, TRAIN = "query", "bounding_box_test", "bounding_box_train"
 DISTRACTOR, JUNK = 0, -1
 QUALITY = 92
 TRACK = (2, 4)  # crops of a walk past one camera
@@ -114,25 +114,28 @@ class Place:
     frame: int
 
 
-def draw_dataset(root: Path, *, identities: int = 40, cameras: int = 4, seed: int = 0) -> int:
+def draw_dataset(
+    root: Path, *, identities: int = 40, training: int = 0, cameras: int = 4, seed: int = 0
+) -> int:
     """Draw a data set into ``query`` and ``bounding_box_test`` at ``root``.
 
     Every identity is seen by two cameras or more, and has one query. The gallery also holds
-    distractors (people of identity 0) and junk (badly framed crops, identity -1). The same seed
-    draws the same pictures. Returns the number of images written.
+    distractors (people of identity 0) and junk (badly framed crops, identity -1). So many other
+    identities for ``training`` go to ``bounding_box_train``; the test split is the same with them
+    or without. The same seed draws the same pictures. Returns the number of images written.
 
     Raises ValueError where there are less than two cameras or no identities.
     """
     if cameras < 2 or identities < 1:
         raise ValueError(f"{cameras} cameras and {identities} identities are too few")
-    for folder in (QUERY, GALLERY):
+    for folder in (QUERY, GALLERY, TRAIN) if training else (QUERY, GALLERY):
         (root / folder).mkdir(parents=True, exist_ok=True)
     studio = _Studio(root, cameras, seed)
     rng = studio.rng
     people = _people(rng)
     for identity in range(1, identities + 1):
         person = next(people)
-        seen = rng.sample(range(cameras), min(cameras, rng.choice(CAMERAS_SEEN)))
+        seen = studio.seen_by()
         for number in sorted(seen):
             walk = studio.walk(number, rng.randint(*TRACK) + (number == seen[0]))
             asked = rng.randrange(len(walk)) if number == seen[0] else None
@@ -147,6 +150,11 @@ def draw_dataset(root: Path, *, identities: int = 40, cameras: int = 4, seed: in
         number = rng.randrange(cameras)
         pose, place = studio.walk(number, 1)[0]
         studio.shoot(GALLERY, JUNK, number, place, next(people), _misframed(rng, pose))
+    for identity in range(identities + 1, identities + training + 1):
+        person = next(people)
+        for number in sorted(studio.seen_by()):
+            for pose, place in studio.walk(number, rng.randint(*TRACK)):
+                studio.shoot(TRAIN, identity, number, place, person, pose)
     return studio.written
 
 
@@ -160,6 +168,11 @@ class _Studio:
         self.cameras = [_camera(number, self.rng, self.noise) for number in range(cameras)]
         self.clocks = [self.rng.randint(20, 400) for _ in range(cameras)]
         self.written = 0
+
+    def seen_by(self) -> list[int]:
+        """The cameras that somebody passes, in no order."""
+        cameras = len(self.cameras)
+        return self.rng.sample(range(cameras), min(cameras, self.rng.choice(CAMERAS_SEEN)))
 
     def walk(self, camera: int, crops: int) -> list[tuple[Pose, Place]]:
         """A short walk past a camera: what each crop shows, and where and when."""

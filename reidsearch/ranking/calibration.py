@@ -35,6 +35,11 @@ class Calibration:
     def by_identity(self) -> bool:
         return self.source is Source.GALLERY
 
+    @property
+    def by_times(self) -> bool:
+        """Whether different people were told by the times between their images."""
+        return self.cosines.by_times
+
     def document(self) -> documents.CalibrationDocument:
         """As a JSON document."""
         return documents.calibration(self)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from reidsearch import times
 from reidsearch.errors import UsageError
 from reidsearch.types import UNKNOWN, Ids
 
@@ -16,21 +17,23 @@ FRAMES, SECONDS = "frames", "seconds"
 
 
 class Span(NamedTuple):
-    """One sequence of a camera: the last of its frames (UNKNOWN where none is known), and whether
-    all its images have timestamps."""
+    """One sequence of a camera: the last of its frames (UNKNOWN where none is known), and how many
+    of its images have a timestamp, and how many a frame."""
 
     camera: int
     sequence: int
     last_frame: int
-    timed: bool
+    timed: int
+    framed: int
 
 
 @dataclass(frozen=True)
 class Clock:
     """Puts sightings of one camera on one time axis, in ``unit``.
 
-    Where all have timestamps these are the time, in seconds. Otherwise frames are, which start
-    anew with each sequence: ``starts`` maps (camera, sequence) to the frames before it.
+    Where as many have timestamps as have frames these are the time, in seconds. Otherwise frames
+    are, which start anew with each sequence: ``starts`` maps (camera, sequence) to the frames
+    before it.
     """
 
     unit: str
@@ -39,21 +42,23 @@ class Clock:
     @classmethod
     def of(cls, camera: Ids, sequence: Ids, frame: Ids, timestamp: Times) -> Self:
         """The clock that fits these sightings. Raises UsageError where none tells a time."""
-        timed = np.isfinite(timestamp)
+        timed, framed = np.isfinite(timestamp), frame != UNKNOWN
         spans = []
         for one in np.unique(camera).tolist():
             for part in np.unique(sequence[camera == one]).tolist():
                 rows = (camera == one) & (sequence == part)
-                spans.append(Span(one, part, int(frame[rows].max()), bool(timed[rows].all())))
+                last = int(frame[rows].max())
+                spans.append(Span(one, part, last, int(timed[rows].sum()), int(framed[rows].sum())))
         return cls.of_spans(spans)
 
     @classmethod
     def of_spans(cls, spans: Iterable[Span]) -> Self:
         """The same from what is known of each camera's sequences."""
         spans = sorted(spans)
-        if spans and all(span.timed for span in spans):
+        timed, framed = sum(span.timed for span in spans), sum(span.framed for span in spans)
+        if timed and timed >= framed:
             return cls(SECONDS, {})
-        if all(span.last_frame == UNKNOWN for span in spans):
+        if not framed:
             raise UsageError(
                 "no stored image has a time: neither frames nor timestamps are known",
                 hint="Ingest images named like 0002_c1s1_000451_03.jpg, or a CSV with the column "
@@ -79,10 +84,8 @@ class Clock:
         return np.where(frame == UNKNOWN, np.nan, frame + np.array(starts, dtype=float))
 
 
-def in_words(time: float | None, unit: str | None) -> str:
-    """A time for people: a frame's number, or date and time of day (UTC)."""
+def in_words(time: float | None, unit: str | None, zone: times.Zone) -> str:
+    """A time for people: a frame's number, or date and time of day in ``zone``, with its offset."""
     if time is None:
         return ""
-    if unit == FRAMES:
-        return f"frame {time:.0f}"
-    return str(np.datetime64(round(time), "s")).replace("T", " ")
+    return f"frame {time:.0f}" if unit == FRAMES else times.show(time, zone)

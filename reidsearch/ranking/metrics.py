@@ -127,6 +127,24 @@ def positive_ranks(
             yield from ranks
 
 
+def precision_recall(ranks: Iterable[Ranks], *, steps: int = 100) -> NDArray[np.float64]:
+    """The mean precision where 1, 2, ... ``steps`` of as many parts of a probe's positives have
+    been found: ``steps`` numbers, over the probes that have a positive.
+
+    Found means that the ranking was followed down to the positive that completes the part; nothing
+    is interpolated, so that the curve's mean comes to mAP as the steps become finer. Raises
+    ValueError where no probe has a positive.
+    """
+    every = [r for r in ranks if len(r)]
+    if not every:
+        raise ValueError("no probe has a positive in the gallery")
+    counts = np.array([len(r) for r in every], dtype=np.int64)[:, None]
+    found = -(-np.arange(1, steps + 1) * counts // steps)  # Q x steps, rounded up
+    starts = np.cumsum(counts)[:, None] - counts
+    mean: NDArray[np.float64] = (found / (np.concatenate(every)[starts + found - 1] + 1)).mean(0)
+    return mean
+
+
 def _ranks(block: Distances, near: NDArray[np.bool_], row: Ranks, column: Ranks) -> list[Ranks]:
     """Of each probe of a block (B x G), the ranks of its positives among what is ``near``; all of
     these lie at (row, column), ordered by row, distance and column."""

@@ -21,15 +21,22 @@ Counts = NDArray[np.int64]  # BINS
 class ScoreDistribution:
     """How many pairs of images of the ``same`` person and of ``different`` people have each score.
 
-    Where identities are not known, all pairs count as of different people. That makes thresholds
-    stricter than asked for: some of the highest scores are those of the same person.
+    Where identities are not known, ``different`` counts the pairs that are hardly of one person by
+    the time between them (``by_times``), or else all pairs. The latter makes thresholds stricter
+    than asked for: some of the highest scores are those of the same person.
     """
 
     same: Counts
     different: Counts
+    by_times: bool = False
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]]) -> Self:
+    def of(
+        cls,
+        pairs: Iterable[tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]],
+        *,
+        by_times: bool = False,
+    ) -> Self:
         """From blocks of scores, with which of them are of the same person and which of others."""
         same, different = np.zeros((2, BINS), dtype=np.int64)
         for scores, is_same, is_different in pairs:
@@ -37,11 +44,15 @@ class ScoreDistribution:
             np.clip(place, 0, BINS - 1, out=place)
             same += np.bincount(place[is_same], minlength=BINS)
             different += np.bincount(place[is_different], minlength=BINS)
-        return cls(same, different)
+        return cls(same, different, by_times)
 
     def __add__(self, other: Self) -> Self:
         """The pairs of both."""
-        return type(self)(self.same + other.same, self.different + other.different)
+        return type(self)(
+            self.same + other.same,
+            self.different + other.different,
+            self.by_times and other.by_times,
+        )
 
     @property
     def spread(self) -> float:
@@ -68,9 +79,11 @@ class ScoreDistribution:
 
     def to_bytes(self) -> bytes:
         """As an .npz archive."""
-        return to_npz(same=self.same, different=self.different)
+        return to_npz(same=self.same, different=self.different, by_times=np.array(self.by_times))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """The inverse of ``to_bytes``."""
-        return cls(**from_npz(data))
+        saved = from_npz(data)
+        # Earlier archives do not tell, because none was.
+        return cls(saved["same"], saved["different"], bool(saved.get("by_times", False)))

@@ -88,6 +88,12 @@ class Transit:
     pairs: int  # of the same person, that it was learned from
     bin: float
 
+    @classmethod
+    def nothing(cls) -> Self:
+        """What is known where no sighting has a time: all ratios are 0."""
+        even = np.ones(1, dtype=np.float32)
+        return cls(Clock(FRAMES, {}), even, {}, pairs=0, bin=LEARNING.bin(FRAMES))
+
     def ratios(self, probe_camera: Ids, probe_times: Times, camera: Ids, times: Times) -> Ratios:
         """Q x G log-likelihood ratios, natural, within CLIP of 0.
 

@@ -4,21 +4,23 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.errors import StoreError
-from reidsearch.types import Filter, Ids, Payload, Points, Sighting, Split, Vectors
+from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
-# Payload fields that searches filter on. Every store indexes them.
+# Payload fields, all of which searches filter on, and every store indexes.
 KEYWORD_FIELDS = ("split",)
-INTEGER_FIELDS = ("camera", "identity")
+INTEGER_FIELDS = ("camera_id", "dataset_id")
+FLOAT_FIELDS = ("time",)
+PAYLOAD_FORM = 2  # of payloads with these; the first one had a data set's own camera numbers
 
 
 EMBEDDED = "embedded"  # the address of a store inside this process
-PORT = 6333  # a server's, where its address names none
+PORTS = {"http": 6333, "https": 443}  # a server's, where its address names none
 
 Scores = NDArray[np.float64]  # N: single precision, as Qdrant's are, widened like Python's floats
 
@@ -61,6 +63,10 @@ class VectorStore(Protocol):
     def upsert(self, points: Points) -> None:
         """Insert or replace; on return the points are on disk. Repeating it changes nothing."""
 
+    def describe(self, ids: Sequence[int], payloads: Sequence[Payload]) -> None:
+        """Put payloads in place of those of stored points, which keep their vectors. Durable on
+        return."""
+
     def delete(self, ids: Sequence[int]) -> None:
         """Remove points; ids that are not there are ignored. Durable on return."""
 
@@ -88,6 +94,10 @@ class VectorStore(Protocol):
 
     def recreate(self) -> None:
         """An empty collection in place of this one."""
+
+    def delete_collection(self) -> None:
+        """Delete the collection itself; then there is nothing to do with the store but to close
+        it."""
 
     def abandon(self) -> None:
         """Wait no longer for a store that does not answer: calls under way fail at their next
@@ -132,30 +142,50 @@ def as_arrays(records: Sequence[Any]) -> tuple[Ids, Vectors]:
     return ids, np.frombuffer(data, dtype=np.float32).reshape(len(records), -1)
 
 
-def payload(seen: Sighting) -> Payload:
-    """What a vector store is told of a sighting: what is known of camera, identity, sequence and
-    frame, and the split."""
-    fields = {
-        "camera": seen.camera,
-        "identity": seen.identity,
-        "sequence": seen.sequence,
-        "frame": seen.frame,
-        "split": str(seen.split),
-    }
-    return {key: value for key, value in fields.items() if value is not None}
+def payload(
+    *, split: Split, dataset_id: int, camera_id: int | None, timestamp: float | None
+) -> Payload:
+    """What a vector store is told of an image: what is known of what searches filter on, by the
+    catalog's ids and in seconds since 1970 UTC."""
+    known: Payload = {"split": str(split), "dataset_id": dataset_id}
+    if camera_id is not None:
+        known["camera_id"] = camera_id
+    if timestamp is not None:
+        known["time"] = timestamp
+    return known
 
 
 def address_of(url: str) -> str:
     """The address of the server at ``url``, written in one way and without a user, a password or
-    a key. Raises StoreError where ``url`` has no usable host or port."""
+    a key. Raises StoreError where ``url`` has no usable scheme, host or port."""
+    parts, port = _parts(url)
+    return _address(parts, port or PORTS[parts.scheme])
+
+
+def is_at(url: str, address: str) -> bool:
+    """Whether ``url`` names the server at ``address``, as ``address_of`` wrote it. Without a port
+    it may be at any of the usual ones: https:// did not always stand for 443. Raises as
+    ``address_of`` does."""
+    parts, port = _parts(url)
+    return address in [_address(parts, one) for one in ([port] if port else PORTS.values())]
+
+
+def _parts(url: str) -> tuple[SplitResult, int | None]:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = parts.port or PORT
+        port = parts.port
     except ValueError as error:
         raise not_an_address(url, error) from None
+    if parts.scheme not in PORTS:
+        raise not_an_address(url, f"{parts.scheme}:// is neither http:// nor https://")
     if not parts.hostname:
         raise not_an_address(url, "it names no host")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return parts, port
+
+
+def _address(parts: SplitResult, port: int) -> str:
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
 
 

@@ -16,6 +16,7 @@ from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.files import replacing
 from reidsearch.stores.base import (
     EMBEDDED,
+    FLOAT_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
     Matches,
@@ -71,6 +72,11 @@ class EdgeStore:
         _require_space(self.path)
         operation = qdrant.UpdateOperation.upsert_points([qdrant.Point(*row) for row in rows])
         self._write(operation)
+
+    def describe(self, ids: Sequence[int], payloads: Sequence[Payload]) -> None:
+        overwrite = qdrant.UpdateOperation.overwrite_payload
+        _require_space(self.path)
+        self._write(*(overwrite([id], told) for id, told in zip(ids, payloads, strict=True)))
 
     def delete(self, ids: Sequence[int]) -> None:
         self._write(qdrant.UpdateOperation.delete_points(list(ids)))
@@ -151,6 +157,16 @@ class EdgeStore:
             if owner is not None:
                 _set_owner(self.path, owner)
 
+    def delete_collection(self) -> None:
+        with self._writing, self._guard.change():
+            self._held()
+            self._release()
+            _, old = _beside(self.path)
+            self.path.rename(old)  # or a process that dies here would leave half a shard
+            faults.reach("collection put aside")
+            shutil.rmtree(old)
+            faults.reach("collection deleted")
+
     def abandon(self) -> None:
         """Nothing here waits for anybody."""
 
@@ -211,9 +227,10 @@ class EdgeStore:
             if offset is None:
                 return
 
-    def _write(self, operation: qdrant.UpdateOperation) -> None:
+    def _write(self, *operations: qdrant.UpdateOperation) -> None:
         def write(shard: qdrant.EdgeShard) -> None:
-            shard.update(operation)
+            for operation in operations:
+                shard.update(operation)
             faults.reach("upserted")
             shard.flush()  # only now is it on disk, segments included
 
@@ -269,28 +286,42 @@ def _load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
     if path.suffix != ".new":
         _recover(path)
     if (path / "edge_config.json").exists():
-        return qdrant.EdgeShard.load(str(path))
+        return _indexed(qdrant.EdgeShard.load(str(path)))
     path.mkdir(parents=True, exist_ok=True)
     _require_space(path)
     # Vectors arrive with unit length, so the dot product is the cosine; and unlike Cosine, Dot
     # stores them bit for bit.
     params = qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Dot)
-    shard = qdrant.EdgeShard.create(str(path), qdrant.EdgeConfig(vectors=params))
+    return _indexed(qdrant.EdgeShard.create(str(path), qdrant.EdgeConfig(vectors=params)))
+
+
+def _indexed(shard: qdrant.EdgeShard) -> qdrant.EdgeShard:
+    """The shard with its payload indexes, also where an earlier version made it."""
     kinds = dict.fromkeys(KEYWORD_FIELDS, qdrant.PayloadSchemaType.Keyword)
     kinds |= dict.fromkeys(INTEGER_FIELDS, qdrant.PayloadSchemaType.Integer)
-    for field, kind in kinds.items():
-        shard.update(qdrant.UpdateOperation.create_field_index(field, kind))
-    shard.flush()
+    kinds |= dict.fromkeys(FLOAT_FIELDS, qdrant.PayloadSchemaType.Float)
+    there = shard.info().payload_schema.keys()
+    for field in sorted(there - kinds.keys()):
+        shard.update(qdrant.UpdateOperation.delete_field_index(field))
+    for field in sorted(kinds.keys() - there):
+        shard.update(qdrant.UpdateOperation.create_field_index(field, kinds[field]))
+    if there != kinds.keys():
+        shard.flush()
     return shard
 
 
 def _condition(where: Filter) -> qdrant.Filter:
     must = [_any("split", [str(where.split)])]
     if where.cameras:
-        must.append(_any("camera", list(where.cameras)))
+        must.append(_any("camera_id", list(where.cameras)))
+    if where.datasets:
+        must.append(_any("dataset_id", list(where.datasets)))
+    if where.since is not None or where.until is not None:
+        span = qdrant.RangeFloat(gte=where.since, lt=where.until)
+        must.append(qdrant.FieldCondition("time", range=span))
     excluded = where.without_cameras
     return qdrant.Filter(
-        must=list(must), must_not=[_any("camera", list(excluded))] if excluded else None
+        must=list(must), must_not=[_any("camera_id", list(excluded))] if excluded else None
     )
 
 

@@ -1,16 +1,17 @@
 """A Qdrant server or cluster, through qdrant-client; also its in-memory mode, for tests."""
 
+import logging
+import math
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from json import JSONDecodeError
 from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient, models
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.http.exceptions import UnexpectedResponse
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -21,8 +22,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from reidsearch.errors import StoreElsewhere, StoreError, StoreUnreachable
+from reidsearch import faults
+from reidsearch.errors import StoreElsewhere, StoreError
+from reidsearch.stores import refusals
 from reidsearch.stores.base import (
+    FLOAT_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
     Matches,
@@ -36,20 +40,14 @@ from reidsearch.stores.guard import Guard
 from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 MEMORY = ":memory:"  # the url of qdrant-client's in-memory mode
 SCROLLED = 2048  # vectors in one answer
 COPIED = 512  # the same, with payloads
 OWNER = "reidsearch-owner"  # the key in a collection's metadata
-PASSING = (429, 500, 502, 503, 504)  # answers that may be others a little later
-# The last two are what qdrant-client makes of an answer that is none, as of another program's page.
-UNANSWERED = (
-    ResponseHandlingException,
-    ResourceExhaustedResponse,
-    OSError,
-    JSONDecodeError,
-    AssertionError,
-)
+TOLD_AFTER = 1.0  # seconds without an answer, until it is said that we wait
+TOLD_AGAIN = 60.0  # seconds until it is said again
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
 
@@ -98,7 +96,11 @@ class ServerStore:
                 # the compose file publishes the port, it goes nowhere.
                 warnings.filterwarnings("ignore", message="Api key is used with an insecure")
                 self._client = QdrantClient(
-                    url, api_key=api_key, timeout=patience.timeout, check_compatibility=False
+                    self.address,
+                    api_key=api_key,
+                    timeout=patience.timeout,
+                    check_compatibility=False,
+                    **_past_proxies(self.address),
                 )
         except ValueError as error:
             raise not_an_address(url, error) from None
@@ -106,6 +108,7 @@ class ServerStore:
         self._batch = batch
         self._make = make
         self._abandoned = threading.Event()
+        self._told = -math.inf  # when it was last said that we wait
         self._closed = False
         self._guard = Guard()  # of the collection: calls use it, making it anew changes it
         self._indexing = threading.Lock()
@@ -134,6 +137,22 @@ class ServerStore:
                 payloads=points.payloads[rows],
             )
             self._call(lambda c, batch=batch: c.upsert(self.collection, batch, wait=True))  # type: ignore[misc]
+
+    def describe(self, ids: Sequence[int], payloads: Sequence[Payload]) -> None:
+        self._index()
+        told = list(zip(ids, payloads, strict=True))
+        for start in range(0, len(told), self._batch):
+            operations = [
+                models.OverwritePayloadOperation(
+                    overwrite_payload=models.SetPayload(payload=payload, points=[id])
+                )
+                for id, payload in told[start : start + self._batch]
+            ]
+            self._call(
+                lambda c, batch=operations: c.batch_update_points(  # type: ignore[misc]
+                    self.collection, batch, wait=True
+                )
+            )
 
     def delete(self, ids: Sequence[int]) -> None:
         selector = models.PointIdsList(points=list(ids))
@@ -191,8 +210,8 @@ class ServerStore:
             self._indexed = self.url == MEMORY
 
     def delete_collection(self) -> None:
-        """Remove the whole collection from the server."""
         self._call(lambda c: c.delete_collection(self.collection))
+        faults.reach("collection deleted")
 
     def abandon(self) -> None:
         self._abandoned.set()
@@ -238,6 +257,7 @@ class ServerStore:
                 return
             kinds = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
             kinds |= dict.fromkeys(INTEGER_FIELDS, models.PayloadSchemaType.INTEGER)
+            kinds |= dict.fromkeys(FLOAT_FIELDS, models.PayloadSchemaType.FLOAT)
             for key, kind in kinds.items():
                 self._call(
                     lambda c, key=key, kind=kind: c.create_payload_index(  # type: ignore[misc]
@@ -276,64 +296,66 @@ class ServerStore:
         it refuses.
         """
         given = self._patience
+        longest = given.calls if patience is None else patience
         retrying = Retrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(refusals.may_pass),
             stop=stop_any(
-                stop_after_delay(given.calls if patience is None else patience),
+                stop_after_delay(longest),
                 stop_when_event_set(self._abandoned),
             ),
             wait=wait_random_exponential(multiplier=given.first_wait, max=given.longest_wait),
             sleep=sleep_using_event(self._abandoned),
             reraise=True,
         )
+        waiting = threading.Timer(TOLD_AFTER, self._tell, [longest])
+        waiting.daemon = True
+        waiting.start()
         try:
             if self._closed:
                 raise self._gone()
             return retrying(action, self._client)
         except UnexpectedResponse as error:
-            raise self._refused(error) from None
-        except UNANSWERED as error:
+            raise refusals.refused(error, address=self.address) from None
+        except refusals.UNANSWERED as error:
             if self._closed:
                 raise self._gone() from None
-            raise StoreUnreachable(
-                f"no Qdrant server answers at {self.url}: {error} "
-                f"({retrying.statistics['attempt_number']} tries)",
-                hint="Start one with: docker compose up -d, or leave out {qdrant_url} to store "
-                "the vectors in the data dir. What was stored stays; run {same_call} again to "
-                "go on.",
-            ) from None
+            tries = retrying.statistics["attempt_number"]
+            raise refusals.unanswered(error, address=self.address, tries=tries) from None
+        finally:
+            waiting.cancel()
+
+    def _tell(self, longest: float) -> None:
+        """Say that we wait: once in a while, not with every call to a server that is slow."""
+        now = time.monotonic()
+        if now - self._told >= TOLD_AGAIN and not self._abandoned.is_set():
+            self._told = now
+            log.warning(
+                "Waiting for the Qdrant server at %s, for up to %.0f s.", self.address, longest
+            )
 
     def _gone(self) -> StoreError:
-        return StoreError(f"the vector store at {self.url} is closed")
-
-    def _refused(self, error: UnexpectedResponse) -> StoreError:
-        what = f"the Qdrant server at {self.url} answered {error.status_code} {error.reason_phrase}"
-        if error.status_code in PASSING:
-            hint = "What was stored stays; run {same_call} again when the server is well."
-            return StoreUnreachable(what, hint=hint)
-        if error.status_code in (401, 403):
-            hint = (
-                "Put the server's key into the environment as REIDSEARCH_QDRANT_API_KEY, or into a "
-                "file that REIDSEARCH_QDRANT_API_KEY_FILE names."
-            )
-            return StoreError(what, hint=hint)
-        return StoreError(what, hint="Look into the server's log.")
+        return StoreError(f"the vector store at {self.address} is closed")
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same call may go through a little later."""
-    if isinstance(error, UnexpectedResponse):
-        return error.status_code in PASSING
-    return isinstance(error, UNANSWERED)
+def _past_proxies(address: str) -> dict[str, Any]:
+    """What httpx is told, for a server on this machine: a proxy cannot reach it."""
+    if address == MEMORY or not refusals.is_loopback(address):
+        return {}
+    return {"mounts": {"http://": None, "https://": None}}
 
 
 def _condition(where: Filter) -> models.Filter:
     must = [_any("split", [str(where.split)])]
     if where.cameras:
-        must.append(_any("camera", list(where.cameras)))
+        must.append(_any("camera_id", list(where.cameras)))
+    if where.datasets:
+        must.append(_any("dataset_id", list(where.datasets)))
+    if where.since is not None or where.until is not None:
+        span = models.Range(gte=where.since, lt=where.until)
+        must.append(models.FieldCondition(key="time", range=span))
     excluded = where.without_cameras
     return models.Filter(
-        must=list(must), must_not=[_any("camera", list(excluded))] if excluded else None
+        must=list(must), must_not=[_any("camera_id", list(excluded))] if excluded else None
     )
 
 

@@ -1,20 +1,23 @@
 """A trace as a picture: a lane for each camera, its stays from left to right."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
+from reidsearch import names
 from reidsearch.files import replacing
-from reidsearch.ranking.clock import in_words
+from reidsearch.ranking.clock import SECONDS, in_words
 from reidsearch.views import endings, sheet
 from reidsearch.views.palette import LIGHT
 
 if TYPE_CHECKING:
-    from reidsearch.trace import Trace
+    from reidsearch.trace import Stay, Trace
 
 ENDINGS = (".png",)
 LANE, HEAD, LABEL, STEP = 176, 52, 96, 112  # pixels: a lane's height, above it, beside it, a stay
+TIME = 13  # what a date above a time of day adds to a lane
 PICTURE = (128, 64)  # height, width of a thumbnail
 
 
@@ -26,24 +29,33 @@ def save(trace: "Trace", path: Path) -> None:
         draw(trace).save(partial, "PNG")
 
 
+def png(trace: "Trace") -> bytes:
+    """The picture as a PNG file's bytes."""
+    buffer = io.BytesIO()
+    draw(trace).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def draw(trace: "Trace") -> Image.Image:
     """A lane for each camera, the best hit of each stay along time, from left to right. Stays stand
     side by side, not to scale: they may be seconds or days apart."""
-    cameras = sorted({stay.camera for stay in trace.stays}, key=lambda c: -1 if c is None else c)
+    lanes = sorted({_lane(stay) for stay in trace.stays}, key=_order)
+    sites = {site for site, _ in lanes}
+    height = LANE + (TIME if trace.unit == SECONDS else 0)
     width = LABEL + STEP * max(len(trace.stays), 1) + 2 * PICTURE[1]
-    image = Image.new("RGB", (width, HEAD + LANE * max(len(cameras), 1) + 12), LIGHT.paper)
+    image = Image.new("RGB", (width, HEAD + height * max(len(lanes), 1) + 12), LIGHT.paper)
     pen = ImageDraw.Draw(image)
     font, small = ImageFont.load_default(14), ImageFont.load_default(11)
     x = LABEL + PICTURE[1] + 24
     image.paste(sheet.probe_thumbnail(trace, PICTURE), (LABEL // 2 - 32, HEAD + 4))
     pen.text((LABEL // 2 - 32, 16), "probe", font=font, fill=LIGHT.ink)
-    for lane, camera in enumerate(cameras):
-        top = HEAD + lane * LANE
-        pen.line((LABEL, top + LANE - 8, width - 12, top + LANE - 8), fill=LIGHT.line)
-        name = "camera ?" if camera is None else f"camera {camera}"
-        pen.text((LABEL, top + 4), name, font=font, fill=LIGHT.ink)
+    for row, (site, camera) in enumerate(lanes):
+        top = HEAD + row * height
+        pen.line((LABEL, top + height - 8, width - 12, top + height - 8), fill=LIGHT.line)
+        name = camera or "?" if len(sites) == 1 else f"{site}: {camera or '?'}"
+        pen.text((LABEL, top + 4), sheet.fit(name, font, x - LABEL - 8), font=font, fill=LIGHT.ink)
     corners = [
-        (x + column * STEP, HEAD + cameras.index(stay.camera) * LANE)
+        (x + column * STEP, HEAD + lanes.index(_lane(stay)) * height)
         for column, stay in enumerate(trace.stays)
     ]
     middles = [(left + PICTURE[1] // 2, top + PICTURE[0] // 2) for left, top in corners]
@@ -55,6 +67,18 @@ def draw(trace: "Trace") -> Image.Image:
         image.paste(sheet.thumbnail(best.path, PICTURE), (frame[0] + 3, frame[1] + 3))
         count = f"{best.score:.2f}, {len(stay.hits)} hit{'s' * (len(stay.hits) > 1)}"
         pen.text((frame[0], frame[3] + 2), count, font=small, fill=LIGHT.ink)
-        when = in_words(stay.start, trace.unit)
-        pen.text((frame[0], frame[3] + 16), when, font=small, fill=LIGHT.quiet)
+        when = in_words(stay.start, trace.unit, trace.zone)
+        if trace.unit == SECONDS:
+            when = "\n".join(sheet.moment(stay.start, trace.zone))
+        pen.text((frame[0], frame[3] + 16), when, font=small, fill=LIGHT.quiet, spacing=2)
     return image
+
+
+def _lane(stay: "Stay") -> tuple[str, str]:
+    """A stay's site, and its camera; empty where that is not known."""
+    return stay.site, "" if stay.camera is None else str(stay.camera)
+
+
+def _order(lane: tuple[str, str]) -> tuple[str, bool, tuple[bool, int, str]]:
+    site, camera = lane
+    return site, bool(camera), names.order(camera)

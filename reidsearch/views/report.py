@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reidsearch import __version__
+from reidsearch import __version__, names
 from reidsearch.errors import UsageError
 from reidsearch.files import replacing
 from reidsearch.ranking.scores import BINS, LOWEST, RATES, WIDTH, ScoreDistribution
@@ -60,6 +60,17 @@ def write(evaluation: "Evaluation", folder: Path) -> Path:
     return folder / PAGE
 
 
+def table(evaluation: "Evaluation") -> str:
+    """The numbers alone as a page, for a notebook's cell."""
+    return pages.render(
+        "evaluation.html", evaluation=evaluation, version=__version__, numbers=_numbers(evaluation)
+    )
+
+
+def _numbers(evaluation: "Evaluation") -> list[tuple[str, str]]:
+    return [(name, f"{value:.2%}") for name, value in evaluation.numbers()]
+
+
 def _page(evaluation: "Evaluation", details: "Details", plots: dict[str, str]) -> str:
     from markupsafe import Markup
 
@@ -75,7 +86,7 @@ def _page(evaluation: "Evaluation", details: "Details", plots: dict[str, str]) -
         "report.html",
         evaluation=evaluation,
         version=__version__,
-        numbers=[(name, f"{value:.2%}") for name, value in evaluation.numbers()],
+        numbers=_numbers(evaluation),
         thresholds=thresholds,
         # matplotlib has escaped what it was given, and a page takes the picture as it is.
         plots={name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()},
@@ -131,8 +142,8 @@ def _ap(evaluation: "Evaluation") -> "Figure":
     return figure
 
 
-def _camera_pairs(pairs: dict[tuple[int, int], float]) -> "Figure":
-    cameras = sorted({camera for pair in pairs for camera in pair})
+def _camera_pairs(pairs: dict[tuple[str, str], float]) -> "Figure":
+    cameras = names.in_order({camera for pair in pairs for camera in pair})
     values = np.array([[pairs.get((a, b), np.nan) for b in cameras] for a in cameras])
     size = 1.6 + 0.5 * len(cameras)
     figure, axes = _figure(width=size + 0.6, height=size)
@@ -146,6 +157,8 @@ def _camera_pairs(pairs: dict[tuple[int, int], float]) -> "Figure":
     axes.set(title="mAP by camera", xlabel="gallery camera", ylabel="probe camera")
     axes.set_xticks(range(len(cameras)), cameras)
     axes.set_yticks(range(len(cameras)), cameras)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # a name is no formula
     figure.colorbar(shown, format="{x:.0%}", shrink=0.8)
     return figure
 

@@ -5,11 +5,11 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from reidsearch import images
+from reidsearch import images, times
 from reidsearch.errors import ImageError
 from reidsearch.files import replacing
 from reidsearch.types import DISTRACTOR, JUNK
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".html")
 THUMBNAIL = (192, 96)  # height, width: twice a Market-1501 crop would blur less, but fit fewer
 FRAME, GAP, CAPTION, MARGIN = 4, 12, 34, 20  # pixels
+LONGEST = 100  # characters of a caption, before its width is looked at
+TIME = 26  # what date and time of day add to a caption
 
 # How the palette and the templates call a verdict, and what is said of it.
 KINDS = {True: "right", False: "wrong", None: "unsure"}
@@ -29,27 +31,36 @@ MEANINGS = {"right": "the probe's identity", "wrong": "another", "unsure": "not 
 
 
 class Probe(Protocol):
-    """What an answer and a trace know of their probe: its name, and its file's bytes or None."""
+    """What an answer and a trace know of their probe: its name, who it shows and where, and its
+    file's bytes or None."""
 
     @property
     def query(self) -> str: ...
     @property
-    def identity(self) -> int | None: ...
+    def identity(self) -> int | str | None: ...
+    @property
+    def site(self) -> str | None: ...
     @property
     def picture(self) -> bytes | None: ...
 
 
 @dataclass(frozen=True)
 class Card:
-    """A picture on a page, as a data URL, with two lines below it, and what it is said to be where
-    it cannot be seen. ``kind`` is "probe" or one of KINDS."""
+    """A picture on a page, as a data URL, with lines below it, the last ones empty where no time is
+    known, and what it is said to be where it cannot be seen. ``kind`` is "probe" or one of
+    KINDS."""
 
     kind: str
     path: str
     picture: str
     head: str
     foot: str
+    date: str
+    clock: str
     said: str
+
+
+Captions: TypeAlias = tuple[str, str, str, str]  # head, foot, date, clock of a Card
 
 
 @dataclass(frozen=True)
@@ -75,18 +86,32 @@ def save(answers: Sequence["Answer"], path: Path) -> None:
             partial.write_text(html(answers), encoding="utf-8")
 
 
-def html(answers: Sequence["Answer"]) -> str:
-    """The sheet as a page that holds its pictures."""
-    return pages.render("sheet.html", answers=rows(answers))
+def html(answers: Sequence["Answer"], *, full_paths: bool = True) -> str:
+    """The sheet as a page that holds its pictures; each tells its path, or only its file's name."""
+    return pages.render("sheet.html", answers=rows(answers, full_paths=full_paths))
 
 
-def rows(answers: Sequence["Answer"]) -> list[Row]:
+def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
     """What the template answers.html shows."""
+
+    def said(path: str) -> str:
+        return path if full_paths else Path(path).name
+
     return [
         Row(
-            _card("probe", answer.query, probe_thumbnail(answer), ("probe", _about(answer))),
+            _card(
+                "probe",
+                said(answer.query),
+                probe_thumbnail(answer),
+                ("probe", about(answer.identity, answer.camera), "", ""),
+            ),
             [
-                _card(_kind(answer, hit), hit.path, thumbnail(hit.path), _captions(hit))
+                _card(
+                    _kind(answer, hit),
+                    said(hit.path),
+                    thumbnail(hit.path),
+                    _captions(hit, answer.zone),
+                )
                 for hit in answer.hits
             ],
         )
@@ -94,7 +119,7 @@ def rows(answers: Sequence["Answer"]) -> list[Row]:
     ]
 
 
-def _card(kind: str, path: str, picture: Image.Image, captions: tuple[str, str]) -> Card:
+def _card(kind: str, path: str, picture: Image.Image, captions: Captions) -> Card:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -105,11 +130,13 @@ def _card(kind: str, path: str, picture: Image.Image, captions: tuple[str, str])
 def verdict(probe: Probe, hit: "Hit") -> bool | None:
     """Whether the hit shows the probe's identity; None where that is not known.
 
-    Of junk it is not: a bad crop may well show a part of the same person.
+    Of junk it is not: a bad crop may well show a part of the same person. Nor is it where the probe
+    may be from anywhere: a name means somebody at one site.
     """
-    if probe.identity is None or probe.identity <= DISTRACTOR or hit.identity in (None, JUNK):
+    nobody = (None, JUNK, DISTRACTOR)
+    if probe.identity in nobody or probe.site is None or hit.identity in (None, JUNK):
         return None
-    return hit.identity == probe.identity
+    return (hit.identity, hit.site) == (probe.identity, probe.site)
 
 
 def _kind(probe: Probe, hit: "Hit") -> str:
@@ -138,23 +165,52 @@ def thumbnail(picture: str | bytes, size: tuple[int, int] = THUMBNAIL) -> Image.
     return Image.fromarray(pixels)
 
 
-def _who(identity: int | None) -> str:
-    return {None: "", -1: "junk", 0: "distractor"}.get(identity, f"id {identity}")
+def _who(identity: int | str | None) -> str:
+    if isinstance(identity, str):
+        return identity
+    return {None: "", JUNK: "junk", DISTRACTOR: "distractor"}.get(identity, f"id {identity}")
 
 
-def _about(seen: "Answer | Hit") -> str:
-    where = "" if seen.camera is None else f"cam {seen.camera}"
-    return "  ".join(filter(None, (_who(seen.identity), where)))
+def _where(camera: int | str | None) -> str:
+    if camera is None:
+        return ""
+    return camera if isinstance(camera, str) else f"cam {camera}"
 
 
-def _captions(hit: "Hit") -> tuple[str, str]:
-    return f"{hit.rank}   {hit.score:.3f}", _about(hit)
+def about(identity: int | str | None, camera: int | str | None) -> str:
+    """Whom and where a picture shows, for a line below it."""
+    return "  ".join(filter(None, (_who(identity), _where(camera))))
+
+
+def _captions(hit: "Hit", zone: times.Zone) -> Captions:
+    who = about(hit.identity, hit.camera)
+    return (f"{hit.rank}   {hit.score:.3f}", who, *moment(hit.timestamp, zone))
+
+
+def moment(seconds: float | None, zone: times.Zone) -> tuple[str, str]:
+    """Date and time of day, each short enough for a thumbnail's width; empty where not known."""
+    if seconds is None:
+        return "", ""
+    date, clock = times.show(seconds, zone).split(" ")
+    return date, clock
+
+
+def fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """As much of a text as is no wider, in pixels; what was cut off shows as an ellipsis."""
+    if font.getlength(text[:LONGEST]) <= width and len(text) <= LONGEST:
+        return text
+    text = text[:LONGEST]
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
 
 
 def draw(answers: Sequence["Answer"]) -> Image.Image:
     """The sheet as a picture."""
     height, width = THUMBNAIL
-    cell, row = width + 2 * FRAME + GAP, height + 2 * FRAME + CAPTION + GAP
+    timed = any(hit.timestamp is not None for answer in answers for hit in answer.hits)
+    cell = width + 2 * FRAME + GAP
+    row = height + 2 * FRAME + CAPTION + GAP + (TIME if timed else 0)
     columns = 1 + max((len(a.hits) for a in answers), default=0)
     # The probe stands apart from its hits by one more gap.
     size = (2 * MARGIN + columns * cell + GAP, 2 * MARGIN + len(answers) * row - GAP)
@@ -162,19 +218,23 @@ def draw(answers: Sequence["Answer"]) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     font, small = ImageFont.load_default(13), ImageFont.load_default(11)
 
-    def put(x: int, y: int, picture: Image.Image, color: str, captions: tuple[str, str]) -> None:
+    def put(x: int, y: int, picture: Image.Image, color: str, captions: Captions) -> None:
         pen.rounded_rectangle(
             (x, y, x + width + 2 * FRAME - 1, y + height + 2 * FRAME - 1), radius=3, fill=color
         )
         sheet.paste(picture, (x + FRAME, y + FRAME))
         below = y + height + 2 * FRAME + 3
         pen.text((x + FRAME, below), captions[0], font=font, fill=LIGHT.ink)
-        pen.text((x + FRAME, below + 15), captions[1], font=small, fill=LIGHT.quiet)
+        for line, text in enumerate(captions[1:]):
+            text = fit(text, small, cell - 2 * FRAME)
+            pen.text((x + FRAME, below + 15 + 13 * line), text, font=small, fill=LIGHT.quiet)
 
     for index, answer in enumerate(answers):
         y = MARGIN + index * row
-        put(MARGIN, y, probe_thumbnail(answer), LIGHT.ink, ("probe", _about(answer)))
+        captions = ("probe", about(answer.identity, answer.camera), "", "")
+        put(MARGIN, y, probe_thumbnail(answer), LIGHT.ink, captions)
         for column, hit in enumerate(answer.hits):
             x = MARGIN + (column + 1) * cell + GAP
-            put(x, y, thumbnail(hit.path), color(answer, hit), _captions(hit))
+            captions = _captions(hit, answer.zone)
+            put(x, y, thumbnail(hit.path), color(answer, hit), captions)
     return sheet

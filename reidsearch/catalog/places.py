@@ -1,0 +1,123 @@
+"""Sites, their cameras and people, and the data sets that share them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from reidsearch import names
+from reidsearch.catalog.database import TableGroup
+from reidsearch.catalog.records import CameraRecord, DatasetRecord
+from reidsearch.catalog.tables import camera, dataset, identity, image, site
+from reidsearch.errors import UsageError
+
+SITE = "main"  # where data sets belong of which nothing else is said
+
+
+class Places(TableGroup):
+    """Rows of ``site``, ``dataset``, ``camera`` and ``identity``."""
+
+    def add_dataset(
+        self,
+        name: str,
+        root: Path,
+        *,
+        site: str | None = None,
+        new_at: str | None = None,
+        layout: str | None = None,
+    ) -> int:
+        """The id of the data set of that name, made where it is new.
+
+        It belongs to ``site``, where given, and else stays where it is; a new one then goes to
+        ``new_at``, or to SITE. ``layout`` is how it was
+        read, where that is not known yet. A data set whose old root is gone has
+        moved, and its root is updated. Raises UsageError where the name belongs to another folder
+        that still exists.
+        """
+        with self._writing() as db:
+            known = db.execute(select(dataset).where(dataset.c.name == name)).first()
+            if known is None:
+                new = db.execute(
+                    insert(dataset).values(
+                        name=name,
+                        root=str(root),
+                        site_id=_site_id(db, site or new_at or SITE),
+                        layout=layout,
+                    )
+                )
+                return int(new.inserted_primary_key[0])  # type: ignore[index]
+            if known.root != str(root) and Path(known.root).exists():
+                raise UsageError(
+                    f"a data set named {name!r} is already stored, from {known.root}",
+                    hint="Give this one a name of its own with {name}.",
+                )
+            changes: dict[str, object] = {"root": str(root)}
+            if known.layout is None and layout is not None:
+                changes["layout"] = layout
+            if site is not None:
+                changes["site_id"] = _site_id(db, site)
+            db.execute(update(dataset).where(dataset.c.id == known.id).values(changes))
+            return int(known.id)
+
+    def dataset_layout(self, dataset_id: int) -> str | None:
+        """How a data set was read last."""
+        with self._reading() as db:
+            return db.scalar(select(dataset.c.layout).where(dataset.c.id == dataset_id))
+
+    def set_layout(self, name: str, layout: str) -> None:
+        """Record how the data set of that name is read from now on."""
+        with self._writing() as db:
+            db.execute(update(dataset).where(dataset.c.name == name).values(layout=layout))
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All data sets, by name."""
+        query = (
+            select(dataset.c.id, dataset.c.name, dataset.c.root, site.c.name.label("site"))
+            .join(site)
+            .order_by(dataset.c.name)
+        )
+        with self._reading() as db:
+            return [DatasetRecord(**row._mapping) for row in db.execute(query)]
+
+    def cameras(self) -> list[CameraRecord]:
+        """All cameras that have images: by site, then in the order of names."""
+        query = (
+            select(camera.c.id, camera.c.name, site.c.name.label("site"))
+            .join(site)
+            .where(select(image.c.id).where(image.c.camera_id == camera.c.id).exists())
+        )
+        with self._reading() as db:
+            found = [CameraRecord(**row._mapping) for row in db.execute(query)]
+        return sorted(found, key=lambda one: (one.site, names.order(one.name)))
+
+    def people(self) -> int:
+        """How many people have images: no junk, no distractors."""
+        query = select(func.count()).where(
+            identity.c.name.not_in([names.JUNK, names.DISTRACTOR]),
+            select(image.c.id).where(image.c.identity_id == identity.c.id).exists(),
+        )
+        with self._reading() as db:
+            return int(db.execute(query).scalar_one())
+
+
+def ids_by_name(
+    db: Connection, table: Table, site_id: int, wanted: Iterable[str | None]
+) -> dict[str | None, int]:
+    """name -> row id of the cameras or identities of a site, made where they are new."""
+    known = {name for name in wanted if name is not None}
+    if known:
+        db.execute(
+            upsert(table).on_conflict_do_nothing(),
+            [{"site_id": site_id, "name": name} for name in names.in_order(known)],
+        )
+    query = select(table.c.name, table.c.id).where(
+        table.c.site_id == site_id, table.c.name.in_(known)
+    )
+    return {row.name: row.id for row in db.execute(query)}
+
+
+def _site_id(db: Connection, name: str) -> int:
+    """The id of the site of that name, made where it is new."""
+    db.execute(upsert(site).values(name=name).on_conflict_do_nothing())
+    return int(db.execute(select(site.c.id).where(site.c.name == name)).scalar_one())

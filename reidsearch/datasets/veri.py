@@ -1,0 +1,28 @@
+"""VeRi-776, vehicles: image_train, image_query, image_test; names 0002_c002_00030600_0.jpg."""
+
+import re
+
+from reidsearch.datasets.benchmark import Benchmark
+from reidsearch.datasets.filename import parse_name
+from reidsearch.types import Sighting, Split
+
+FOLDERS = {
+    "image_train": Split.TRAIN,
+    "image_query": Split.QUERY,
+    "image_test": Split.GALLERY,
+}
+_NAME = re.compile(r"\d{4}_c\d{3}_\d{8}_\d+\.")
+
+
+def _parse(path: str, split: Split) -> Sighting | None:
+    return parse_name(path, split) if _NAME.match(path.rpartition("/")[2]) else None
+
+
+VERI = Benchmark(
+    name="veri",
+    title="VeRi",
+    folders=FOLDERS,
+    marks=frozenset(FOLDERS),
+    parse=_parse,
+    example="0002_c002_00030600_0.jpg",
+)
