@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reidsearch import faults
-from reidsearch.catalog import Catalog, ImageRecord, StoredImages
+from reidsearch.catalog import Catalog, ImageRecord, Recorded, StoredImages
 from reidsearch.errors import EmptyGallery
 from reidsearch.stores import PAYLOAD_FORM, VectorStore, payload
 from reidsearch.types import Payload, Split, Vectors
@@ -64,6 +64,17 @@ def payload_of(image: ImageRecord) -> Payload:
         dataset_id=image.dataset_id,
         camera_id=image.camera_id,
         timestamp=image.timestamp,
+    )
+
+
+def payload_of_recorded(image: Recorded, dataset_id: int) -> Payload:
+    """The same of an image of a data set that has just been recorded."""
+    seen = image.candidate.sighting
+    return payload(
+        split=seen.split,
+        dataset_id=dataset_id,
+        camera_id=image.camera_id,
+        timestamp=seen.timestamp,
     )
 
 

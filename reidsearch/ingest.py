@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from reidsearch import calibrate, documents, faults, forget, images, moves, neighbours
 from reidsearch.catalog import Candidate, Recorded
-from reidsearch.collection import Collection
+from reidsearch.collection import Collection, payload_of_recorded
 from reidsearch.contents import Contents, contents
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import checksums, image_id
 from reidsearch.losses import Loss, weigh
 from reidsearch.session import Session
-from reidsearch.stores import PAYLOAD_FORM, payload
-from reidsearch.types import Dataset, Payload, Points, Rejected, Sighting
+from reidsearch.stores import PAYLOAD_FORM
+from reidsearch.types import Dataset, Points, Rejected, Sighting
 
 RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together
@@ -348,7 +348,9 @@ def _stale(
         relabelled = [image for image in stale if image.encoded]
         if relabelled:
             ids = [image.candidate.id for image in relabelled]
-            collection.store.describe(ids, [_payload(image, dataset_id) for image in relabelled])
+            collection.store.describe(
+                ids, [payload_of_recorded(image, dataset_id) for image in relabelled]
+            )
             faults.reach("relabelled")
             collection.catalog.record_payloads(collection.encoder_id, PAYLOAD_FORM)
         summary.relabelled += len(relabelled)
@@ -411,7 +413,7 @@ def _store(
             Points(
                 ids=np.array([item.image.candidate.id for item, _ in usable], dtype=np.int64),
                 vectors=np.stack([vector for _, vector in usable]),
-                payloads=[_payload(item.image, dataset_id) for item, _ in usable],
+                payloads=[payload_of_recorded(item.image, dataset_id) for item, _ in usable],
             )
         )
         faults.reach("flushed")
@@ -430,13 +432,3 @@ def _store(
     faults.reach("confirmed")
     summary.ingested += len(usable)
     summary.failures += [Rejected(c.sighting.path, reason, c.sighting.split) for c in unusable]
-
-
-def _payload(image: Recorded, dataset_id: int) -> Payload:
-    seen = image.candidate.sighting
-    return payload(
-        split=seen.split,
-        dataset_id=dataset_id,
-        camera_id=image.camera_id,
-        timestamp=seen.timestamp,
-    )

@@ -13,10 +13,9 @@ import numpy as np
 from reidsearch import faults, images
 from reidsearch.catalog import Candidate, Catalog, State
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.collection import Collection
+from reidsearch.collection import Collection, payload_of_recorded
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
-from reidsearch.stores import payload
 from reidsearch.types import Dataset, Points, Split
 
 SAMPLED = 20  # stored pictures that are looked for where a data set may have moved
@@ -74,7 +73,7 @@ def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move])
         if id in states and states[id].state is State.INDEXED
     ]
     recorded = {
-        one.candidate.id: one.camera_id
+        one.candidate.id: one
         for one in collection.catalog.embeddings.stale(
             dataset_id, collection.encoder_id, [move.new for move in moves]
         )
@@ -86,13 +85,7 @@ def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move])
             ids=np.array([move.new.id for move, _, _ in kept], dtype=np.int64),
             vectors=np.stack([vector for _, vector, _ in kept]),
             payloads=[
-                payload(
-                    split=move.new.sighting.split,
-                    dataset_id=dataset_id,
-                    camera_id=recorded[move.new.id],
-                    timestamp=move.new.sighting.timestamp,
-                )
-                for move, _, _ in kept
+                payload_of_recorded(recorded[move.new.id], dataset_id) for move, _, _ in kept
             ],
         )
         collection.store.upsert(points)

@@ -3,15 +3,10 @@
 import re
 
 from reidsearch.datasets.benchmark import Benchmark
-from reidsearch.datasets.filename import parse_name
+from reidsearch.datasets.filename import named_like
 from reidsearch.datasets.market1501 import FOLDERS
-from reidsearch.types import Sighting, Split
 
 _NAME = re.compile(r"\d{4,6}_c\d_f\d{7}\.")
-
-
-def _parse(path: str, split: Split) -> Sighting | None:
-    return parse_name(path, split) if _NAME.match(path.rpartition("/")[2]) else None
 
 
 DUKEMTMC = Benchmark(
@@ -19,6 +14,6 @@ DUKEMTMC = Benchmark(
     title="DukeMTMC-reID",
     folders=FOLDERS,
     marks=frozenset(FOLDERS) - {"query"},
-    parse=_parse,
+    parse=named_like(_NAME),
     example="0005_c2_f0046985.jpg",
 )

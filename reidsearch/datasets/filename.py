@@ -1,6 +1,7 @@
 """What a crop's file name tells, in the spellings of the known data sets."""
 
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from reidsearch.types import Sighting, Split
@@ -68,3 +69,12 @@ def parse_cuhk03(path: str, split: Split = Split.GALLERY) -> Sighting | None:
         return None
     pair = found["pair"]
     return Sighting(path, split, f"{pair}-{found['camera']}", f"{pair}-{found['person']}")
+
+
+def named_like(pattern: re.Pattern[str]) -> Callable[[str, Split], Sighting | None]:
+    """``parse_name`` for files whose names begin like that; None for others."""
+
+    def parse(path: str, split: Split) -> Sighting | None:
+        return parse_name(path, split) if pattern.match(path.rpartition("/")[2]) else None
+
+    return parse

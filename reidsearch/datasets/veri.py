@@ -3,8 +3,8 @@
 import re
 
 from reidsearch.datasets.benchmark import Benchmark
-from reidsearch.datasets.filename import parse_name
-from reidsearch.types import Sighting, Split
+from reidsearch.datasets.filename import named_like
+from reidsearch.types import Split
 
 FOLDERS = {
     "image_train": Split.TRAIN,
@@ -14,15 +14,11 @@ FOLDERS = {
 _NAME = re.compile(r"\d{4}_c\d{3}_\d{8}_\d+\.")
 
 
-def _parse(path: str, split: Split) -> Sighting | None:
-    return parse_name(path, split) if _NAME.match(path.rpartition("/")[2]) else None
-
-
 VERI = Benchmark(
     name="veri",
     title="VeRi",
     folders=FOLDERS,
     marks=frozenset(FOLDERS),
-    parse=_parse,
+    parse=named_like(_NAME),
     example="0002_c002_00030600_0.jpg",
 )

@@ -1,7 +1,5 @@
 """An exploration as one HTML page: numbers, plots that its template draws, and sample crops."""
 
-import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -202,12 +200,9 @@ def _value(value: float) -> str:
 
 
 def _shown(crop: "Crop", kind: str, head: str = "") -> Shown:
-    buffer = io.BytesIO()
-    sheet.thumbnail(str(crop.file), THUMBNAIL).save(buffer, "JPEG", quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return Shown(
         kind,
-        f"data:image/jpeg;base64,{data}",
+        sheet.data_url(sheet.thumbnail(str(crop.file), THUMBNAIL), quality=85),
         crop.path,
         head,
         sheet.about(*map(names.numbered, (crop.identity, crop.camera))),

@@ -120,11 +120,15 @@ def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
 
 
 def _card(kind: str, path: str, picture: Image.Image, captions: Captions) -> Card:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
     said = ", ".join(filter(None, (*captions, MEANINGS.get(kind))))
-    return Card(kind, path, f"data:image/jpeg;base64,{data}", *captions, said)
+    return Card(kind, path, data_url(picture, quality=90), *captions, said)
+
+
+def data_url(picture: Image.Image, *, quality: int) -> str:
+    """The picture as a JPEG of that quality, for a page that holds it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def verdict(probe: Probe, hit: "Hit") -> bool | None:
