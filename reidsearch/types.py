@@ -35,6 +35,13 @@ class Split(StrEnum):
     MULTI_QUERY = "multi-query"
 
 
+class Kind(StrEnum):
+    """Which vector of a stored point."""
+
+    PLAIN = "plain"  # what the encoder made of the image
+    EXPANDED = "expanded"  # the same, carrying its nearest neighbours
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """One person crop, as a data set describes it.
@@ -83,11 +90,16 @@ def _cannot_count(kind: str, number: int) -> UsageError:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A file that was found and could not be taken in, and why."""
+    """What was found and could not be taken in, and why.
+
+    Without ``is_picture`` it is no file of the data set that a later run may find mended: a table's
+    row that names none, or one elsewhere; a folder; a name that no store takes.
+    """
 
     path: str
     reason: str
     split: Split = Split.GALLERY
+    is_picture: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,8 @@ class Dataset:
     of others. ``site`` is where its cameras and people belong, None the gallery's own. ``layout``
     names how it was read; ``passed_over`` counts the files that are no crops, by why: mostly their
     ending. ``notes`` are sentences that people should read before they believe the numbers. With
-    ``follow_links`` its pictures may lie elsewhere, where links lead.
+    ``follow_links`` its pictures may lie elsewhere, where links lead. Where a folder within it has
+    its name, it is called by its ``spare_name``.
     """
 
     name: str
@@ -114,6 +127,7 @@ class Dataset:
     passed_over: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     follow_links: bool = False
+    spare_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

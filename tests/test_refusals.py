@@ -6,7 +6,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,15 +14,19 @@ from pathlib import Path
 import pytest
 
 from reidsearch.errors import StoreError, StoreUnreachable
-from reidsearch.stores import address_of, is_at
+from reidsearch.stores import address_of, connection, is_at
+from reidsearch.stores.connection import Patience
 from reidsearch.stores.server import ServerStore
 from tests.qdrant_server import Fault, QdrantStandIn
-from tests.test_server_faults import IMPATIENT
+from tests.test_server_faults import PATIENT
 from tests.test_stores import DIMENSION, points, unit
 
+# What is refused for a second is refused; an answer may take as long as a busy machine needs.
+SHORT = replace(PATIENT, opening=1, calls=1, timeout=60)
 
-def open_store(url: str) -> ServerStore:
-    return ServerStore(url, collection="people", dimension=DIMENSION, patience=IMPATIENT)
+
+def open_store(url: str, patience: Patience = SHORT) -> ServerStore:
+    return ServerStore(url, collection="people", dimension=DIMENSION, patience=patience)
 
 
 @contextmanager
@@ -92,26 +95,25 @@ def test_a_full_disk_is_not_tried_for_long(qdrant: QdrantStandIn) -> None:
     store.close()
 
 
-def test_that_it_waits_is_said_within_two_seconds_with_whom_for_and_how_long(
+def test_that_it_waits_is_said_with_whom_for_and_how_long(
     qdrant: QdrantStandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="reidsearch")
-    store = open_store(qdrant.url)
-    qdrant.plan = lambda number, path: Fault.AWAY
-    began = time.time()
-    with pytest.raises(StoreUnreachable):
-        store.count()
+    assert connection.TOLD_AFTER < 2
+    store = open_store(qdrant.url, PATIENT)
+    qdrant.plan = lambda number, path: None if caplog.records else Fault.AWAY
+    assert store.count() == 0
     (said,) = caplog.records
-    assert said.created - began < 2
     assert qdrant.url in said.getMessage()
-    assert "up to 2 s" in said.getMessage()
+    assert f"up to {PATIENT.calls:.0f} s" in said.getMessage()
     store.close()
 
 
 def test_nothing_is_said_where_the_server_answers(
-    qdrant: QdrantStandIn, caplog: pytest.LogCaptureFixture
+    qdrant: QdrantStandIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, logger="reidsearch")
+    monkeypatch.setattr(connection, "TOLD_AFTER", 5.0)  # a busy machine is no absent server
     store = open_store(qdrant.url)
     store.upsert(points(unit(3)))
     store.close()
@@ -135,15 +137,17 @@ def certificate(folder: Path) -> ssl.SSLContext:
 def test_a_certificate_that_is_not_trusted_is_named_at_once(tmp_path: Path) -> None:
     context = certificate(tmp_path)
 
+    tries = []
+
     def serve(connection: socket.socket) -> None:
+        tries.append(connection)
         with suppress(OSError):
             context.wrap_socket(connection, server_side=True).recv(1)
 
     with listening(serve) as port:
-        began = time.monotonic()
         with pytest.raises(StoreUnreachable, match="CERTIFICATE_VERIFY_FAILED") as error:
-            open_store(f"https://127.0.0.1:{port}")
-        assert time.monotonic() - began < 2
+            open_store(f"https://127.0.0.1:{port}", PATIENT)
+        assert len(tries) == 1
     assert "SSL_CERT_FILE" in error.value.hint
     assert "docker" not in error.value.hint
 
@@ -200,7 +204,7 @@ def test_a_proxy_on_the_way_to_an_absent_server_is_named_without_its_password(
     monkeypatch.setenv("http_proxy", "http://me:s3cret@127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    sooner = replace(IMPATIENT, opening=0.1)
+    sooner = replace(SHORT, opening=0.1)
     with pytest.raises(StoreUnreachable, match=r"http://qdrant\.example:6333") as error:
         ServerStore("qdrant.example", collection="people", dimension=DIMENSION, patience=sooner)
     assert "the proxy 127.0.0.1:1" in error.value.hint

@@ -3,9 +3,9 @@
 import multiprocessing
 import os
 import secrets
+import signal
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
-from reidsearch.stores import EMBEDDED, VectorStore, address_of, edge
+from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder
+from reidsearch.stores.connection import MEMORY
 from reidsearch.stores.edge import EdgeStore
-from reidsearch.stores.server import MEMORY, ServerStore
-from reidsearch.types import Filter, Payload, Points, Split, Vectors
+from reidsearch.stores.server import ServerStore
+from reidsearch.types import Filter, Kind, Payload, Points, Split, Vectors
 from tests.qdrant_server import QdrantStandIn
 
 DIMENSION = 8
@@ -194,6 +196,174 @@ def test_large_ids_survive(store: VectorStore) -> None:
     assert store.ids() == {large}
 
 
+def everything(store: VectorStore, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """The ids and vectors of that kind, in id order; no ids where there are none."""
+    blocks = list(store.scroll(kind=kind))
+    if not blocks:
+        return np.empty(0, dtype=np.int64), np.empty((0, DIMENSION), dtype=np.float32)
+    return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks])
+
+
+def has_none_expanded(store: VectorStore) -> bool:
+    found = store.search(unit(2), limit=3, where=Filter(), kind=Kind.EXPANDED)
+    assert len(found) == 2
+    listed = list(store.scroll(splits=[Split.GALLERY], kind=Kind.EXPANDED))
+    retrieved, _ = store.retrieve([1, 2, 99], kind=Kind.EXPANDED)
+    return not any(map(len, found)) and not listed and not len(retrieved)
+
+
+def test_expanded_vectors_stand_beside_plain_ones(store: VectorStore) -> None:
+    vectors, expanded = unit(6), unit(3, seed=1)
+    splits = ["query", "gallery", "train"] * 2
+    told: list[Payload] = [{"split": split} for split in splits]
+    store.upsert(Points(np.arange(1, 7), vectors, told))
+    store.write_expanded(np.array([5, 2, 3]), expanded)
+    ids, found = everything(store, Kind.EXPANDED)
+    assert ids.tolist() == [2, 3, 5]
+    assert found.dtype == np.float32
+    assert found.tobytes() == expanded[[1, 2, 0]].tobytes()
+    ((ids, found),) = store.scroll(splits=[Split.GALLERY, Split.QUERY], kind=Kind.EXPANDED)
+    assert ids.tolist() == [2, 5]
+    assert found.tobytes() == expanded[[1, 0]].tobytes()
+    ids, found = store.retrieve([1, 3, 99], kind=Kind.EXPANDED)
+    assert ids.tolist() == [3]
+    assert found.tobytes() == expanded[2].tobytes()
+    assert len(store.retrieve([1, 99], kind=Kind.EXPANDED)[0]) == 0
+
+    ((ids, plain, payloads),) = store.records()
+    assert ids.tolist() == [1, 2, 3, 4, 5, 6]
+    assert plain.tobytes() == vectors.tobytes()
+    assert payloads == told
+    assert contents(store)[1].tobytes() == vectors.tobytes()
+    ids, plain = store.retrieve([1, 2])
+    assert plain[np.argsort(ids)].tobytes() == vectors[:2].tobytes()
+
+
+def test_searches_look_at_vectors_of_one_kind(store: VectorStore) -> None:
+    vectors, expanded, probes = unit(300), unit(300, seed=1), unit(4, seed=9)
+    store.upsert(points(vectors))
+    some = np.arange(0, 300, 2)
+    store.write_expanded(some + 1, expanded[some])
+    for kind, among, ids in (
+        (Kind.PLAIN, vectors, np.arange(300)),
+        (Kind.EXPANDED, expanded, some),
+    ):
+        found = store.search(probes, limit=10, where=Filter(), kind=kind)
+        for probe, matches in zip(probes, found, strict=True):
+            cosines = among[ids].astype(np.float64) @ probe.astype(np.float64)
+            expected = np.argsort(-cosines)[:10]
+            assert matches.ids.tolist() == (ids[expected] + 1).tolist()
+            assert matches.scores.tolist() == pytest.approx(cosines[expected].tolist(), abs=1e-5)
+    (matches,) = store.search(probes[:1], limit=500, where=Filter(), kind=Kind.EXPANDED)
+    assert len(matches) == len(some)
+    where = Filter(cameras=(2,))
+    assert [len(m) for m in store.search(probes, limit=3, where=where, kind=Kind.EXPANDED)] == [
+        0
+    ] * 4
+
+
+@pytest.mark.parametrize("limit", [1, 7, 20])
+def test_equal_scores_of_expanded_vectors_come_in_id_order(store: VectorStore, limit: int) -> None:
+    twins = np.repeat(unit(1), 20, axis=0)
+    ids = np.random.default_rng(3).permutation(20) + 1
+    store.upsert(Points(ids, unit(20, seed=4), [{"split": "gallery"}] * 20))
+    store.write_expanded(ids, twins)
+    (matches,) = store.search(twins[:1], limit=limit, where=Filter(), kind=Kind.EXPANDED)
+    assert matches.ids.tolist() == list(range(1, limit + 1))
+
+
+def test_a_store_without_expanded_vectors_has_none_and_drops_none(store: VectorStore) -> None:
+    assert has_none_expanded(store)
+    store.upsert(points(unit(3)))
+    assert has_none_expanded(store)
+    store.drop_expanded()
+    store.write_expanded(np.empty(0, dtype=np.int64), np.empty((0, DIMENSION), dtype=np.float32))
+    assert has_none_expanded(store)
+    assert contents(store)[1].tobytes() == unit(3).tobytes()
+
+
+def test_expanded_vectors_are_written_anew_and_dropped_again_and_again(
+    store: VectorStore,
+) -> None:
+    store.upsert(points(unit(4)))
+    for seed in (1, 2):
+        for _ in range(2):
+            store.write_expanded(np.array([1, 2, 3]), unit(3, seed=seed))
+        ids, found = everything(store, Kind.EXPANDED)
+        assert ids.tolist() == [1, 2, 3]
+        assert found.tobytes() == unit(3, seed=seed).tobytes()
+    for _ in range(2):
+        store.drop_expanded()
+        assert has_none_expanded(store)
+        assert contents(store)[1].tobytes() == unit(4).tobytes()
+    store.write_expanded(np.array([4]), unit(1, seed=3))  # those of before do not come back
+    ids, found = everything(store, Kind.EXPANDED)
+    assert ids.tolist() == [4]
+    assert found.tobytes() == unit(1, seed=3).tobytes()
+
+
+def test_expanded_vectors_go_with_a_new_plain_one_and_stay_with_a_new_payload(
+    store: VectorStore,
+) -> None:
+    vectors, expanded = unit(4), unit(4, seed=1)
+    store.upsert(points(vectors))
+    store.write_expanded(np.arange(1, 5), expanded)
+    store.upsert(points(vectors[:1]))
+    store.describe([2], [{"split": "query"}])
+    store.delete([3])
+    ids, found = everything(store, Kind.EXPANDED)
+    assert ids.tolist() == [2, 4]
+    assert found.tobytes() == expanded[[1, 3]].tobytes()
+    (matches,) = store.search(expanded[:1], limit=9, where=Filter(), kind=Kind.EXPANDED)
+    assert matches.ids.tolist() == [4]
+    where = Filter(split=Split.QUERY)
+    (matches,) = store.search(expanded[:1], limit=9, where=where, kind=Kind.EXPANDED)
+    assert matches.ids.tolist() == [2]
+
+
+def test_expanded_vectors_are_kept_by_compaction_and_gone_from_a_new_collection(
+    store: VectorStore,
+) -> None:
+    vectors, expanded = unit(1200), unit(600, seed=1)
+    store.upsert(points(vectors))
+    some = np.arange(2, 1201, 2)
+    store.write_expanded(some, expanded)
+    store.delete([2, 5])
+    store.compact()
+    ids, found = everything(store, Kind.EXPANDED)
+    assert ids.tolist() == some[1:].tolist()
+    assert found.tobytes() == expanded[1:].tobytes()
+    assert contents(store)[1].tobytes() == np.delete(vectors, [1, 4], axis=0).tobytes()
+    store.recreate()
+    assert has_none_expanded(store)
+    store.upsert(points(vectors[:4]))
+    assert has_none_expanded(store)
+
+
+def test_an_expanded_vector_of_a_point_that_is_not_stored_is_an_error(store: VectorStore) -> None:
+    store.upsert(points(unit(2)))
+    with pytest.raises(StoreError, match="No point with id 99") as error:
+        store.write_expanded(np.array([1, 99]), unit(2, seed=1))
+    assert "Ingest again" in error.value.hint
+    store.write_expanded(np.array([1, 2]), unit(2, seed=2))
+    assert everything(store, Kind.EXPANDED)[1].tobytes() == unit(2, seed=2).tobytes()
+    assert store.ids() == {1, 2}
+
+
+def test_what_cannot_be_an_expanded_vector_never_gets_in(store: VectorStore) -> None:
+    store.upsert(points(unit(3)))
+    ids = np.array([1, 2, 3])
+    bad = unit(3, seed=1)
+    for value in (np.nan, np.inf, 0.0):
+        bad[1] = value
+        with pytest.raises(ValueError, match="unit length"):
+            store.write_expanded(ids, bad)
+    for vectors in (unit(2), np.ones((3, 1), dtype=np.float32), unit(3)[0], unit(3)[:, :-1]):
+        with pytest.raises(ValueError, match="3 ids"):
+            store.write_expanded(ids, vectors)
+    assert has_none_expanded(store)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
 def test_vectors_that_are_not_of_unit_length_never_get_in(bad: float) -> None:
     with pytest.raises(ValueError, match="unit length"):
@@ -221,7 +391,7 @@ def test_an_embedded_collection_keeps_its_owner_over_a_restart(tmp_path: Path) -
     first.close()
     second = EdgeStore(tmp_path / "v", dimension=DIMENSION)
     assert second.owner == "gallery a"
-    (tmp_path / "v" / edge.OWNER).write_bytes(b"")  # as a power cut may leave it
+    (tmp_path / "v" / folder.OWNER).write_bytes(b"")  # as a power cut may leave it
     assert second.owner is None
     second.close()
 
@@ -305,10 +475,12 @@ def test_threads_see_a_whole_collection_until_it_is_closed(store: VectorStore) -
     vectors = unit(50)
     store.upsert(points(vectors))
     closing = threading.Event()
+    at_work = threading.Barrier(THREADS + 1, timeout=60)
 
     def search() -> tuple[set[int], str]:
         """How many hits there were each time, and what ended it."""
-        found: set[int] = set()
+        found = {len(store.search(vectors[:1], limit=50, where=Filter())[0])}
+        at_work.wait()
         while True:
             closes = closing.is_set()
             try:
@@ -319,11 +491,10 @@ def test_threads_see_a_whole_collection_until_it_is_closed(store: VectorStore) -
 
     with ThreadPoolExecutor(THREADS) as pool:
         searching = [pool.submit(search) for _ in range(THREADS)]
-        time.sleep(0.1)
+        at_work.wait()
         for _ in range(3):
             store.recreate()
             store.upsert(points(vectors))
-        time.sleep(0.1)
         closing.set()
         store.close()
         for searched in searching:
@@ -345,6 +516,76 @@ def test_edge_keeps_its_points_over_a_restart(tmp_path: Path) -> None:
     second.close()
     with pytest.raises(StoreError, match="closed"):
         second.ids()
+
+
+def _write_expanded_and_die(path: str, expanded: Vectors) -> None:
+    store = EdgeStore(Path(path), dimension=DIMENSION)
+    store.write_expanded(np.arange(1, 1 + len(expanded)), expanded)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _drop_expanded_and_die(path: str, _: Vectors) -> None:
+    store = EdgeStore(Path(path), dimension=DIMENSION)
+    store.drop_expanded()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _killed(act: Callable[[str, Vectors], None], path: Path, expanded: Vectors) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=act, args=(str(path), expanded))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_edge_keeps_expanded_vectors_over_a_kill_and_a_restart(tmp_path: Path) -> None:
+    vectors, expanded = unit(1000), unit(700, seed=1)
+    with closing(EdgeStore(tmp_path / "v", dimension=DIMENSION)) as store:
+        store.upsert(points(vectors))
+    _killed(_write_expanded_and_die, tmp_path / "v", expanded)
+    for _ in range(2):  # a shard that has been mended, and one that was closed
+        with closing(EdgeStore(tmp_path / "v", dimension=DIMENSION)) as store:
+            assert everything(store, Kind.EXPANDED)[1].tobytes() == expanded.tobytes()
+            assert contents(store)[1].tobytes() == vectors.tobytes()
+            (matches,) = store.search(expanded[4:5], limit=1, where=Filter(), kind=Kind.EXPANDED)
+            assert matches.ids.tolist() == [5]
+    _killed(_drop_expanded_and_die, tmp_path / "v", expanded)
+    with closing(EdgeStore(tmp_path / "v", dimension=DIMENSION)) as store:
+        assert has_none_expanded(store)
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+        store.write_expanded(np.array([3]), expanded[:1])
+        assert everything(store, Kind.EXPANDED)[0].tolist() == [3]
+
+
+def test_a_kill_while_expanded_vectors_are_written_leaves_plain_ones_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, expanded = unit(1000), unit(700, seed=1)
+    with closing(EdgeStore(tmp_path / "v", dimension=DIMENSION)) as store:
+        store.upsert(points(vectors))
+    with monkeypatch.context() as armed:
+        armed.setenv(faults.VARIABLE, "upserted")  # written, and not yet flushed
+        _killed(_write_expanded_and_die, tmp_path / "v", expanded)
+    with closing(EdgeStore(tmp_path / "v", dimension=DIMENSION)) as store:
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+        ids, found = everything(store, Kind.EXPANDED)
+        assert found.tobytes() == expanded[ids - 1].tobytes()
+        store.write_expanded(np.arange(1, 701), expanded)
+        assert everything(store, Kind.EXPANDED)[1].tobytes() == expanded.tobytes()
+
+
+def test_a_server_too_old_for_a_second_vector_says_so_and_searches_on(
+    qdrant: QdrantStandIn,
+) -> None:
+    qdrant.version = (1, 16, 3)
+    with closing(ServerStore(qdrant.url, collection="people", dimension=DIMENSION)) as store:
+        store.upsert(points(unit(3)))
+        store.drop_expanded()
+        with pytest.raises(StoreError, match=r"version 1\.16\.3.*1\.18") as error:
+            store.write_expanded(np.array([1]), unit(1, seed=1))
+        assert "Update the server" in error.value.hint
+        assert has_none_expanded(store)
+        (matches,) = store.search(unit(1), limit=1, where=Filter())
+        assert matches.ids.tolist() == [1]
 
 
 def _hold(path: str, ready: object, release: object) -> None:

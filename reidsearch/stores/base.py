@@ -3,21 +3,23 @@
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.errors import StoreError
-from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors, is_unit
 
 # Payload fields, all of which searches filter on, and every store indexes.
 KEYWORD_FIELDS = ("split",)
 INTEGER_FIELDS = ("camera_id", "dataset_id")
 FLOAT_FIELDS = ("time",)
 PAYLOAD_FORM = 2  # of payloads with these; the first one had a data set's own camera numbers
+VECTOR_NAMES = {Kind.PLAIN: "", Kind.EXPANDED: "expanded"}  # Qdrant's; "" is the unnamed one
 
+T = TypeVar("T")
 
 EMBEDDED = "embedded"  # the address of a store inside this process
 PORTS = {"http": 6333, "https": 443}  # a server's, where its address names none
@@ -37,8 +39,19 @@ class Matches:
         return len(self.ids)
 
 
+NOTHING = Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
+
+
+class NoSuchVector(StoreError):
+    """The collection has no vector of that name."""
+
+
 class VectorStore(Protocol):
     """One collection of unit vectors with ids and payloads.
+
+    Each point has its plain vector, and an expanded one from when that is written. Points without
+    one are not among what is found of expanded vectors; where none was ever written, nothing is
+    found, and nothing more is stored.
 
     Many threads may use one store at once. Each call sees a whole collection, whatever others do to
     it; blocks that come one after the other are each read when their turn comes.
@@ -61,26 +74,46 @@ class VectorStore(Protocol):
         ``compact`` and ``recreate`` keep it."""
 
     def upsert(self, points: Points) -> None:
-        """Insert or replace; on return the points are on disk. Repeating it changes nothing."""
+        """Insert or replace, whole: an expanded vector that a point had is gone. On return the
+        points are on disk. Repeating it changes nothing."""
+
+    def write_expanded(self, ids: Ids, vectors: Vectors) -> None:
+        """Set the expanded vectors (M x D) of stored points (M ids), whose plain vectors and
+        payloads stay. Durable on return; repeating it changes nothing.
+
+        Raises StoreError where a point is not stored, or the server is too old for second vectors;
+        others may be written then. Raises ValueError before anything is written, on lengths that
+        differ, and on vectors that are not of unit length or not of D numbers.
+        """
+
+    def drop_expanded(self) -> None:
+        """Remove all expanded vectors; where there are none, nothing changes. Durable on return."""
 
     def describe(self, ids: Sequence[int], payloads: Sequence[Payload]) -> None:
-        """Put payloads in place of those of stored points, which keep their vectors. Durable on
-        return."""
+        """Put payloads in place of those of stored points, which keep their vectors, the expanded
+        ones as well. Durable on return."""
 
     def delete(self, ids: Sequence[int]) -> None:
         """Remove points; ids that are not there are ignored. Durable on return."""
 
-    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
-        """For each of Q vectors the ``limit`` nearest stored ones, by (-score, id). Exact."""
+    def search(
+        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+    ) -> list[Matches]:
+        """For each of Q vectors the ``limit`` nearest stored ones of that ``kind``, by
+        (-score, id). Exact."""
 
-    def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
-        """The stored vectors of these splits, or of all, in id order, in blocks."""
+    def scroll(
+        self, *, splits: Sequence[Split] = (), kind: Kind = Kind.PLAIN
+    ) -> Iterator[tuple[Ids, Vectors]]:
+        """The stored vectors of that ``kind``, of these splits or of all, in id order, in
+        blocks."""
 
-    def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
-        """The stored vectors among these ids, in any order."""
+    def retrieve(self, ids: Sequence[int], *, kind: Kind = Kind.PLAIN) -> tuple[Ids, Vectors]:
+        """The stored vectors of that ``kind`` among these ids, in any order."""
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
-        """Everything stored, payloads too, in id order, in blocks."""
+        """All points with their plain vectors, as ``upsert`` takes them, in id order, in blocks.
+        With what ``scroll`` says of expanded vectors, that is everything stored."""
 
     def ids(self) -> set[int]:
         """The ids of all stored points."""
@@ -89,8 +122,8 @@ class VectorStore(Protocol):
         """How many points are stored. Cheap, unlike ``ids``."""
 
     def compact(self) -> bool:
-        """Rewrite the files without what was deleted. False where the store does that by itself, at
-        a time of its own."""
+        """Rewrite the files without what was deleted or replaced. False where the store does that
+        by itself, at a time of its own."""
 
     def recreate(self) -> None:
         """An empty collection in place of this one."""
@@ -131,15 +164,57 @@ def as_matches(points: Sequence[Any]) -> Matches:
     )
 
 
-def as_arrays(records: Sequence[Any]) -> tuple[Ids, Vectors]:
-    """The ids (N) and vectors (N x D) of Qdrant's records, which hold them as lists of numbers."""
-    if not records:
+def as_arrays(records: Sequence[Any], kind: Kind) -> tuple[Ids, Vectors]:
+    """The ids (N) and vectors of that ``kind`` (N x D) of those of Qdrant's records that have one.
+
+    A record's vector is a list of numbers where it is the unnamed one alone, and else a dictionary
+    of such lists by name.
+    """
+    name = VECTOR_NAMES[kind]
+    ids, rows = [], []
+    for record in records:
+        vector = record.vector
+        if isinstance(vector, dict):
+            vector = vector.get(name)
+        if vector:
+            ids.append(record.id)
+            # struct turns lists into float32 in half of np.array's time.
+            rows.append(struct.pack(f"{len(vector)}f", *vector))
+    if not ids:
         return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
-    # struct turns lists into float32 in half of np.array's time.
-    row = struct.Struct(f"{len(records[0].vector)}f")
-    data = b"".join([row.pack(*record.vector) for record in records])
-    ids = np.array([record.id for record in records], dtype=np.int64)
-    return ids, np.frombuffer(data, dtype=np.float32).reshape(len(records), -1)
+    data = np.frombuffer(b"".join(rows), dtype=np.float32)
+    return np.array(ids, dtype=np.int64), data.reshape(len(ids), -1)
+
+
+def check_expanded(ids: Ids, vectors: Vectors, dimension: int) -> None:
+    """Raise ValueError where these cannot be the expanded vectors of these points; why that must
+    not reach a store, ``Points`` says."""
+    if vectors.shape != (len(ids), dimension):
+        raise ValueError(f"{len(ids)} ids and {dimension} numbers each, but {vectors.shape}")
+    if not is_unit(vectors).all():
+        raise ValueError("vectors must be finite and of unit length")
+
+
+def unless_missing(kind: Kind | None, find: Callable[[], T], otherwise: T) -> T:
+    """What ``find`` finds among vectors of that ``kind``; ``otherwise`` where none was ever
+    written."""
+    try:
+        return find()
+    except NoSuchVector:
+        if kind is not Kind.EXPANDED:
+            raise
+        return otherwise
+
+
+def refused(said: str, what: str) -> StoreError | None:
+    """The error ``what`` of a call that Qdrant refused, where its sentence is one of those that
+    mean the same in every store."""
+    if "Not existing vector name" in said:
+        return NoSuchVector(what)
+    if "No point with id" in said:
+        hint = "A point that the catalog lists is missing. Ingest again: it is encoded anew."
+        return StoreError(what, hint=hint)
+    return None
 
 
 def payload(

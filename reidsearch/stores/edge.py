@@ -1,10 +1,8 @@
 """Qdrant Edge: the vector store inside this process, in a folder of the data dir."""
 
-import json
-import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,30 +11,28 @@ import qdrant_edge as qdrant
 
 from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked
-from reidsearch.files import replacing
+from reidsearch.stores import folder
 from reidsearch.stores.base import (
     EMBEDDED,
-    FLOAT_FIELDS,
-    INTEGER_FIELDS,
-    KEYWORD_FIELDS,
+    NOTHING,
+    VECTOR_NAMES,
     Matches,
     as_arrays,
     as_matches,
+    check_expanded,
     in_order,
+    unless_missing,
 )
 from reidsearch.stores.guard import Guard
-from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds: a query that another process runs is over by then
 INTERVAL = 0.1  # seconds between tries
-OWNER = "owner.json"  # in the shard's folder, so that it comes and goes with what it speaks of
 SCROLLED = 128  # vectors at a time: as lists of Python floats they still fit the cache
 COPIED = 512  # points at a time when a collection is rewritten
-# Edge writes through memory maps, and a full disk ends a process that does so at once, without an
-# error. So nothing is written where less than this is free (bytes): its files grow by 32 MB.
-RESERVE = 128 << 20
+WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
 
 class EdgeStore:
@@ -59,34 +55,45 @@ class EdgeStore:
 
     @property
     def owner(self) -> str | None:
-        return self._call(lambda _: _owner(self.path))
+        return self._call(lambda _: folder.owner(self.path))
 
     def claim(self, owner: str) -> None:
         with self._writing:
-            self._call(lambda _: _set_owner(self.path, owner))
+            self._call(lambda _: folder.set_owner(self.path, owner))
 
     def upsert(self, points: Points) -> None:
         if not len(points.ids):
             return
         rows = zip(points.ids.tolist(), points.vectors.tolist(), points.payloads, strict=True)
-        _require_space(self.path)
+        folder.require_space(self.path)
         operation = qdrant.UpdateOperation.upsert_points([qdrant.Point(*row) for row in rows])
-        self._write(operation)
+        self._write([operation])
+
+    def write_expanded(self, ids: Ids, vectors: Vectors) -> None:
+        check_expanded(ids, vectors, self.dimension)
+        if len(ids):
+            self._write(self._expanding(ids, vectors))
+
+    def drop_expanded(self) -> None:
+        name = VECTOR_NAMES[Kind.EXPANDED]
+        self._write([qdrant.UpdateOperation.delete_vector_name(name)])
 
     def describe(self, ids: Sequence[int], payloads: Sequence[Payload]) -> None:
         overwrite = qdrant.UpdateOperation.overwrite_payload
-        _require_space(self.path)
-        self._write(*(overwrite([id], told) for id, told in zip(ids, payloads, strict=True)))
+        folder.require_space(self.path)
+        self._write(overwrite([id], told) for id, told in zip(ids, payloads, strict=True))
 
     def delete(self, ids: Sequence[int]) -> None:
-        self._write(qdrant.UpdateOperation.delete_points(list(ids)))
+        self._write([qdrant.UpdateOperation.delete_points(list(ids))])
 
-    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
+    def search(
+        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+    ) -> list[Matches]:
         condition = _condition(where)
 
         def search_one(shard: qdrant.EdgeShard, vector: list[float], count: int) -> Matches:
             request = qdrant.SearchRequest(
-                query=qdrant.Query.Nearest(vector),
+                query=qdrant.Query.Nearest(vector, VECTOR_NAMES[kind]),
                 limit=count,
                 filter=condition,
                 params=qdrant.SearchParams(exact=True),
@@ -98,21 +105,28 @@ class EdgeStore:
                 in_order(partial(search_one, shard, vector), limit) for vector in vectors.tolist()
             ]
 
-        return self._call(search_all)
+        return unless_missing(kind, lambda: self._call(search_all), [NOTHING] * len(vectors))
 
-    def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
-        for found in self._records(SCROLLED, with_vector=True, splits=splits):
-            yield as_arrays(found)
+    def scroll(
+        self, *, splits: Sequence[Split] = (), kind: Kind = Kind.PLAIN
+    ) -> Iterator[tuple[Ids, Vectors]]:
+        for found in self._records(SCROLLED, kind=kind, splits=splits):
+            yield as_arrays(found, kind)
 
-    def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
-        return as_arrays(self._call(lambda shard: shard.retrieve(list(ids), False, True)))
+    def retrieve(self, ids: Sequence[int], *, kind: Kind = Kind.PLAIN) -> tuple[Ids, Vectors]:
+        wanted = [VECTOR_NAMES[kind]]
+
+        def retrieve() -> list[qdrant.Record]:
+            return self._call(lambda shard: shard.retrieve(list(ids), False, wanted))
+
+        return as_arrays(unless_missing(kind, retrieve, []), kind)
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
-        for found in self._records(COPIED, with_vector=True, with_payload=True):
-            yield *as_arrays(found), [record.payload or {} for record in found]
+        for found in self._records(COPIED, kind=Kind.PLAIN, with_payload=True):
+            yield *as_arrays(found, Kind.PLAIN), [record.payload or {} for record in found]
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, with_vector=False) for r in block}
+        return {int(r.id) for block in self._records(10_000, kind=None) for r in block}
 
     def count(self) -> int:
         return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))
@@ -126,12 +140,14 @@ class EdgeStore:
         """
         with self._writing:
             owner = self.owner
-            new, old = _beside(self.path)
+            new, old = folder.beside(self.path)
             shutil.rmtree(new, ignore_errors=True)
             copy = EdgeStore(new, dimension=self.dimension)
             try:
                 for ids, vectors, payloads in self.records():
                     copy.upsert(Points(ids, vectors, payloads))
+                for found in self._records(COPIED, kind=Kind.EXPANDED):
+                    copy.write_expanded(*as_arrays(found, Kind.EXPANDED))
                 if owner is not None:
                     copy.claim(owner)
             finally:
@@ -150,18 +166,18 @@ class EdgeStore:
     def recreate(self) -> None:
         with self._writing, self._guard.change():
             self._held()
-            owner = _owner(self.path)
+            owner = folder.owner(self.path)
             self._release()
             shutil.rmtree(self.path, ignore_errors=True)
             self._shard = self._open()
             if owner is not None:
-                _set_owner(self.path, owner)
+                folder.set_owner(self.path, owner)
 
     def delete_collection(self) -> None:
         with self._writing, self._guard.change():
             self._held()
             self._release()
-            _, old = _beside(self.path)
+            _, old = folder.beside(self.path)
             self.path.rename(old)  # or a process that dies here would leave half a shard
             faults.reach("collection put aside")
             shutil.rmtree(old)
@@ -176,7 +192,9 @@ class EdgeStore:
 
     def _open(self) -> qdrant.EdgeShard:
         def load() -> qdrant.EdgeShard:
-            return _translated(self.path, lambda: _load_or_create(self.path, self.dimension))
+            return folder.translated(
+                self.path, lambda: folder.load_or_create(self.path, self.dimension)
+            )
 
         try:
             return load()
@@ -205,29 +223,50 @@ class EdgeStore:
         self,
         block: int,
         *,
-        with_vector: bool,
+        kind: Kind | None,
         with_payload: bool = False,
         splits: Sequence[Split] = (),
     ) -> Iterator[list[qdrant.Record]]:
+        """All points of these splits with their vectors of that ``kind``, or without vectors."""
         offset = None
-        where = None
+        none: tuple[list[qdrant.Record], None] = ([], None)
+        must: list[qdrant.FieldCondition | qdrant.HasVectorCondition] = []
         if splits:
-            where = qdrant.Filter(must=[_any("split", [str(split) for split in splits])])
+            must.append(_any("split", [str(split) for split in splits]))
+        if kind is Kind.EXPANDED:
+            must.append(qdrant.HasVectorCondition(VECTOR_NAMES[kind]))
+        where = qdrant.Filter(must=list(must)) if must else None
         while True:
             request = qdrant.ScrollRequest(
                 offset=offset,
                 limit=block,
                 filter=where,
-                with_vector=with_vector,
+                with_vector=False if kind is None else [VECTOR_NAMES[kind]],
                 with_payload=with_payload,
             )
-            found, offset = self._call(lambda shard, request=request: shard.scroll(request))  # type: ignore[misc]
+            page = partial(self._call, lambda shard, request=request: shard.scroll(request))  # type: ignore[misc]
+            found, offset = unless_missing(kind, page, none)
             if found:
                 yield found
             if offset is None:
                 return
 
-    def _write(self, *operations: qdrant.UpdateOperation) -> None:
+    def _expanding(self, ids: Ids, vectors: Vectors) -> Iterator[qdrant.UpdateOperation]:
+        """What writes these expanded vectors, made when its turn comes."""
+        name = VECTOR_NAMES[Kind.EXPANDED]
+        folder.require_space(self.path)
+        yield qdrant.UpdateOperation.create_dense_vector(  # does nothing where it is there
+            name, self.dimension, qdrant.Distance.Dot
+        )
+        for start in range(0, len(ids), WRITTEN):
+            folder.require_space(self.path)
+            rows = slice(start, start + WRITTEN)
+            pairs = zip(ids[rows].tolist(), vectors[rows].tolist(), strict=True)
+            yield qdrant.UpdateOperation.update_vectors(
+                [qdrant.PointVectors(id, {name: vector}) for id, vector in pairs]
+            )
+
+    def _write(self, operations: Iterable[qdrant.UpdateOperation]) -> None:
         def write(shard: qdrant.EdgeShard) -> None:
             for operation in operations:
                 shard.update(operation)
@@ -240,74 +279,7 @@ class EdgeStore:
     def _call(self, action: Callable[[qdrant.EdgeShard], T]) -> T:
         with self._guard.use():
             shard = self._held()
-            return _translated(self.path, lambda: action(shard))
-
-
-def _set_owner(path: Path, owner: str) -> None:
-    with replacing(path / OWNER) as partial:
-        partial.write_text(json.dumps({"owner": owner}), encoding="utf-8")
-
-
-def _owner(path: Path) -> str | None:
-    try:
-        return str(json.loads((path / OWNER).read_text(encoding="utf-8"))["owner"])
-    except (OSError, ValueError, KeyError, TypeError):  # nobody's, or cut short by a power cut
-        return None
-
-
-def _beside(path: Path) -> tuple[Path, Path]:
-    """Where a copy of the collection is made, and where the one it replaces is put aside."""
-    return path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.old")
-
-
-def _recover(path: Path) -> None:
-    """Finish a replacement that was cut short: without a collection in its place, the copy was
-    whole; with one, whatever lies beside it is done with or was not finished."""
-    new, old = _beside(path)
-    if not path.exists() and new.exists() and old.exists():
-        new.rename(path)
-    for left in (new, old):
-        if left.exists():
-            shutil.rmtree(left)
-
-
-def _require_space(path: Path) -> None:
-    free = shutil.disk_usage(path).free
-    if free < RESERVE:
-        raise StoreError(
-            f"the disk of {path} is full: {free / 1e6:.0f} MB are free, and "
-            f"{RESERVE / 1e6:.0f} MB must stay so",
-            hint="Free some space, or choose another {data_dir}; what is stored stays, and running "
-            "{same_call} again goes on.",
-        )
-
-
-def _load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
-    if path.suffix != ".new":
-        _recover(path)
-    if (path / "edge_config.json").exists():
-        return _indexed(qdrant.EdgeShard.load(str(path)))
-    path.mkdir(parents=True, exist_ok=True)
-    _require_space(path)
-    # Vectors arrive with unit length, so the dot product is the cosine; and unlike Cosine, Dot
-    # stores them bit for bit.
-    params = qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Dot)
-    return _indexed(qdrant.EdgeShard.create(str(path), qdrant.EdgeConfig(vectors=params)))
-
-
-def _indexed(shard: qdrant.EdgeShard) -> qdrant.EdgeShard:
-    """The shard with its payload indexes, also where an earlier version made it."""
-    kinds = dict.fromkeys(KEYWORD_FIELDS, qdrant.PayloadSchemaType.Keyword)
-    kinds |= dict.fromkeys(INTEGER_FIELDS, qdrant.PayloadSchemaType.Integer)
-    kinds |= dict.fromkeys(FLOAT_FIELDS, qdrant.PayloadSchemaType.Float)
-    there = shard.info().payload_schema.keys()
-    for field in sorted(there - kinds.keys()):
-        shard.update(qdrant.UpdateOperation.delete_field_index(field))
-    for field in sorted(kinds.keys() - there):
-        shard.update(qdrant.UpdateOperation.create_field_index(field, kinds[field]))
-    if there != kinds.keys():
-        shard.flush()
-    return shard
+            return folder.translated(self.path, lambda: action(shard))
 
 
 def _condition(where: Filter) -> qdrant.Filter:
@@ -327,33 +299,3 @@ def _condition(where: Filter) -> qdrant.Filter:
 
 def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
     return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
-
-
-def _translated(path: Path, action: Callable[[], T]) -> T:
-    """Run ``action``; Edge's errors, all of them bare Exceptions, become ours."""
-    try:
-        return action()
-    except StoreError:
-        raise
-    except OSError as error:
-        raise StoreError(
-            f"the vector store {path} cannot be used: {error.strerror}",
-            hint="Check the folder's permissions and free space, or choose another {data_dir}.",
-        ) from None
-    except Exception as error:
-        if "WouldBlock" in str(error):
-            raise StoreLocked(
-                f"another process holds the vector store {path}",
-                hint="Wait until the other reidsearch has ended, or run a Qdrant server and use "
-                "{qdrant_url}: a server answers many at once.",
-            ) from None
-        if not os.access(path, os.W_OK):
-            raise StoreError(
-                f"the vector store {path} cannot be written",
-                hint="Check the folder's permissions, or choose another {data_dir}.",
-            ) from None
-        raise StoreError(
-            f"the vector store {path} failed: {error}",
-            hint="If it is damaged, delete that folder and ingest again: all vectors can be "
-            "computed anew from the images.",
-        ) from error

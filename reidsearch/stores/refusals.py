@@ -13,6 +13,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from reidsearch.errors import StoreError, StoreUnreachable
+from reidsearch.stores import base
 
 PASSING = (429, 500, 502, 503, 504)  # answers that may be others a little later
 # The last two are what qdrant-client makes of an answer that is none, as of another program's page.
@@ -90,6 +91,8 @@ def refused(error: UnexpectedResponse, *, address: str) -> StoreError:
     what = f"the Qdrant server at {address} answered {error.status_code} {error.reason_phrase}"
     if said:
         what += f": {said}"
+    if known := base.refused(said, what):
+        return known
     hint = next((hint for words, hint in HINTS if re.search(words, said, re.I)), None)
     if error.status_code in PASSING:
         well = "What was stored stays; run {same_call} again when the server is well."
@@ -97,6 +100,29 @@ def refused(error: UnexpectedResponse, *, address: str) -> StoreError:
     if error.status_code in (401, 403):
         return StoreError(what, hint=READ_ONLY if error.status_code == 403 else CREDENTIALS)
     return StoreError(what, hint=hint or "Look into the server's log.")
+
+
+def refused_in_memory(error: KeyError | ValueError) -> StoreError:
+    """The same of qdrant-client's memory mode, in a server's words."""
+    said = f"No point with id {error}" if isinstance(error, KeyError) else str(error)
+    if "is not found in the collection" in said:
+        said = "Not existing vector name"
+    return base.refused(said, said) or StoreError(said)
+
+
+def is_unknown(error: UnexpectedResponse) -> bool:
+    """Whether the server does not know the call itself: it says so without a sentence."""
+    return error.status_code in (404, 405) and not sentence(error)
+
+
+def too_old(version: str, *, address: str) -> StoreError:
+    """The error of a server that cannot add a second vector to a collection."""
+    return StoreError(
+        f"the Qdrant server at {address} is of version {version}, and only those from 1.18 on can "
+        "add expanded vectors to a collection",
+        hint="Update the server (what is stored stays), or search without expansion: that goes on "
+        "working.",
+    )
 
 
 def unanswered(error: BaseException, *, address: str, tries: int) -> StoreUnreachable:

@@ -1,26 +1,12 @@
 """A Qdrant server or cluster, through qdrant-client; also its in-memory mode, for tests."""
 
-import logging
-import math
 import threading
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
-from tenacity import (
-    Retrying,
-    retry_if_exception,
-    sleep_using_event,
-    stop_after_delay,
-    stop_any,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from reidsearch import faults
 from reidsearch.errors import StoreElsewhere, StoreError
@@ -29,42 +15,26 @@ from reidsearch.stores.base import (
     FLOAT_FIELDS,
     INTEGER_FIELDS,
     KEYWORD_FIELDS,
+    NOTHING,
+    VECTOR_NAMES,
     Matches,
-    address_of,
     as_arrays,
     as_matches,
+    check_expanded,
     in_order,
-    not_an_address,
+    unless_missing,
 )
+from reidsearch.stores.connection import MEMORY, Connection, Patience
 from reidsearch.stores.guard import Guard
-from reidsearch.types import Filter, Ids, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
-MEMORY = ":memory:"  # the url of qdrant-client's in-memory mode
+PATIENCE = Patience()
 SCROLLED = 2048  # vectors in one answer
 COPIED = 512  # the same, with payloads
 OWNER = "reidsearch-owner"  # the key in a collection's metadata
-TOLD_AFTER = 1.0  # seconds without an answer, until it is said that we wait
-TOLD_AGAIN = 60.0  # seconds until it is said again
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a server may leave calls unanswered, in seconds: all tries of one when the store is
-    ``opening`` and of later ``calls``, one try (``timeout``), and the waits between tries: doubled
-    from the first to the longest, each shortened by chance, so that clients do not come in step."""
-
-    opening: float = 5.0
-    calls: float = 60.0
-    timeout: int = 30  # an upsert of 512 points with wait=True stays far below
-    first_wait: float = 0.2
-    longest_wait: float = 10.0
-
-
-PATIENCE = Patience()
 
 
 class ServerStore:
@@ -89,34 +59,17 @@ class ServerStore:
         self.url = url
         self.collection = collection
         self.dimension = dimension
-        try:
-            self.address = MEMORY if url == MEMORY else address_of(url)
-            with warnings.catch_warnings():
-                # A key over plain HTTP is warned of in a line of source code; on one machine, where
-                # the compose file publishes the port, it goes nowhere.
-                warnings.filterwarnings("ignore", message="Api key is used with an insecure")
-                self._client = QdrantClient(
-                    self.address,
-                    api_key=api_key,
-                    timeout=patience.timeout,
-                    check_compatibility=False,
-                    **_past_proxies(self.address),
-                )
-        except ValueError as error:
-            raise not_an_address(url, error) from None
-        self._patience = patience
+        self._connection = Connection(url, api_key=api_key, patience=patience)
+        self.address = self._connection.address
         self._batch = batch
         self._make = make
-        self._abandoned = threading.Event()
-        self._told = -math.inf  # when it was last said that we wait
-        self._closed = False
         self._guard = Guard()  # of the collection: calls use it, making it anew changes it
         self._indexing = threading.Lock()
         self._indexed = url == MEMORY  # it has no payload indexes, and warns about each
         try:
-            self._retried(self._create, patience.opening)
+            self._connection.call(self._create, patience.opening)
         except StoreError:
-            self._client.close()
+            self._connection.close()
             raise
 
     @property
@@ -138,6 +91,25 @@ class ServerStore:
             )
             self._call(lambda c, batch=batch: c.upsert(self.collection, batch, wait=True))  # type: ignore[misc]
 
+    def write_expanded(self, ids: Ids, vectors: Vectors) -> None:
+        check_expanded(ids, vectors, self.dimension)
+        if not len(ids):
+            return
+        name = VECTOR_NAMES[Kind.EXPANDED]
+        self._call(self._add_expanded)
+        for start in range(0, len(ids), self._batch):
+            rows = slice(start, start + self._batch)
+            pairs = zip(ids[rows].tolist(), vectors[rows].tolist(), strict=True)
+            batch = [models.PointVectors(id=id, vector={name: vector}) for id, vector in pairs]
+            self._call(lambda c, batch=batch: c.update_vectors(self.collection, batch, wait=True))  # type: ignore[misc]
+
+    def drop_expanded(self) -> None:
+        def drop(client: QdrantClient) -> None:
+            if self._has_expanded(client):
+                client.delete_vector_name(self.collection, VECTOR_NAMES[Kind.EXPANDED], wait=True)
+
+        self._call(drop)
+
     def describe(self, ids: Sequence[int], payloads: Sequence[Payload]) -> None:
         self._index()
         told = list(zip(ids, payloads, strict=True))
@@ -158,7 +130,9 @@ class ServerStore:
         selector = models.PointIdsList(points=list(ids))
         self._call(lambda c: c.delete(self.collection, selector, wait=True))
 
-    def search(self, vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
+    def search(
+        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+    ) -> list[Matches]:
         condition = _condition(where)
 
         def search_one(vector: list[float], count: int) -> Matches:
@@ -166,6 +140,7 @@ class ServerStore:
                 lambda c: c.query_points(
                     self.collection,
                     query=vector,
+                    using=VECTOR_NAMES[kind] or None,
                     limit=count,
                     query_filter=condition,
                     search_params=models.SearchParams(exact=True),
@@ -174,27 +149,35 @@ class ServerStore:
             )
             return as_matches(response.points)
 
-        return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
+        def search_all() -> list[Matches]:
+            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
 
-    def scroll(self, *, splits: Sequence[Split] = ()) -> Iterator[tuple[Ids, Vectors]]:
-        for records in self._records(SCROLLED, with_vectors=True, splits=splits):
-            yield as_arrays(records)
+        return unless_missing(kind, search_all, [NOTHING] * len(vectors))
 
-    def retrieve(self, ids: Sequence[int]) -> tuple[Ids, Vectors]:
-        return as_arrays(
-            self._call(
+    def scroll(
+        self, *, splits: Sequence[Split] = (), kind: Kind = Kind.PLAIN
+    ) -> Iterator[tuple[Ids, Vectors]]:
+        for records in self._records(SCROLLED, kind=kind, splits=splits):
+            yield as_arrays(records, kind)
+
+    def retrieve(self, ids: Sequence[int], *, kind: Kind = Kind.PLAIN) -> tuple[Ids, Vectors]:
+        wanted = [VECTOR_NAMES[kind]]
+
+        def retrieve() -> list[models.Record]:
+            return self._call(
                 lambda c: c.retrieve(
-                    self.collection, list(ids), with_payload=False, with_vectors=True
+                    self.collection, list(ids), with_payload=False, with_vectors=wanted
                 )
             )
-        )
+
+        return as_arrays(unless_missing(kind, retrieve, []), kind)
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, with_vectors=False) for r in block}
+        return {int(r.id) for block in self._records(10_000, kind=None) for r in block}
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
-        for found in self._records(COPIED, with_vectors=True, with_payload=True):
-            yield *as_arrays(found), [record.payload or {} for record in found]
+        for found in self._records(COPIED, kind=Kind.PLAIN, with_payload=True):
+            yield *as_arrays(found, Kind.PLAIN), [record.payload or {} for record in found]
 
     def count(self) -> int:
         return self._call(lambda c: c.count(self.collection, exact=True).count)
@@ -204,9 +187,9 @@ class ServerStore:
 
     def recreate(self) -> None:
         with self._guard.change():
-            owner = self._retried(self._owner)
-            self._retried(lambda c: c.delete_collection(self.collection))
-            self._retried(lambda c: self._create(c, owner))
+            owner = self._connection.call(self._owner)
+            self._connection.call(lambda c: c.delete_collection(self.collection))
+            self._connection.call(lambda c: self._create(c, owner))
             self._indexed = self.url == MEMORY
 
     def delete_collection(self) -> None:
@@ -214,37 +197,42 @@ class ServerStore:
         faults.reach("collection deleted")
 
     def abandon(self) -> None:
-        self._abandoned.set()
+        self._connection.abandon()
 
     def close(self) -> None:
-        self._closed = True
-        self._abandoned.set()  # calls under way end with this try
+        self._connection.end()
         with self._guard.change():  # a connection closed under one would keep it until its timeout
-            self._client.close()
+            self._connection.close()
 
     def _records(
         self,
         block: int,
         *,
-        with_vectors: bool,
+        kind: Kind | None,
         with_payload: bool = False,
         splits: Sequence[Split] = (),
     ) -> Iterator[list[models.Record]]:
+        """All points of these splits with their vectors of that ``kind``, or without vectors."""
         offset: Any = None
-        where = None
+        none: tuple[list[models.Record], Any] = ([], None)
+        must: list[models.Condition] = []
         if splits:
-            where = models.Filter(must=[_any("split", [str(split) for split in splits])])
+            must.append(_any("split", [str(split) for split in splits]))
+        if kind is Kind.EXPANDED:
+            must.append(models.HasVectorCondition(has_vector=VECTOR_NAMES[kind]))
+        where = models.Filter(must=must) if must else None
+        wanted = False if kind is None else [VECTOR_NAMES[kind]]
         while True:
-            records, offset = self._call(
-                lambda c, offset=offset: c.scroll(  # type: ignore[misc]
-                    self.collection,
-                    scroll_filter=where,
-                    limit=block,
-                    offset=offset,
-                    with_vectors=with_vectors,
-                    with_payload=with_payload,
-                )
+            page = partial(
+                QdrantClient.scroll,
+                collection_name=self.collection,
+                scroll_filter=where,
+                limit=block,
+                offset=offset,
+                with_vectors=wanted,
+                with_payload=with_payload,
             )
+            records, offset = unless_missing(kind, partial(self._call, page), none)
             if records:
                 yield records
             if offset is None:
@@ -281,67 +269,32 @@ class ServerStore:
             metadata=None if owner is None else {OWNER: owner},
         )
 
+    def _has_expanded(self, client: QdrantClient) -> bool:
+        named = client.get_collection(self.collection).config.params.vectors
+        return isinstance(named, dict) and VECTOR_NAMES[Kind.EXPANDED] in named
+
+    def _add_expanded(self, client: QdrantClient) -> None:
+        """Give the collection the second vector where it has none."""
+        if self._has_expanded(client):
+            return
+        dense = models.DenseVectorConfig(size=self.dimension, distance=models.Distance.DOT)
+        config = models.DenseVectorNameConfig(dense=dense)
+        try:
+            client.create_vector_name(
+                self.collection, VECTOR_NAMES[Kind.EXPANDED], config, wait=True
+            )
+        except UnexpectedResponse as error:
+            if refusals.is_unknown(error):
+                raise refusals.too_old(client.info().version, address=self.address) from None
+            raise
+
     def _owner(self, client: QdrantClient) -> str | None:
         owner = (client.get_collection(self.collection).config.metadata or {}).get(OWNER)
         return None if owner is None else str(owner)
 
     def _call(self, action: Callable[[QdrantClient], T]) -> T:
         with self._guard.use():
-            return self._retried(action)
-
-    def _retried(self, action: Callable[[QdrantClient], T], patience: float | None = None) -> T:
-        """Run ``action``, again where the server may yet answer; every action can be repeated.
-
-        Raises StoreUnreachable where it has not answered for as long as we wait, StoreError where
-        it refuses.
-        """
-        given = self._patience
-        longest = given.calls if patience is None else patience
-        retrying = Retrying(
-            retry=retry_if_exception(refusals.may_pass),
-            stop=stop_any(
-                stop_after_delay(longest),
-                stop_when_event_set(self._abandoned),
-            ),
-            wait=wait_random_exponential(multiplier=given.first_wait, max=given.longest_wait),
-            sleep=sleep_using_event(self._abandoned),
-            reraise=True,
-        )
-        waiting = threading.Timer(TOLD_AFTER, self._tell, [longest])
-        waiting.daemon = True
-        waiting.start()
-        try:
-            if self._closed:
-                raise self._gone()
-            return retrying(action, self._client)
-        except UnexpectedResponse as error:
-            raise refusals.refused(error, address=self.address) from None
-        except refusals.UNANSWERED as error:
-            if self._closed:
-                raise self._gone() from None
-            tries = retrying.statistics["attempt_number"]
-            raise refusals.unanswered(error, address=self.address, tries=tries) from None
-        finally:
-            waiting.cancel()
-
-    def _tell(self, longest: float) -> None:
-        """Say that we wait: once in a while, not with every call to a server that is slow."""
-        now = time.monotonic()
-        if now - self._told >= TOLD_AGAIN and not self._abandoned.is_set():
-            self._told = now
-            log.warning(
-                "Waiting for the Qdrant server at %s, for up to %.0f s.", self.address, longest
-            )
-
-    def _gone(self) -> StoreError:
-        return StoreError(f"the vector store at {self.address} is closed")
-
-
-def _past_proxies(address: str) -> dict[str, Any]:
-    """What httpx is told, for a server on this machine: a proxy cannot reach it."""
-    if address == MEMORY or not refusals.is_loopback(address):
-        return {}
-    return {"mounts": {"http://": None, "https://": None}}
+            return self._connection.call(action)
 
 
 def _condition(where: Filter) -> models.Filter:

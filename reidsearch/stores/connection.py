@@ -1,0 +1,146 @@
+"""A connection to a Qdrant server: calls are tried again for a while, refusals become ours."""
+
+import logging
+import math
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import UnexpectedResponse
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from reidsearch.errors import StoreError
+from reidsearch.stores import refusals
+from reidsearch.stores.base import address_of, not_an_address
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+MEMORY = ":memory:"  # the url of qdrant-client's in-memory mode
+TOLD_AFTER = 1.0  # seconds without an answer, until it is said that we wait
+TOLD_AGAIN = 60.0  # seconds until it is said again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a server may leave calls unanswered, in seconds: all tries of one when the store is
+    ``opening`` and of later ``calls``, one try (``timeout``), and the waits between tries: doubled
+    from the first to the longest, each shortened by chance, so that clients do not come in step."""
+
+    opening: float = 5.0
+    calls: float = 60.0
+    timeout: int = 30  # an upsert of 512 points with wait=True stays far below
+    first_wait: float = 0.2
+    longest_wait: float = 10.0
+
+
+class Connection:
+    """To the server at ``url``, which may be MEMORY; nothing is sent before the first call.
+
+    ``api_key`` is sent with every request where given. Raises StoreError on a ``url`` that cannot
+    be one.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None, patience: Patience) -> None:
+        try:
+            self.address = MEMORY if url == MEMORY else address_of(url)
+            with warnings.catch_warnings():
+                # A key over plain HTTP is warned of in a line of source code; on one machine, where
+                # the compose file publishes the port, it goes nowhere.
+                warnings.filterwarnings("ignore", message="Api key is used with an insecure")
+                self._client = QdrantClient(
+                    self.address,
+                    api_key=api_key,
+                    timeout=patience.timeout,
+                    check_compatibility=False,
+                    **_past_proxies(self.address),
+                )
+        except ValueError as error:
+            raise not_an_address(url, error) from None
+        self._patience = patience
+        self._abandoned = threading.Event()
+        self._told = -math.inf  # when it was last said that we wait
+        self._ended = False
+
+    def call(self, action: Callable[[QdrantClient], T], patience: float | None = None) -> T:
+        """Run ``action``, again where the server may yet answer; every action can be repeated.
+
+        Raises StoreUnreachable where it has not answered for as long as we wait, StoreError where
+        it refuses.
+        """
+        given = self._patience
+        longest = given.calls if patience is None else patience
+        retrying = Retrying(
+            retry=retry_if_exception(refusals.may_pass),
+            stop=stop_any(
+                stop_after_delay(longest),
+                stop_when_event_set(self._abandoned),
+            ),
+            wait=wait_random_exponential(multiplier=given.first_wait, max=given.longest_wait),
+            sleep=sleep_using_event(self._abandoned),
+            reraise=True,
+        )
+        waiting = threading.Timer(TOLD_AFTER, self._tell, [longest])
+        waiting.daemon = True
+        waiting.start()
+        try:
+            if self._ended:
+                raise self._gone()
+            return retrying(action, self._client)
+        except UnexpectedResponse as error:
+            raise refusals.refused(error, address=self.address) from None
+        except refusals.UNANSWERED as error:
+            if self._ended:
+                raise self._gone() from None
+            tries = retrying.statistics["attempt_number"]
+            raise refusals.unanswered(error, address=self.address, tries=tries) from None
+        except (KeyError, ValueError) as error:
+            if self.address != MEMORY:
+                raise
+            raise refusals.refused_in_memory(error) from None
+        finally:
+            waiting.cancel()
+
+    def abandon(self) -> None:
+        """Wait no longer: calls under way fail at their next try."""
+        self._abandoned.set()
+
+    def end(self) -> None:
+        """Abandon calls under way, and let no others begin."""
+        self._ended = True
+        self._abandoned.set()
+
+    def close(self) -> None:
+        """Close it, with no calls under way."""
+        self._client.close()
+
+    def _tell(self, longest: float) -> None:
+        """Say that we wait: once in a while, not with every call to a server that is slow."""
+        now = time.monotonic()
+        if now - self._told >= TOLD_AGAIN and not self._abandoned.is_set():
+            self._told = now
+            log.warning(
+                "Waiting for the Qdrant server at %s, for up to %.0f s.", self.address, longest
+            )
+
+    def _gone(self) -> StoreError:
+        return StoreError(f"the vector store at {self.address} is closed")
+
+
+def _past_proxies(address: str) -> dict[str, Any]:
+    """What httpx is told, for a server on this machine: a proxy cannot reach it."""
+    if address == MEMORY or not refusals.is_loopback(address):
+        return {}
+    return {"mounts": {"http://": None, "https://": None}}

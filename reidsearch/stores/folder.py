@@ -1,0 +1,124 @@
+"""The folder of an Edge shard: made, loaded, repaired, and what it says when it fails."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import qdrant_edge as qdrant
+
+from reidsearch.errors import StoreError, StoreLocked
+from reidsearch.files import replacing
+from reidsearch.stores.base import FLOAT_FIELDS, INTEGER_FIELDS, KEYWORD_FIELDS, refused
+
+T = TypeVar("T")
+
+OWNER = "owner.json"  # in the shard's folder, so that it comes and goes with what it speaks of
+# Edge writes through memory maps, and a full disk ends a process that does so at once, without an
+# error. So nothing is written where less than this is free (bytes): its files grow by 32 MB.
+RESERVE = 128 << 20
+
+
+def set_owner(path: Path, owner: str) -> None:
+    """Write down whose the collection is."""
+    with replacing(path / OWNER) as partial:
+        partial.write_text(json.dumps({"owner": owner}), encoding="utf-8")
+
+
+def owner(path: Path) -> str | None:
+    """Whose the collection is, where that is known."""
+    try:
+        return str(json.loads((path / OWNER).read_text(encoding="utf-8"))["owner"])
+    except (OSError, ValueError, KeyError, TypeError):  # nobody's, or cut short by a power cut
+        return None
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """Where a copy of the collection is made, and where the one it replaces is put aside."""
+    return path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.old")
+
+
+def _recover(path: Path) -> None:
+    """Finish a replacement that was cut short: without a collection in its place, the copy was
+    whole; with one, whatever lies beside it is done with or was not finished."""
+    new, old = beside(path)
+    if not path.exists() and new.exists() and old.exists():
+        new.rename(path)
+    for left in (new, old):
+        if left.exists():
+            shutil.rmtree(left)
+
+
+def require_space(path: Path) -> None:
+    """Raise StoreError where less is free than must stay so."""
+    free = shutil.disk_usage(path).free
+    if free < RESERVE:
+        raise StoreError(
+            f"the disk of {path} is full: {free / 1e6:.0f} MB are free, and "
+            f"{RESERVE / 1e6:.0f} MB must stay so",
+            hint="Free some space, or choose another {data_dir}; what is stored stays, and running "
+            "{same_call} again goes on.",
+        )
+
+
+def load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
+    """The shard in ``path``, made where it is missing; what was cut short there is finished."""
+    if path.suffix != ".new":
+        _recover(path)
+    if (path / "edge_config.json").exists():
+        return _indexed(qdrant.EdgeShard.load(str(path)))
+    path.mkdir(parents=True, exist_ok=True)
+    require_space(path)
+    # Vectors arrive with unit length, so the dot product is the cosine; and unlike Cosine, Dot
+    # stores them bit for bit.
+    params = qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Dot)
+    return _indexed(qdrant.EdgeShard.create(str(path), qdrant.EdgeConfig(vectors=params)))
+
+
+def _indexed(shard: qdrant.EdgeShard) -> qdrant.EdgeShard:
+    """The shard with its payload indexes, also where an earlier version made it."""
+    kinds = dict.fromkeys(KEYWORD_FIELDS, qdrant.PayloadSchemaType.Keyword)
+    kinds |= dict.fromkeys(INTEGER_FIELDS, qdrant.PayloadSchemaType.Integer)
+    kinds |= dict.fromkeys(FLOAT_FIELDS, qdrant.PayloadSchemaType.Float)
+    there = shard.info().payload_schema.keys()
+    for field in sorted(there - kinds.keys()):
+        shard.update(qdrant.UpdateOperation.delete_field_index(field))
+    for field in sorted(kinds.keys() - there):
+        shard.update(qdrant.UpdateOperation.create_field_index(field, kinds[field]))
+    if there != kinds.keys():
+        shard.flush()
+    return shard
+
+
+def translated(path: Path, action: Callable[[], T]) -> T:
+    """Run ``action``; Edge's errors, all of them bare Exceptions, become ours."""
+    try:
+        return action()
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"the vector store {path} cannot be used: {error.strerror}",
+            hint="Check the folder's permissions and free space, or choose another {data_dir}.",
+        ) from None
+    except Exception as error:
+        if "WouldBlock" in str(error):
+            raise StoreLocked(
+                f"another process holds the vector store {path}",
+                hint="Wait until the other reidsearch has ended, or run a Qdrant server and use "
+                "{qdrant_url}: a server answers many at once.",
+            ) from None
+        if not os.access(path, os.W_OK):
+            raise StoreError(
+                f"the vector store {path} cannot be written",
+                hint="Check the folder's permissions, or choose another {data_dir}.",
+            ) from None
+        if known := refused(str(error), f"the vector store {path} failed: {error}"):
+            raise known from None
+        raise StoreError(
+            f"the vector store {path} failed: {error}",
+            hint="If it is damaged, delete that folder and ingest again: all vectors can be "
+            "computed anew from the images.",
+        ) from error
