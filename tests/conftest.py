@@ -5,12 +5,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -29,6 +31,10 @@ HEIGHT, WIDTH = 16, 8
 SHORT_BINS = Learning(frames=2.0, smoothing=1.0, prior_pairs=1.0)
 COLORS = {1: (200, 30, 40), 2: (30, 180, 60), 3: (40, 60, 210), 4: (220, 200, 40)}
 
+# Workers beside each other have a processor each, and so do the processes that they start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Without PyTorch the command line can be worked on all the same; the header says what is left out.
 NO_TRAINING = find_spec("torch") is None
 collect_ignore = ["test_train.py", "test_walk.py"] if NO_TRAINING else []
@@ -38,6 +44,18 @@ def pytest_report_header() -> list[str]:
     left_out = "tests of training are left out: PyTorch is not installed ([train])"
     return [left_out] if NO_TRAINING else []
 
+
+# The same examples every time, however slow the machine; each writes files of its own.
+hypothesis.settings.register_profile(
+    "reidsearch",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("reidsearch")
 
 # A shell's background jobs ignore Ctrl-C, and so would every process that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,20 +72,29 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def write_encoder(
-    path: Path, *, metadata: dict[str, str] | None = None, cell: int = 4, batch: int | str = "n"
+    path: Path,
+    *,
+    metadata: dict[str, str] | None = None,
+    cell: int = 4,
+    batch: int | str = "n",
+    rounds: int = 0,
 ) -> Path:
-    """A real ONNX encoder: the mean colour of each ``cell`` x ``cell`` square, as one vector."""
+    """A real ONNX encoder: the mean colour of each ``cell`` x ``cell`` square, as one vector, which
+    is multiplied with the identity for so many ``rounds``: that only takes time."""
     dimension = 3 * (HEIGHT // cell) * (WIDTH // cell)
+    names = [*(f"round {n}" for n in range(rounds)), "vectors"]
     graph = helper.make_graph(
         [
             helper.make_node(
                 "AveragePool", ["images"], ["pooled"], kernel_shape=[cell, cell], strides=[cell] * 2
             ),
-            helper.make_node("Flatten", ["pooled"], ["vectors"]),
+            helper.make_node("Flatten", ["pooled"], names[:1]),
+            *(helper.make_node("MatMul", [a, "identity"], [b]) for a, b in pairwise(names)),
         ],
         "colours",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, HEIGHT, WIDTH])],
         [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, [batch, dimension])],
+        [numpy_helper.from_array(np.eye(dimension, dtype=np.float32), "identity")][:rounds],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     if metadata is None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from reidsearch import config
-from reidsearch.cli import options, output
+from reidsearch.cli import interrupts, options, output
 from reidsearch.errors import ReidsearchError
 
 INTERRUPTED = 130  # an exit code beside those of errors.py
@@ -27,7 +27,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         output.relay_log()
         try:
-            return super().invoke(ctx)
+            with interrupts.obeyed():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             output.say("Interrupted. What was stored stays; run the same command again to go on.")
             raise typer.Exit(INTERRUPTED) from None
