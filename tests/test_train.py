@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -744,6 +745,9 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
     )
     assert before == after
     assert len(before) == 2
+    # Whoever is searched for there was not held out.
+    assert "nobody was held out: the encoders bring no thresholds" in first.stderr
+    assert not {"thresholds", "held_out"} & metadata_of(tmp_path / "out/encoder.onnx").keys()
 
     # Then one's own cameras, as a plain folder: nothing to measure on but people held out.
     mine = tmp_path / "mine"
@@ -753,12 +757,20 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
             write_crop(mine / name, color=COLORS[1 + person % 4], seed=person * 4 + frame)
     tuned = train(
         "--data", mine, "--recipe", plan, "--out", tmp_path / "tuned", "--device", "cpu",
-        "--init", tmp_path / "out/weights.safetensors", "--epochs", 1,
+        "--init", tmp_path / "out/weights.safetensors", "--epochs", 1, "--hold-out", 6,
     )  # fmt: skip
     assert tuned.returncode == 0, tuned.stderr
-    assert "on 2 held-out training identities" in tuned.stderr
+    assert "on 6 held-out training identities" in tuned.stderr
+    # Of 24 crops, half of them from each camera: 12 x 12 pairs, of which 6 x 4 show one person.
+    assert tuned.stderr.count("from 120 pairs of different people") == 2
     card = (tmp_path / "tuned/encoder.md").read_text()
-    assert "18 people from mine, starting from the weights of recipe tiny" in card
+    for name in ("encoder.onnx", "encoder-int8.onnx"):
+        made = Encoder(tmp_path / "tuned" / name)
+        assert made.thresholds is not None
+        assert list(made.thresholds.by_rate) == [0.1]  # a tenth of so few pairs can be told
+        assert json.loads(metadata_of(made.path)["held_out"])["identities"] == 6
+        assert made.fingerprint in card
+    assert "14 people from mine, starting from the weights of recipe tiny" in card
     assert "may not be used commercially" in card
 
     wrong = train("--data", market, "--recipe", "nonesuch", "--out", tmp_path)
@@ -781,22 +793,56 @@ def test_thresholds_are_the_scores_that_such_a_share_of_strangers_reaches() -> N
     )))  # fmt: skip
     probe = np.array([[1.0, 0.0]], dtype=np.float32)
     told, pairs = thresholds.measure(
-        probe,
-        Labels(np.array([1]), np.array([1])),
-        np.concatenate([gallery, np.repeat(probe, 3, axis=0)]),
-        theirs,
+        thresholds.between(
+            probe,
+            Labels(np.array([1]), np.array([1])),
+            np.concatenate([gallery, np.repeat(probe, 3, axis=0)]),
+            theirs,
+        )
     )
     assert pairs == 1000
     assert told[0.1] == pytest.approx(0.9, abs=0.002)
     assert told[0.01] == pytest.approx(0.99, abs=0.002)
 
 
-def test_an_encoder_with_thresholds_in_its_file_brings_them(tmp_path: Path) -> None:
-    plain = Encoder(write_encoder(tmp_path / "plain.onnx"))
-    thresholds.write(plain.path, tmp_path / "told.onnx", {0.1: 0.5, 0.01: 0.75})
-    told = Encoder(tmp_path / "told.onnx")
+def test_pairs_among_images_come_once_each() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(600, 4)).astype(np.float32)  # more than a block of them
+    labels = Labels(random.integers(-1, 40, 600), random.integers(1, 4, 600))
+    same = different = 0
+    for a, b in itertools.combinations(range(600), 2):
+        nobody = min(labels.identity[a], labels.identity[b]) < 0
+        if not nobody and labels.camera[a] != labels.camera[b]:
+            same += labels.identity[a] == labels.identity[b]
+            different += labels.identity[a] != labels.identity[b]
+    blocks = list(thresholds.among(vectors, labels))
+    assert sum(int(block[1].sum()) for block in blocks) == same
+    assert sum(int(block[2].sum()) for block in blocks) == different
+
+
+def test_an_encoders_file_brings_what_was_measured_on_people_held_out(tmp_path: Path) -> None:
+    path = write_encoder(tmp_path / "plain.onnx")
+    plain = Encoder(path)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *plain.size, 3), dtype=np.uint8)
+    vectors = plain.encode(pixels)
+    scores = metrics.per_probe([np.array([0, 3])]).summary()
+    export.add_measured(path, people=2, scores=scores, by_rate={0.1: 0.5, 0.01: 0.75})
+    told = Encoder(path)
     assert told.thresholds is not None
     assert told.thresholds.by_rate == {0.1: 0.5, 0.01: 0.75}
-    pixels = np.random.default_rng(0).integers(0, 256, (3, *plain.size, 3), dtype=np.uint8)
-    assert np.array_equal(told.encode(pixels), plain.encode(pixels))
+    assert np.array_equal(told.encode(pixels), vectors)
     assert told.fingerprint != plain.fingerprint
+    held_out = metadata_of(path)["held_out"]
+    assert json.loads(held_out) == {
+        "identities": 2, "queries": 1, "mAP": 0.75, "mAP_trapezoid": scores.mAP_trapezoid,
+        "mINP": 0.5, "cmc": {str(rank): 1.0 for rank in metrics.CMC_RANKS},
+    }  # fmt: skip
+
+    few = write_encoder(tmp_path / "few.onnx")
+    export.add_measured(few, people=2, scores=scores, by_rate={})
+    assert Encoder(few).thresholds is None
+    assert metadata_of(few)["held_out"] == held_out
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}

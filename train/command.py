@@ -11,7 +11,7 @@ from reidsearch.encoder import Encoder
 from reidsearch.errors import ReidsearchError
 from reidsearch.ranking.metrics import Scores
 from reidsearch.types import Split
-from train import data, evaluation, export, loop, quantise, recipe, run
+from train import data, evaluation, export, loop, quantise, recipe, run, thresholds
 
 ENCODER, INT8, CARD, WEIGHTS = (
     "encoder.onnx", "encoder-int8.onnx", "encoder.md", "weights.safetensors",
@@ -91,16 +91,32 @@ def main(
     _say(f"{encoder.path}: smallest cosine to PyTorch {parity:.6f}")
     quantise.quantise(encoder, out / INT8, crops=crops, seed=plan.seed)
 
-    encoders = (encoder, Encoder(out / INT8))
-    scores: dict[Encoder, Scores] = {}
+    files = (out / ENCODER, out / INT8)
+    measured: list[Scores] = []
     measured_on = f"{hold_out} held-out training identities" if hold_out else "the test split"
     if probes is None or gallery is None:
         measured_on = "nothing"
         _say("no test split and nobody held out: the encoders were not measured")
     else:
-        for each in encoders:
-            scores[each] = evaluation.evaluate(evaluation.by_encoder(each), probes, gallery)
-            _say(f"{each.path} on {measured_on}: {describe(scores[each])}")
+        for path in files:
+            p, g = map(evaluation.by_encoder(Encoder(path)), (probes, gallery))
+            measured.append(evaluation.score(probes, p, gallery, g))
+            _say(f"{path} on {measured_on}: {describe(measured[-1])}")
+            if hold_out:
+                everyone = evaluation.together(probes.labels, gallery.labels)
+                pairs = thresholds.among(np.concatenate([p, g]), everyone)
+                by_rate, strangers = thresholds.measure(pairs)
+                export.add_measured(path, people=hold_out, scores=measured[-1], by_rate=by_rate)
+                _say(
+                    f"{path} brings these numbers, and thresholds for {len(by_rate)} false match "
+                    f"rates, from {strangers:,} pairs of different people"
+                )
+    if not hold_out:
+        _say(
+            "nobody was held out: the encoders bring no thresholds, so that trace needs a "
+            "calibrated gallery; --hold-out N measures some"
+        )
+    encoders = [Encoder(path) for path in files]
     given = {"epochs": epochs, "seed": seed, "hold-out": hold_out or None}
     command = f"python -m train --data DIR --recipe {plan.name} --out OUT --name {name}"
     command += "".join(f" --{key} {value}" for key, value in given.items() if value is not None)
@@ -109,7 +125,7 @@ def main(
     export.write_card(
         out / CARD,
         encoders=encoders,
-        scores=scores,
+        scores=dict(zip(encoders, measured, strict=False)),
         run=training,
         trained_on=trained_on,
         measured_on=measured_on,

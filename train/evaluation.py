@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from reidsearch.encoder import Encoder
 from reidsearch.ranking import metrics
-from reidsearch.types import Vectors
+from reidsearch.types import Labels, Vectors
 from train.augment import normalise
 from train.data import Crops
 from train.network import Siamese
@@ -45,3 +46,9 @@ def score(probes: Crops, p: Vectors, gallery: Crops, g: Vectors) -> metrics.Scor
     """The same from vectors of unit length, Q x D and G x D."""
     ranks = metrics.positive_ranks(1 - p @ g.T, probes.labels, gallery.labels)
     return metrics.per_probe(ranks).summary()
+
+
+def together(*labels: Labels) -> Labels:
+    """Those of several lots of crops, one after the other."""
+    columns = ([one.identity for one in labels], [one.camera for one in labels])
+    return Labels(*(np.concatenate(column) for column in columns))

@@ -1,14 +1,14 @@
 """Write a trained network as the one ONNX file that reidsearch runs, and check that file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 
-from reidsearch import images
+from reidsearch import images, thresholds
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.errors import EncoderError
 from reidsearch.ranking.metrics import Scores
@@ -57,6 +57,30 @@ def export(run: Run, path: Path, *, name: str, trained_on: str) -> None:
         del node.metadata_props[:]
     onnx.helper.set_model_props(model, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+
+
+def add_measured(
+    path: Path, *, people: int, scores: Scores, by_rate: Mapping[float, float]
+) -> None:
+    """Add to an encoder's file what so many ``people`` held out from its training say of it: the
+    protocol's numbers, and cosines by false match rate where any can be told. Its weights stay, its
+    fingerprint does not."""
+    model = onnx.load(str(path))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata["held_out"] = json.dumps(
+        {
+            "identities": people,
+            "queries": scores.queries,
+            "mAP": scores.mAP,
+            "mAP_trapezoid": scores.mAP_trapezoid,
+            "mINP": scores.mINP,
+            "cmc": scores.cmc,
+        }
+    )
+    if by_rate:
+        metadata["thresholds"] = thresholds.as_text(by_rate)
+    onnx.helper.set_model_props(model, metadata)
     onnx.save(model, str(path))
 
 

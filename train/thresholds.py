@@ -1,9 +1,13 @@
-"""``python -m train.thresholds --data MARKET_ROOT ENCODER.onnx``: the encoder's own thresholds.
+"""Cosines by false match rate: what an encoder's file says of pairs of different people.
 
-Cosines by false match rate between the test split's queries and the gallery images of other people
-from other cameras: nobody whom an encoder of the training split has seen. Prints the file that
-lies beside the shipped encoder; with --out it also writes the encoder with them in its metadata,
-which is another file with another fingerprint.
+``python -m train`` measures them on the people that it held out, and writes them into the encoders
+that it makes. The shipped encoder's were made by
+
+    python -m train.thresholds --data MARKET_ROOT ENCODER.onnx
+
+as nobody was held out from its training: between the test split's queries and the gallery images of
+other people from other cameras. That prints the file which lies beside it; in the encoder's own
+file they would change its fingerprint.
 """
 
 import argparse
@@ -12,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import typer
 from numpy.typing import NDArray
 
@@ -23,38 +26,40 @@ from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.types import JUNK, Labels, Split, Vectors
 from train import data
 
+Pairs = Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]  # as scores takes them
 
-def measure(
-    probes: Vectors, mine: Labels, gallery: Vectors, theirs: Labels
-) -> tuple[dict[float, float], int]:
-    """The least cosine by false match rate, and from how many pairs. Junk is left out."""
 
-    def pairs() -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
-        for rows in blocks(len(probes), len(gallery)):
-            known = (mine.identity[rows] > JUNK)[:, None] & (theirs.identity > JUNK)
-            known &= mine.camera[rows][:, None] != theirs.camera
-            same = mine.identity[rows][:, None] == theirs.identity
-            yield probes[rows] @ gallery.T, known & same, known & ~same
+def between(probes: Vectors, mine: Labels, gallery: Vectors, theirs: Labels) -> Pairs:
+    """The cosines of Q probes with G gallery images, and which pairs from two cameras show the same
+    person, and which different people. Junk is nobody's."""
+    for rows in blocks(len(probes), len(gallery)):
+        known = (mine.identity[rows] > JUNK)[:, None] & (theirs.identity > JUNK)
+        known &= mine.camera[rows][:, None] != theirs.camera
+        same = mine.identity[rows][:, None] == theirs.identity
+        yield probes[rows] @ gallery.T, known & same, known & ~same
 
-    found = ScoreDistribution.of(pairs())
+
+def among(vectors: Vectors, labels: Labels) -> Pairs:
+    """The same of N images with each other, each pair once."""
+    start = 0
+    for cosines, same, different in between(vectors, labels, vectors, labels):
+        later = np.arange(start, start + len(cosines))[:, None] < np.arange(len(vectors))
+        yield cosines, same & later, different & later
+        start += len(cosines)
+
+
+def measure(pairs: Pairs) -> tuple[dict[float, float], int]:
+    """The least cosine by false match rate, for the rates that so many pairs of different people
+    can tell, and how many these are."""
+    found = ScoreDistribution.of(pairs)
     told = {rate: found.threshold(rate) for rate in thresholds.RATES}
     return {rate: t for rate, t in told.items() if t is not None}, int(found.different.sum())
-
-
-def write(encoder: Path, out: Path, by_rate: dict[float, float]) -> None:
-    """The encoder's file with thresholds in its metadata; its weights are untouched."""
-    model = onnx.load(str(encoder))
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    metadata["thresholds"] = thresholds.as_text(by_rate)
-    onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, str(out))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("encoder", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     encoder = Encoder(arguments.encoder)
     height, width = encoder.size
@@ -63,7 +68,7 @@ def main() -> None:
         for split in (Split.QUERY, Split.GALLERY)
     ]
     probes, gallery = (encoder.encode(crops.images.numpy()) for crops in both)
-    by_rate, pairs = measure(probes, both[0].labels, gallery, both[1].labels)
+    by_rate, pairs = measure(between(probes, both[0].labels, gallery, both[1].labels))
     measured_on = (
         f"{arguments.data.name}'s queries with the gallery images of other people from other "
         f"cameras, {pairs:,} pairs"
@@ -74,8 +79,6 @@ def main() -> None:
         "thresholds": json.loads(thresholds.as_text(by_rate)),
     }
     typer.echo(json.dumps(document, indent=2))
-    if arguments.out:
-        write(arguments.encoder, arguments.out, by_rate)
 
 
 if __name__ == "__main__":
