@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import names
+from reidsearch import names, times
 from reidsearch.catalog import StoredImages
 from reidsearch.collection import Collection, vectors_missing
 from reidsearch.errors import UsageError
@@ -34,6 +34,7 @@ class Rows:
     sequence: Ids
     frame: Ids
     timestamp: NDArray[np.float64]
+    zone: times.Zone
 
     def __len__(self) -> int:
         return len(self.id)
@@ -51,11 +52,20 @@ class Rows:
             "sequence": [None if n == UNKNOWN else n for n in self.sequence[part].tolist()],
             "frame": [None if n == UNKNOWN else n for n in self.frame[part].tolist()],
             "timestamp": [None if t != t else t for t in self.timestamp[part].tolist()],
+            "local_time": [
+                None if t != t else times.show(t, self.zone, sep="T")
+                for t in self.timestamp[part].tolist()
+            ],
         }
 
 
 def export(
-    collection: Collection, out: Path, *, since: float | None = None, until: float | None = None
+    collection: Collection,
+    out: Path,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    zone: times.Zone = None,
 ) -> dict[str, int]:
     """Write the indexed images to ``out``, in id order; return their number, in all and by split.
 
@@ -63,8 +73,9 @@ def export(
     set), ``dataset``, ``site``, ``split``, ``identity``, ``camera``, ``sequence``, ``frame`` and
     ``timestamp`` (seconds since 1970 UTC). An identity of -1 is junk, 0 a distractor.
 
-    - .parquet: identity and camera are names, ``vector`` a list of 32-bit floats, and null is "not
-      known". Needs pyarrow ([parquet]).
+    - .parquet: identity and camera are names, ``vector`` a list of 32-bit floats, null is "not
+      known", and ``local_time`` is the timestamp to the second as the clocks of ``zone`` show it,
+      ISO 8601 with its offset. Needs pyarrow ([parquet]).
     - .csv: the same without vectors, an empty cell is "not known". UTF-8, lines end as RFC 4180 has
       it. Names and paths are written as they are, those too that a spreadsheet takes for formulas.
     - .npz: arrays, with ``vector`` (N x D, float32). ``identity`` and ``camera`` are numbers, NAMED
@@ -85,7 +96,7 @@ def export(
         chosen &= stored.timestamp >= since  # NaN is neither
     if until is not None:
         chosen &= stored.timestamp < until
-    rows = _rows(collection, stored, chosen)
+    rows = _rows(collection, stored, chosen, zone)
     with replacing(out) as partial:
         write(partial, rows, collection)
     splits, counts = np.unique(rows.split, return_counts=True)
@@ -110,7 +121,9 @@ def _writer(out: Path) -> Callable[[Path, Rows, Collection], None]:
     return found
 
 
-def _rows(collection: Collection, stored: StoredImages, chosen: NDArray[np.bool_]) -> Rows:
+def _rows(
+    collection: Collection, stored: StoredImages, chosen: NDArray[np.bool_], zone: times.Zone
+) -> Rows:
     """The images that are chosen, with their names."""
     datasets = collection.catalog.places.datasets()
     of = stored.dataset[chosen]
@@ -126,6 +139,7 @@ def _rows(collection: Collection, stored: StoredImages, chosen: NDArray[np.bool_
         sequence=stored.sequence[chosen],
         frame=stored.frame[chosen],
         timestamp=stored.timestamp[chosen],
+        zone=zone,
     )
 
 

@@ -39,6 +39,16 @@ LARGE = 4_000_000  # pixels; a decoder holds several copies, so only one such pi
 BAND = 256  # rows converted at once
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras put into two bytes
 OWN_RANGE = "a range of its own"
+# Pillow keeps one byte of each two where a picture has several channels: the way to read a part of
+# a file, and the one that gives the other byte. Of grey with alpha there is none; as four channels
+# of one byte, all its bytes are read.
+GREY_AND_ALPHA = "LA;16B"
+OTHER_BYTE = {
+    "RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B",
+    "RGBX;16B": "RGBX;16L", "RGBX;16L": "RGBX;16B",
+    "RGBA;16B": "RGBA;16L", "RGBA;16L": "RGBA;16B",
+    GREY_AND_ALPHA: "RGBA",
+}  # fmt: skip
 # Below this an encoder would be shown nothing but a few blurred spots.
 LEAST_WIDTH, LEAST_HEIGHT = 8, 16  # pixels
 # Crops of one person have been seen from as wide as tall (seated, or cut off) to five times as
@@ -151,8 +161,8 @@ def picture(data: bytes, *, size: tuple[int, int] | None = None) -> Picture:
         lower = _lower_bytes(image, data)
         ImageOps.exif_transpose(image, in_place=True)
         rgb, depth = _to_rgb(image)
-        if lower is not None and lower.size == rgb.size:
-            rgb, depth = _colours_of_16_bits(rgb, lower)
+        if lower is not None and lower.size == image.size:
+            rgb, depth = _colours_of_16_bits(image, lower)
         width, height = rgb.size
         if size is not None and (height, width) != size:
             rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -307,38 +317,63 @@ def _white(image: Image.Image) -> tuple[float, str | None]:
 
 
 def _lower_bytes(image: ImageFile.ImageFile, data: bytes) -> Image.Image | None:
-    """Of an RGB picture of 16 bits the lower bytes, where its upper ones, all that Pillow keeps,
-    are nearly black; None of any other. It is turned as its EXIF says."""
+    """Of a picture of 16 bits in several channels the lower bytes, where the upper ones of its
+    colours, all that Pillow keeps, are nearly black; None of any other. It is turned as its EXIF
+    says."""
     swapped = [tile for tile in map(_other_byte, image.tile) if tile is not None]
-    if image.mode != "RGB" or not swapped or len(swapped) != len(image.tile):
+    if not swapped or len(swapped) != len(image.tile):
         return None
-    if max(top for _, top in image.getextrema()) >= 1 << (DEPTHS[-2] - 8):  # type: ignore[misc]
+    if _brightest(image) >= 1 << (DEPTHS[-2] - 8):
         return None
     lower = Image.open(io.BytesIO(data), formats=_formats(data))
+    grey = any(_raw_mode(tile) == GREY_AND_ALPHA for tile in lower.tile)
     lower.tile = swapped
     lower.load()
-    return ImageOps.exif_transpose(lower)
+    turned = ImageOps.exif_transpose(lower)
+    if grey:  # all four bytes were read, as if they were four channels
+        _, value, _, alpha = turned.split()
+        return Image.merge("RGBA", (value, value, value, alpha))
+    return turned
 
 
 def _other_byte(tile: ImageFile._Tile) -> ImageFile._Tile | None:
     """The same part of a file, read by the other byte of each two; None where they are no two."""
-    mode, *rest = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-    other = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}.get(str(mode))
+    other = OTHER_BYTE.get(_raw_mode(tile))
     if other is None:
         return None
-    return tile._replace(args=(other, *rest) if isinstance(tile.args, tuple) else other)
+    args = (other, *tile.args[1:]) if isinstance(tile.args, tuple) else other
+    return tile._replace(args=args)
+
+
+def _raw_mode(tile: ImageFile._Tile) -> str:
+    return str(tile.args[0] if isinstance(tile.args, tuple) else tile.args)
+
+
+def _brightest(image: Image.Image) -> int:
+    """The greatest value of a picture's colours; its alpha is none."""
+    colours = image.getbands()[:3]
+    return max(int(image.getchannel(colour).getextrema()[1]) for colour in colours)  # type: ignore[arg-type]
 
 
 def _colours_of_16_bits(upper: Image.Image, lower: Image.Image) -> tuple[Image.Image, str]:
-    """The picture scaled from the least depth that holds it, and that depth."""
-    top = max(high for _, high in upper.getextrema())  # type: ignore[misc]
-    bits = next(depth for depth in DEPTHS if int(top) < 1 << (depth - 8))
+    """The picture in RGB, scaled from the least depth that holds it, and that depth. Alpha, which a
+    writer may keep in more bits than colours, is scaled from its own."""
+    bits = _depth_of(_brightest(upper))
+    whites = [float((1 << bits) - 1)] * 3
+    if "A" in upper.getbands():
+        opaque = int(upper.getchannel("A").getextrema()[1])  # type: ignore[arg-type]
+        whites.append(float((1 << _depth_of(opaque)) - 1))
     rgb = Image.new("RGB", upper.size)
     for top in range(0, upper.height, BAND):
         high, low = (np.asarray(_band(one, top), dtype=np.float64) for one in (upper, lower))
-        scaled = np.clip((high * 256 + low) * (255 / ((1 << bits) - 1)), 0, 255)
-        rgb.paste(Image.fromarray(scaled.astype(np.uint8)), (0, top))
+        scaled = np.clip((high * 256 + low) * (255 / np.array(whites)), 0, 255)
+        rgb.paste(_band_to_rgb(Image.fromarray(scaled.astype(np.uint8)), 255.0), (0, top))
     return rgb, f"{bits} bits"
+
+
+def _depth_of(upper: int) -> int:
+    """The least usual depth that holds values with that upper byte."""
+    return next(depth for depth in DEPTHS if upper < 1 << (depth - 8))
 
 
 def _band_to_rgb(image: Image.Image, white: float) -> Image.Image:

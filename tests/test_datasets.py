@@ -172,11 +172,12 @@ def test_rows_that_make_no_sense_are_rejected_with_their_line_and_the_rest_is_re
     reasons = {r.path: r.reason for r in found.rejected}
     assert set(reasons) == {"a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "line 7", "both.jpg"}
     assert "line 2" in reasons["a.jpg"]
+    assert [r.path for r in found.rejected if not r.is_picture] == ["line 7"]
     assert "control characters" in reasons["a.jpg"]
     assert "yesterday" in reasons["e.jpg"]
     assert reasons["both.jpg"].startswith("line 11")
     assert "twice" in reasons["both.jpg"]
-    assert any("1 rows repeat" in note for note in found.notes)
+    assert any("1 row repeats" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,30 @@ def test_colours_in_two_bytes_each_are_scaled_likewise(
     assert picture.depth == depth
 
 
+@pytest.mark.parametrize(
+    ("channels", "color"), [(4, 6), (2, 4)], ids=["colours and alpha", "grey and alpha"]
+)
+@pytest.mark.parametrize("opaque", ["whole range", "range of the colours"])
+@pytest.mark.parametrize(
+    ("top", "depth"), [(255, "8 bits"), (1023, "10 bits"), (4095, "12 bits"), (65535, None)]
+)
+def test_with_alpha_in_two_bytes_colours_are_scaled_likewise_and_laid_on_white(
+    channels: int, color: int, opaque: str, top: int, depth: str | None
+) -> None:
+    most = 65535 if opaque == "whole range" else top
+    values = np.linspace(0, top, 6 * 5 * channels).round().astype(np.uint16)
+    values = values.reshape(6, 5, channels)
+    values[..., -1] = most
+    values[0, :, -1] = most // 2
+    values[1, 0, -1] = 0
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    picture = images.picture(png(5, 6, depth=16, color=color, rows=rows))
+    alpha = values[..., -1:] / most
+    expected = values[..., : channels - 1] / top * 255 * alpha + 255 * (1 - alpha)
+    assert np.abs(picture.pixels - expected).max() <= 1
+    assert picture.depth == depth
+
+
 def test_a_black_picture_of_16_bits_stays_black() -> None:
     black = images.picture(encoded(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))))
     assert (black.pixels == 0).all()

@@ -32,15 +32,18 @@ VERI = ("image_query/0002_c002_00030600_0.jpg", "image_test/0003_c019_00000015_1
 MARS = ("bbox_train/0001/0001C1T0001F001.jpg", "bbox_test/00-1/00-1C6T0002F010.jpg")
 CUHK = ("images_labeled/1_001_1_01.png", "images_labeled/5_010_2_08.png")
 MSMT = tuple(
-    f"{part}/{person}/{person}_000_{camera}_0303morning_0015_0.jpg"
+    f"{part}/{person}/{person}_000_{camera}_0303morning_0015_0{extra}.jpg"
     for part, person in (("train", "0000"), ("test", "0000"), ("test", "0007"))
-    for camera in ("01", "15")
+    for camera, extra in (("01", ""), ("15", "_ex"))
 )
 
 
-def msmt17(root: Path) -> Path:
-    touch(root, *MSMT)
-    lists = {"list_train.txt": MSMT[:2], "list_query.txt": MSMT[2:3], "list_gallery.txt": MSMT[3:]}
+def msmt17(root: Path, *, train: str = "train", test: str = "test") -> Path:
+    for path in MSMT:
+        part, _, file = path.partition("/")
+        touch(root, f"{train if part == 'train' else test}/{file}")
+    lists = {"list_train.txt": MSMT[:1], "list_val.txt": MSMT[1:2]}
+    lists |= {"list_query.txt": MSMT[2:3], "list_gallery.txt": MSMT[3:]}
     for name, paths in lists.items():
         text = "".join(f"{path.partition('/')[2]} {int(path.split('/')[1])}\n" for path in paths)
         (root / name).write_text(text)
@@ -68,7 +71,7 @@ def test_published_data_sets_are_recognised_and_are_sites_of_their_own(
         found = datasets.read(path, splits=Split)
         assert seen(found) == dict(zip(paths, expected, strict=True))
         assert (found.layout, found.name, found.site) == (layout, "data set", "data set")
-        assert (found.root, found.notes) == (root, ())
+        assert found.root == root
     assert datasets.read(root, splits=Split, name="mine").site == "mine"
 
 
@@ -87,6 +90,29 @@ def test_msmt17_is_read_by_its_lists_and_its_two_people_0_are_two_people(tmp_pat
     assert {s.split for s in datasets.read(root).sightings} == {Split.QUERY, Split.GALLERY}
 
 
+def test_the_second_edition_of_msmt17_says_the_same(tmp_path: Path) -> None:
+    """Its faces are blurred, and its folders are called otherwise."""
+    first = datasets.read(msmt17(tmp_path / "MSMT17_V1"), splits=Split)
+    root = msmt17(tmp_path / "MSMT17_V2", train="mask_train_v2", test="mask_test_v2")
+    second = datasets.read(root, splits=Split)
+    assert second.layout == "msmt17"
+    assert list(seen(second).values()) == list(seen(first).values())
+
+
+def test_msmt17_without_its_lists_is_all_gallery_and_it_is_said(tmp_path: Path) -> None:
+    found = datasets.read(touch(tmp_path, *MSMT), splits=Split)
+    assert {row[2] for row in seen(found).values()} == {"gallery"}
+    assert "list_query.txt" in " ".join(found.notes)
+
+
+def test_as_many_people_as_msmt17_has_are_looked_through(tmp_path: Path) -> None:
+    root = msmt17(tmp_path / "MSMT17_V1")
+    for person in range(1, 1100):
+        (root / f"train/{person:04d}").mkdir()
+        (root / f"test/{person:04d}").mkdir(exist_ok=True)
+    assert datasets.read(root).layout == "msmt17"
+
+
 def test_a_probe_of_msmt17_tells_its_camera_and_person() -> None:
     told = datasets.parse_name(f"/data/MSMT17_V1/{MSMT[4]}")
     assert (told.camera, told.identity) == ("1", "test-0007")
@@ -98,11 +124,15 @@ def test_a_list_of_msmt17_cannot_lead_out_and_what_it_lacks_is_rejected(tmp_path
     name = "0009_000_01_0303morning_0015_0.jpg"
     touch(tmp_path, name)
     lines = [f"../../{name} 9", f"/etc/{name} 9", "x\0y 1", "x" * 10_000, "0000/no.jpg 0", " "]
+    touch(root, "test/0000/somebody.jpg", *(f"test/0000/{i:04d}{name[4:]}" for i in range(9)))
+    lines.insert(0, "0000/somebody.jpg 0")
     (root / "list_query.txt").write_text("\r\n".join([*lines, f"{MSMT[2][5:]} 0", ""]))
     found = datasets.read(root, splits=[Split.QUERY])
     assert [s.path for s in found.sightings] == [MSMT[2]]
     assert len(found.rejected) == len(lines) - 1
     assert all(len(r.path) <= 300 and "list_query.txt" in r.reason for r in found.rejected)
+    (there,) = [r for r in found.rejected if r.path == "test/0000/somebody.jpg"]
+    assert "does not follow" in there.reason
 
 
 def test_cuhk03_cut_out_by_hand_and_by_a_detector_are_two_data_sets(tmp_path: Path) -> None:
@@ -173,6 +203,26 @@ def test_folders_that_are_called_cameras_or_people_are_and_it_is_said(
     assert found.site is None
 
 
+def test_people_numbered_from_0_are_told_of_however_they_are_read(tmp_path: Path) -> None:
+    root = touch(tmp_path / "crops", "0/a.jpg", "0/b.jpg", "1/a.jpg")
+    for found in (
+        datasets.read(root, layout="people"),
+        datasets.read(root, pattern="{identity}/*.jpg"),
+    ):
+        assert "2 crops have the identity 0" in " ".join(found.notes)
+
+
+def test_distractors_of_a_published_data_set_need_no_word_but_a_probe_of_nobody_does(
+    tmp_path: Path,
+) -> None:
+    nobody = "0000_c1s1_000001_00.jpg"
+    root = touch(tmp_path, *MARKET, f"bounding_box_test/{nobody}")
+    assert datasets.read(root).notes == ()
+    assert "1 crop has the identity 0" in " ".join(
+        datasets.read(touch(root, f"query/{nobody}")).notes
+    )
+
+
 @pytest.mark.parametrize("beside", ["x.jpg", "lobby/x.jpg"])
 def test_what_is_not_clear_is_a_plain_folder(tmp_path: Path, beside: str) -> None:
     found = datasets.read(touch(tmp_path, "cam1/a.jpg", "cam2/b.jpg", beside))
@@ -207,7 +257,7 @@ def test_a_layout_that_is_none_is_an_error_that_lists_them(tmp_path: Path) -> No
     assert all(name in error.value.hint for name in ("market1501", "people", "cameras", "folder"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="0123456789_csfCTF-.jmorning٣\0\n/%é\U0001f469", max_size=80))
 def test_any_name_tells_names_and_numbers_or_nothing(name: str) -> None:
     told = datasets.parse_name(name)
@@ -246,6 +296,21 @@ def test_a_million_endings_are_no_million_counts(tmp_path: Path) -> None:
 def test_a_folder_of_other_files_says_which(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no picture to take in, but 2 \.cr2"):
         datasets.read(touch(tmp_path, "a.cr2", "b.cr2"))
+
+
+def test_pictures_inside_a_matlab_file_are_to_be_saved_as_such(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as error:
+        datasets.read(touch(tmp_path, "cuhk03_release/cuhk-03.mat"))
+    assert "MATLAB" in error.value.hint
+
+
+def test_names_that_tell_nothing_are_told_of_with_a_way_to_say_what_they_mean(
+    tmp_path: Path,
+) -> None:
+    found = datasets.read(touch(tmp_path, "cam01_alice_0001.jpg"))
+    assert "cam01_alice_0001.jpg" in " ".join(found.notes)
+    assert "{camera}_{identity}_{frame}.jpg" in " ".join(found.notes)
+    assert datasets.read(touch(tmp_path / "told", "0001_c1.jpg")).notes == ()
 
 
 @pytest.mark.parametrize("name", ["archive.zip", "a.tar.gz", "A.7Z", "a.tgz", "a.rar"])

@@ -3,9 +3,10 @@
 import string
 import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidsearch import datasets
@@ -14,9 +15,7 @@ from reidsearch.errors import DatasetError, UsageError
 from reidsearch.types import Sighting, Split
 from tests.test_layouts import touch
 
-fuzz = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz = settings(max_examples=300)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +88,17 @@ def test_times_and_splits_come_from_a_pattern_too(tmp_path: Path) -> None:
     assert "soon" in reasons[1]
 
 
+def test_times_in_names_without_an_offset_are_told_of(tmp_path: Path) -> None:
+    for name in ("a_20240501T120000.jpg", "a_20240501T120001Z.jpg"):
+        touch(tmp_path, name)
+    found = datasets.read(
+        tmp_path, pattern="{camera}_{timestamp}.jpg", zone=ZoneInfo("Asia/Kolkata")
+    )
+    assert [s.timestamp for s in found.sightings] == [1714545000, 1714564801]
+    (note,) = found.notes
+    assert note.startswith("1 time has no offset, and is taken to be of the zone Asia/Kolkata")
+
+
 def test_a_pattern_that_nothing_fits_shows_a_path_that_did_not(tmp_path: Path) -> None:
     touch(tmp_path, "lobby/a.jpg", "lobby/b.jpg")
     with pytest.raises(DatasetError, match=r"none of 2 pictures .*'lobby/a\.jpg'"):
@@ -148,9 +158,9 @@ def test_any_text_is_a_pattern_or_an_error_and_any_path_fits_or_not(
 @pytest.mark.parametrize("name", ["_" * 251, "a" * 251, "0_" * 125, "a_1" * 83])
 def test_no_name_takes_a_pattern_long(pattern: str, name: str) -> None:
     compiled: Pattern = compile_pattern(pattern)
-    started = time.perf_counter()
+    started = time.thread_time()  # what others do meanwhile does not count
     assert compiled.match(f"{name}.jpg") is None
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_fields_are_those_that_the_help_names() -> None:

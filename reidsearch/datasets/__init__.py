@@ -23,10 +23,12 @@ from reidsearch.datasets.cuhk03 import Cuhk03
 from reidsearch.datasets.dukemtmc import DUKEMTMC
 from reidsearch.datasets.filename import parse_name
 from reidsearch.datasets.folder import CAMERAS, PEOPLE, PLAIN
+from reidsearch.datasets.manifest import LAYOUT as TABLE
 from reidsearch.datasets.manifest import read_manifest
 from reidsearch.datasets.market1501 import MARKET1501
 from reidsearch.datasets.mars import MARS
 from reidsearch.datasets.msmt17 import Msmt17
+from reidsearch.datasets.pattern import LAYOUT as PATTERN
 from reidsearch.datasets.pattern import read_pattern
 from reidsearch.datasets.veri import VERI
 from reidsearch.datasets.walk import sample, subfolders
@@ -37,8 +39,10 @@ from reidsearch.types import Dataset, Split
 __all__ = [
     "COLUMNS",
     "DEFAULT_SPLITS",
+    "TABLE",
     "Reader",
     "Wanted",
+    "is_plain",
     "layouts",
     "parse_name",
     "read",
@@ -48,11 +52,12 @@ MANIFESTS = frozenset({".csv", ".tsv"})
 ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"})
 SEARCH_DEPTH = 3  # how far below the given folder the root of a published data set is looked for
 # The first that recognises a folder reads it. DukeMTMC's names are also Market-1501's.
-BENCHMARKS: tuple[Reader, ...] = (DUKEMTMC, MARKET1501, Msmt17(), MARS, VERI, Cuhk03())
+MSMT17 = Msmt17()
+BENCHMARKS: tuple[Reader, ...] = (DUKEMTMC, MARKET1501, MSMT17, MARS, VERI, Cuhk03())
 GUESSES: tuple[Reader, ...] = (PEOPLE, CAMERAS)
 GUESSED = {
-    "people": "a folder for each person",
-    "cameras": "a folder for each camera",
+    "people": "person",
+    "cameras": "camera",
 }
 
 
@@ -60,6 +65,13 @@ def layouts() -> list[str]:
     """The names of all layouts, those of installed packages at the end."""
     own = [reader.name for reader in (*BENCHMARKS, *GUESSES, PLAIN)]
     return own + [name for name in plugins.names() if name not in own]
+
+
+def is_plain(layout: str | None) -> bool:
+    """Whether that is a layout of crops whose folders and names alone say what they show: neither
+    that of a published data set nor a table. None is not known, and so it is not."""
+    own = {reader.name for reader in (*GUESSES, PLAIN)}
+    return layout is not None and (layout in own or layout.startswith(PATTERN))
 
 
 def read(
@@ -150,7 +162,13 @@ def _recognised(path: Path, wanted: Wanted) -> Dataset:
         dataset = guess.read(path, wanted)
         if guess is not PLAIN:
             notes.append(
-                f"Read as {GUESSED[guess.name]} (layout {guess.name}), as its folders are called."
+                f"That each folder is a {GUESSED[guess.name]} (layout {guess.name}) is a guess, "
+                "from what the folders are called; the layout folder takes them for nothing."
+            )
+        elif MSMT17.lacks_lists(path):
+            notes.append(
+                "Its folders and names are MSMT17's, but its lists, list_query.txt and so on, are "
+                "not there: all was read as gallery."
             )
     return replace(dataset, notes=(*notes, *dataset.notes))
 

@@ -1,15 +1,19 @@
 """What every reader builds on: what it is asked, and a data set out of what it found."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from reidsearch import names, times
 from reidsearch.datasets.walk import Walk, escaped
 from reidsearch.errors import DatasetError
 from reidsearch.images import SUFFIXES
 from reidsearch.times import Zone
 from reidsearch.types import Dataset, Rejected, Sighting, Split
+from reidsearch.words import counted
 
 DEFAULT_SPLITS = (Split.QUERY, Split.GALLERY)
 NAMED = 5  # of a list in a sentence
@@ -74,11 +78,12 @@ def dataset(
     passed = dict(walk.passed_over.most_common()) if walk else {}
     if not ordered and not failed:
         raise _nothing(root, unseen, passed)
-    said = list(notes)
+    said = [*notes, *_of_people(ordered, published=site is not None)]
     links = [path for path in unseen if (root / path).is_symlink()]
     if links:
         said.append(
-            f"{counted(len(links), 'linked folder')} not looked into: {listed(links)}. "
+            f"{counted(len(links), 'linked folder was', 'linked folders were')} not looked into: "
+            f"{listed(links)}. "
             "What is stored from there stays; links are followed only where that is asked for."
         )
     return Dataset(
@@ -103,9 +108,20 @@ def _nothing(root: Path, unseen: list[str], passed: dict[str, int]) -> DatasetEr
             hint="Follow them with {follow_links}.",
         )
     there = ", ".join(f"{count} {ending}" for ending, count in list(passed.items())[:NAMED])
+    hint = f"Pictures end in {', '.join(sorted(SUFFIXES))}."
+    if ".mat" in passed:
+        hint += " What a MATLAB file holds has to be saved as pictures first."
     return DatasetError(
-        f"{root} holds no picture to take in" + (f", but {there}" if there else ""),
-        hint=f"Pictures end in {', '.join(sorted(SUFFIXES))}.",
+        f"{root} holds no picture to take in" + (f", but {there}" if there else ""), hint=hint
+    )
+
+
+def of_naive(count: int, zone: Zone) -> str:
+    """That so many times do not say where they hold, and where they are taken to."""
+    return (
+        f"{counted(count, 'time has', 'times have')} no offset, and "
+        f"{'is' if count == 1 else 'are'} taken to be of the zone {times.name(zone)}; the setting "
+        "timezone names another."
     )
 
 
@@ -116,6 +132,22 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(some[:NAMED]) + more
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 folder was``, ``2 folders were``."""
-    return f"1 {noun} was" if count == 1 else f"{count} {noun}s were"
+def _of_people(sightings: Iterable[Sighting], *, published: bool) -> list[str]:
+    """What 0 and -1 mean, where they are used: who numbers people from 0 does not expect it. In a
+    published data set they are expected, if not of people to train or to search with."""
+    if published:
+        sightings = (seen for seen in sightings if seen.split in (Split.TRAIN, Split.QUERY))
+    found = Counter(map(attrgetter("identity"), sightings))
+    notes = []
+    if found[names.DISTRACTOR]:
+        notes.append(
+            f"{counted(found[names.DISTRACTOR], 'crop has', 'crops have')} the identity 0, which "
+            "is nobody's: it stands for people whom no query asks for, and is left out of "
+            "training. Number people from 1."
+        )
+    if found[names.JUNK]:
+        notes.append(
+            f"{counted(found[names.JUNK], 'crop has', 'crops have')} the identity -1, which stands "
+            "for bad crops: they are left out of evaluations and training."
+        )
+    return notes

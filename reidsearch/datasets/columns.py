@@ -31,6 +31,7 @@ SPLITS: Mapping[str, Split] = {
     "probe": Split.QUERY,
     "queries": Split.QUERY,
     "multi_query": Split.MULTI_QUERY,
+    "test": Split.GALLERY,
 }
 # As pandas and spreadsheets write what they do not know. Case counts: Na and Nan are names.
 UNKNOWN = frozenset(

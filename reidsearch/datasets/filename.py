@@ -7,15 +7,19 @@ from pathlib import PurePosixPath
 from reidsearch.types import Sighting, Split
 
 # 0002_c1s1_000451_03.jpg: identity, camera, sequence, frame, detection. DukeMTMC's
-# 0005_c2_f0046985.jpg and VeRi's 0002_c002_00030600_0.jpg have no sequence. What follows is free:
+# 0005_c2_f0046985.jpg and VeRi's 0002_c002_00030600_0.jpg have no sequence; where nothing follows
+# the number, as in CUHK03-NP's 0003_c1_21.png, it counts a person's pictures. What follows is free:
 # 24 names of Market-1501 end in ".jpg.jpg". Numbers of more than 18 digits, which the catalog could
 # not hold, are none.
 NAME = re.compile(
     r"(?P<identity>-1|\d{1,18})_c(?P<camera>\d{1,18})"
-    r"(?:s(?P<sequence>\d{1,18})(?!\d))?(?:_f?(?P<frame>\d{1,18})(?!\d))?(?!\d)"
+    r"(?:s(?P<sequence>\d{1,18})(?!\d))?(?:_(?P<f>f?)(?P<frame>\d{1,18})(?!\d))?(?!\d)"
 )
-# 0000_000_01_0303morning_0015_0.jpg: identity, its picture's number, camera, date and part of day.
-MSMT17 = re.compile(r"(?P<identity>\d{4,6})_\d{3,6}_(?P<camera>\d{2})_\d{4}[a-z]+_\d{4,6}_\d+\.")
+# 0000_001_01_0303morning_0015_0_ex.jpg: identity, its picture's number, camera, date and part of
+# day; four names in ten have the _ex.
+MSMT17 = re.compile(
+    r"(?P<identity>\d{4,6})_\d{3,6}_(?P<camera>\d{2})_\d{4}[a-z]+_\d{4,6}_\d+(?:_ex)?\."
+)
 # 0001C1T0001F001.jpg: identity, camera, tracklet, frame in it. 00-1 is junk.
 MARS = re.compile(r"(?P<identity>00-1|\d{4})C(?P<camera>\d{1,2})T\d{4}F\d{3}\.")
 # 1_001_1_01.png: pair of cameras, person of that pair, camera of the pair, picture.
@@ -25,13 +29,16 @@ CUHK03 = re.compile(r"(?P<pair>[1-9])_(?P<person>\d{3,4})_(?P<camera>[12])_(?P<p
 def parse_name(path: str, split: Split = Split.GALLERY) -> Sighting:
     """The sighting at ``path``: its file's name may tell camera, identity, sequence and frame, in
     the way of Market-1501, DukeMTMC, VeRi, MSMT17 or MARS."""
-    if found := NAME.match(path.rpartition("/")[2]):
+    file = path.rpartition("/")[2]
+    if found := NAME.match(file):
 
         def number(key: str) -> int | None:
             return int(found[key]) if found[key] else None
 
-        camera, identity = found["camera"], found["identity"]
-        return Sighting(path, split, camera, identity, number("sequence"), number("frame"))
+        camera, identity, sequence = found["camera"], found["identity"], number("sequence")
+        counts_frames = found["f"] or sequence is not None or file.startswith("_", found.end())
+        frame = number("frame") if counts_frames else None
+        return Sighting(path, split, camera, identity, sequence, frame)
     return parse_msmt17(path, split) or parse_mars(path, split) or Sighting(path, split)
 
 

@@ -19,6 +19,8 @@ PARTS = {
 # Folders called cam1, Camera-02, person_7 say what they are; lobby and alice do not.
 _CAMERA = re.compile(r"(cam|camera|cctv|channel|ch|c|kamera)[ ._-]?\d{1,18}", re.IGNORECASE)
 _PERSON = re.compile(r"(person|people|pers|id|pid|identity|subject)[ ._-]?\d{1,18}", re.IGNORECASE)
+# A pattern for example. Braces of a text in one piece would be words of a hint's vocabulary.
+_FIELDS = "_".join(f"{{{field}}}" for field in ("camera", "identity", "frame"))
 
 
 class Plain:
@@ -39,8 +41,13 @@ class Plain:
         notes = []
         if folders and not told:
             notes.append(
-                f"Its folders, {listed(sorted(folders))}, may be people or cameras: "
-                "the layout people or cameras takes them as such."
+                f"Its folders, {listed(sorted(folders))}, were taken for nothing. If each is a "
+                "camera or a person, say so: layout cameras, or layout people."
+            )
+        elif sightings and not told:
+            notes.append(
+                f"Its files' names, {sightings[0].path} for one, tell no cameras. A pattern says "
+                f"how they are made: {_FIELDS}.jpg, or the like."
             )
         return dataset(
             wanted.name or folder_name(root),

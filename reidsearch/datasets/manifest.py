@@ -5,22 +5,22 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from itertools import islice, repeat
-from operator import attrgetter
 from pathlib import Path
 
-from reidsearch import names, times
+from reidsearch import times
 from reidsearch.datasets import columns
-from reidsearch.datasets.base import DEFAULT_SPLITS, dataset
+from reidsearch.datasets.base import DEFAULT_SPLITS, dataset, of_naive
 from reidsearch.datasets.columns import COLUMNS, shown
 from reidsearch.datasets.table import Table, opened
 from reidsearch.errors import DatasetError, ReidsearchError
 from reidsearch.times import Zone
 from reidsearch.types import Dataset, Rejected, Sighting, Split
+from reidsearch.words import counted
 
 LAYOUT = "manifest"
 MAX_PATH = 4096  # characters; no system opens a longer one
@@ -65,17 +65,21 @@ def read_manifest(
     with opened(path) as table, _uncollected():
         rows = _Rows(_places(table, path), len(table.header), base, zone)
         sightings, rejected, again = _read(table, rows, chosen)
-    notes = [*_of_table(table), *rows.notes(), *_of_people(sightings)]
+    notes = [*_of_table(table), *rows.notes()]
     if again:
-        notes.append(f"{again} rows repeat what a row above them says of the same picture.")
+        notes.append(
+            f"{counted(again, 'row repeats', 'rows repeat')} what a row above says of the same "
+            "picture."
+        )
     if sightings and not any(os.path.lexists(base / s.path) for s in sightings[:LOOKED_FOR]):
         notes.append(
             f"None of the pictures is there, {shown(sightings[0].path)} for one: paths are taken "
             f"to start from {base}. If they start elsewhere, give that folder as root."
         )
-    return dataset(
+    found = dataset(
         name or path.stem, base.resolve(), sightings, rejected, chosen, layout=LAYOUT, notes=notes
     )
+    return found if name else replace(found, spare_name=path.name)
 
 
 @contextmanager
@@ -133,8 +137,7 @@ def _read(
             line += _lines(cells)
             seen = rows.sighting(cells)
             if isinstance(seen, Exception):
-                where = rows.where(cells) or f"line {line}"
-                rejected.append(Rejected(where, f"line {line}: {seen}"))
+                rejected.append(rows.rejected(cells, line, seen))
                 continue
             if seen is None or seen.split not in chosen:
                 continue
@@ -244,23 +247,27 @@ class _Rows:
         )
         return found, sum(naive for _, naive in moments)
 
-    def where(self, cells: Sequence[str]) -> str:
-        """What a rejected row calls its picture; empty where it does not."""
+    def rejected(self, cells: Sequence[str], line: int, error: Exception) -> Rejected:
+        """A row that cannot be understood, by what it calls its picture, or else by its line."""
         place = self._places["path"]
         text = cells[place].strip() if place < len(cells) else ""
-        return text if len(text) <= MAX_PATH else text[:MAX_PATH] + "…"
+        if not text:
+            return Rejected(f"line {line}", str(error), is_picture=False)
+        reason = f"line {line}: {error}"
+        try:
+            return Rejected(self._canonical(text), reason)
+        except ValueError:
+            where = text if len(text) <= MAX_PATH else text[:MAX_PATH] + "…"
+            return Rejected(where, reason, is_picture=False)
 
     def notes(self) -> list[str]:
         notes = []
         if self._naive:
-            notes.append(
-                f"{self._naive} times have no offset and are taken to be of the zone "
-                f"{times.name(self._zone)}; the setting timezone names another."
-            )
+            notes.append(of_naive(self._naive, self._zone))
         if self._elsewhere:
             notes.append(
-                f"{self._elsewhere} paths are absolute and do not lie below {self._base}: give the "
-                "folder that they lie in as root."
+                f"{counted(self._elsewhere, 'path is', 'paths are')} absolute and not below "
+                f"{self._base}: give the folder that they lie in as root."
             )
         return notes
 
@@ -279,7 +286,7 @@ class _Rows:
             path = self._below(path)
         path = posixpath.normpath(path)
         if path == ".." or path.startswith("../"):
-            raise ValueError("the path leads out of the manifest's folder")
+            raise ValueError(f"the path leads out of {self._base}")
         if path == ".":
             raise ValueError("the path is that of a folder")
         if _DRIVE.match(path):
@@ -294,7 +301,7 @@ class _Rows:
         for root in self._roots:
             if os.path.normcase(whole).startswith(os.path.normcase(root + "/")):
                 return whole[len(root) + 1 :]
-        raise _Elsewhere("the path is absolute and leads elsewhere than the manifest's folder")
+        raise _Elsewhere(f"the path is absolute and does not lie below {self._base}")
 
     def _on_disk(self, path: str) -> str:
         """The path in the form that is there: names are composed in one file system, and taken
@@ -319,22 +326,5 @@ def _of_table(table: Table) -> list[str]:
         notes.append(
             f"Columns that were not used: {', '.join(spare[:LISTED])}{more}. "
             f"Understood are {', '.join(COLUMNS)}."
-        )
-    return notes
-
-
-def _of_people(sightings: Iterable[Sighting]) -> list[str]:
-    """What 0 and -1 mean, where they are used: who numbers people from 0 does not expect it."""
-    found = Counter(map(attrgetter("identity"), sightings))
-    notes = []
-    if found[names.DISTRACTOR]:
-        notes.append(
-            f"{found[names.DISTRACTOR]} crops have the identity 0, which is nobody's: it stands "
-            "for people whom no query asks for, and is left out of training. Number people from 1."
-        )
-    if found[names.JUNK]:
-        notes.append(
-            f"{found[names.JUNK]} crops have the identity -1, which stands for bad crops: they "
-            "are left out of evaluations and training."
         )
     return notes

@@ -1,6 +1,6 @@
 """MSMT17: train and test with a folder a person, and lists of what each part has.
 
-A line of list_query.txt is ``0000/0000_000_01_0303morning_0015_0.jpg 0``: a path below test, and
+A line of list_query.txt is ``0000/0000_001_01_0303morning_0015_0_ex.jpg 0``: a path below test, and
 the person's number. list_train.txt and list_val.txt are of train, together its 1,041 people;
 list_gallery.txt is of test.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from reidsearch.datasets.base import Wanted, dataset, folder_name
+from reidsearch.datasets.benchmark import MOST
 from reidsearch.datasets.filename import parse_msmt17
 from reidsearch.datasets.walk import Walk, sample
 from reidsearch.errors import DatasetError
@@ -22,6 +23,7 @@ LISTS = {
 }
 FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}
 MAX_BYTES = 200_000_000  # of a list; MSMT17's have 5 MB
+EXAMPLE = "0000_000_01_0303morning_0015_0.jpg"
 SHOWN = 300  # characters of a listed path that is not there
 
 
@@ -32,10 +34,11 @@ class Msmt17:
 
     def recognises(self, root: Path) -> bool:
         """Whether lists and folders are there, and the pictures are called as MSMT17's are."""
-        parts = {part for file, (part, _) in LISTS.items() if (root / file).is_file()}
-        folders = [folder for part in parts if (folder := _folder(root, part))]
-        names = [name for folder in folders for name in sample(root / folder)]
-        return bool(names) and all(parse_msmt17(name) for name in names)
+        return _has_pictures(root, {LISTS[file][0] for file in _lists(root)})
+
+    def lacks_lists(self, root: Path) -> bool:
+        """Whether the folders and pictures are there, but none of the lists."""
+        return not _lists(root) and _has_pictures(root, set(FOLDERS))
 
     def read(self, root: Path, wanted: Wanted) -> Dataset:
         """The parts that are wanted; a listed picture that is not there is told when it is read.
@@ -49,11 +52,10 @@ class Msmt17:
             if split in wanted.splits and (root / file).is_file()
         ]
         if not lists:
-            here = [file for file in LISTS if (root / file).is_file()]
             raise DatasetError(
                 f"{root} has no list of that part",
                 hint="It has {here}; choose with {split}.",
-                here=", ".join(here) or "none",
+                here=", ".join(_lists(root)) or "none",
             )
         walk = Walk(root, follow_links=wanted.follow_links)
         there: dict[str, frozenset[str]] = {}
@@ -69,12 +71,14 @@ class Msmt17:
                 there[folder] = frozenset(walk.pictures(folder, split))
             for line in _lines(root / file):
                 path = f"{folder}/{PurePosixPath(line)}"
-                seen = parse_msmt17(path, split) if path in there[folder] else None
-                if seen is not None:
+                seen = parse_msmt17(path, split)
+                if seen is not None and path in there[folder]:
                     sightings[path] = seen
                 elif not any(path.startswith(f"{one}/") for one in walk.unseen):
-                    reason = f"listed in {file}, but no such picture is there"
-                    walk.rejected.append(Rejected(path[:SHOWN], reason, split))
+                    is_there = path in there[folder]
+                    lacks = f"its name does not follow {EXAMPLE}" if is_there else "it is not there"
+                    reason = f"listed in {file}, but {lacks}"
+                    walk.rejected.append(Rejected(path[:SHOWN], reason, split, is_picture=is_there))
         name = wanted.name or folder_name(root)
         return dataset(
             name,
@@ -86,6 +90,18 @@ class Msmt17:
             layout=self.name,
             walk=walk,
         )
+
+
+def _lists(root: Path) -> list[str]:
+    return [file for file in LISTS if (root / file).is_file()]
+
+
+def _has_pictures(root: Path, parts: set[str]) -> bool:
+    """Whether the folders of these parts have pictures that are called as MSMT17's are."""
+    folders = [folder for part in parts if (folder := _folder(root, part))]
+    names = [name for folder in folders for name in sample(root / folder)]
+    fit = sum(parse_msmt17(name) is not None for name in names)
+    return bool(names) and fit >= MOST * len(names)
 
 
 def _folder(root: Path, part: str) -> str | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reidsearch import times
-from reidsearch.datasets.base import Wanted, dataset, folder_name
+from reidsearch.datasets.base import Wanted, dataset, folder_name, of_naive
 from reidsearch.datasets.walk import Walk, escaped
 from reidsearch.errors import DatasetError, ReidsearchError, UsageError
 from reidsearch.images import SUFFIXES
 from reidsearch.times import Zone
 from reidsearch.types import Dataset, Rejected, Sighting, Split
 
+LAYOUT = "pattern"
 NAMES = ("camera", "identity")
 NUMBERS = ("sequence", "frame")
 FIELDS = (*NAMES, *NUMBERS, "timestamp", "split")
@@ -194,18 +195,20 @@ def read_pattern(root: Path, pattern: str, wanted: Wanted) -> Dataset:
     walk = Walk(root, follow_links=wanted.follow_links)
     parted = "split" in compiled.fields
     sightings, unfit = [], []
+    naive = 0
     for path in walk.pictures():
         fields = compiled.match(path)
         if fields is None:
             unfit.append(path)
             continue
         try:
-            seen = _sighting(path, fields, wanted.zone)
+            seen, is_naive = _sighting(path, fields, wanted.zone)
         except (ValueError, ReidsearchError) as error:
             walk.rejected.append(Rejected(path, str(error)))
             continue
         if not parted or seen.split in wanted.splits:
             sightings.append(seen)
+            naive += is_naive
     if unfit and not sightings and not walk.rejected:
         raise DatasetError(
             f"none of {len(unfit)} pictures below {root} fits the pattern {pattern!r}, "
@@ -220,12 +223,14 @@ def read_pattern(root: Path, pattern: str, wanted: Wanted) -> Dataset:
         sightings,
         walk.rejected,
         wanted.splits if parted else Split,
-        layout=f"pattern {pattern}",
+        layout=f"{LAYOUT} {pattern}",
         walk=walk,
+        notes=[of_naive(naive, wanted.zone)] if naive else [],
     )
 
 
-def _sighting(path: str, fields: dict[str, str], zone: Zone) -> Sighting:
+def _sighting(path: str, fields: dict[str, str], zone: Zone) -> tuple[Sighting, bool]:
+    """What a path's fields say, and whether its time has no offset."""
     part = fields.get("split")
     if part is not None and part not in list(Split):
         raise ValueError(f"split {part!r} is none of {', '.join(Split)}")
@@ -233,12 +238,14 @@ def _sighting(path: str, fields: dict[str, str], zone: Zone) -> Sighting:
     def number(name: str) -> int | None:
         return int(fields[name]) if name in fields else None
 
-    return Sighting(
+    when = times.moment(fields["timestamp"], zone) if "timestamp" in fields else (None, False)
+    seen = Sighting(
         path,
         Split(part or Split.GALLERY),
         fields.get("camera"),
         fields.get("identity"),
         number("sequence"),
         number("frame"),
-        times.parse(fields["timestamp"], zone) if "timestamp" in fields else None,
+        when[0],
     )
+    return seen, when[1]

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from reidsearch.images import SUFFIXES
@@ -15,6 +16,8 @@ _HOUSEKEEPING = frozenset(
 _TWIN = "._"  # macOS keeps a file's attributes in a twin whose name begins so
 _KINDS = 100  # endings told apart; a folder made to hurt may have a million
 _LONGEST = 12  # characters of an ending
+_SAMPLED_ENTRIES = 1000  # of a folder: there may be as many folders in one as there are people
+_SAMPLED_FOLDERS = 50
 
 
 class Walk:
@@ -56,7 +59,8 @@ class Walk:
                 names = list(self._names(parent, waiting))
             except OSError as error:
                 where = escaped(parent or ".")
-                self.rejected.append(Rejected(where, f"cannot be listed: {error.strerror}", split))
+                reason = f"cannot be listed: {error.strerror}"
+                self.rejected.append(Rejected(where, reason, split, is_picture=False))
                 self.unseen.append(where)
                 continue
             for name in names:
@@ -66,7 +70,7 @@ class Walk:
                 path = _joined(parent, name)
                 if escaped(path) != path:
                     reason = "its name is not valid UTF-8"
-                    self.rejected.append(Rejected(escaped(path), reason, split))
+                    self.rejected.append(Rejected(escaped(path), reason, split, is_picture=False))
                     continue
                 yield path
 
@@ -137,24 +141,28 @@ def subfolders(folder: Path) -> list[str]:
         return []
 
 
-def sample(folder: Path, *, count: int = 20, entries: int = 1000, deep: bool = True) -> list[str]:
+def sample(folder: Path, *, count: int = 20, deep: bool = True) -> list[str]:
     """The names of a few pictures in a folder, the first that turn up; with ``deep`` below it, too.
 
-    At most ``count`` of each folder, and of some folders, are looked for; so a folder of any size
-    takes a moment.
+    At most ``count`` of each folder, and of some folders, are looked for among their first entries;
+    so a folder of any size takes a moment.
     """
     found: list[str] = []
-    waiting, seen = [str(folder)], 0
-    while waiting and seen < entries and len(found) < 5 * count:
+    waiting, looked_into = [str(folder)], 0
+    while waiting and looked_into < _SAMPLED_FOLDERS and len(found) < 5 * count:
+        looked_into += 1
         try:
             with os.scandir(waiting.pop(0)) as listing:
                 here = 0
-                for entry in listing:
-                    seen += 1
-                    if seen >= entries or here >= count:
+                for entry in islice(listing, _SAMPLED_ENTRIES):
+                    if here >= count:
                         break
                     if entry.is_dir(follow_symlinks=False):
-                        if deep and not is_housekeeping(entry.name) and len(waiting) < count:
+                        if (
+                            deep
+                            and not is_housekeeping(entry.name)
+                            and len(waiting) < _SAMPLED_FOLDERS
+                        ):
                             waiting.append(entry.path)
                     elif is_picture(entry.name):
                         found.append(entry.name)

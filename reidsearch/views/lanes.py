@@ -9,11 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 from reidsearch import names
 from reidsearch.files import replacing
 from reidsearch.ranking.clock import SECONDS, in_words
-from reidsearch.views import endings, sheet
+from reidsearch.views import endings, fonts, sheet
 from reidsearch.views.palette import LIGHT
 
 if TYPE_CHECKING:
-    from reidsearch.trace import Stay, Trace
+    from reidsearch.stays import Stay
+    from reidsearch.trace import Trace
 
 ENDINGS = (".png",)
 LANE, HEAD, LABEL, STEP = 176, 52, 96, 112  # pixels: a lane's height, above it, beside it, a stay
@@ -53,7 +54,8 @@ def draw(trace: "Trace") -> Image.Image:
         top = HEAD + row * height
         pen.line((LABEL, top + height - 8, width - 12, top + height - 8), fill=LIGHT.line)
         name = camera or "?" if len(sites) == 1 else f"{site}: {camera or '?'}"
-        pen.text((LABEL, top + 4), sheet.fit(name, font, x - LABEL - 8), font=font, fill=LIGHT.ink)
+        face, name = fonts.drawn(name, 14)
+        pen.text((LABEL, top + 4), sheet.fit(name, face, x - LABEL - 8), font=face, fill=LIGHT.ink)
     corners = [
         (x + column * STEP, HEAD + lanes.index(_lane(stay)) * height)
         for column, stay in enumerate(trace.stays)

@@ -1,7 +1,8 @@
-"""Contact sheets: a row for each probe, the probe first, then its hits in rank order."""
+"""Contact sheets: a row for each question, its pictures first, then the hits in rank order."""
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +13,25 @@ from PIL import Image, ImageDraw, ImageFont
 from reidsearch import images, times
 from reidsearch.errors import ImageError
 from reidsearch.files import replacing
+from reidsearch.ranking.clock import SECONDS, in_words
 from reidsearch.types import DISTRACTOR, JUNK
-from reidsearch.views import endings, pages
+from reidsearch.views import endings, fonts, pages
 from reidsearch.views.palette import LIGHT
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Hit
+    from reidsearch.answer import Answer, Asked, Hit
+    from reidsearch.stays import Stay
 
 ENDINGS = (".png", ".html")
 THUMBNAIL = (192, 96)  # height, width: twice a Market-1501 crop would blur less, but fit fewer
 FRAME, GAP, CAPTION, MARGIN = 4, 12, 34, 20  # pixels
+LINE = 13  # pixels that a caption's second and further lines below its head add to it
 LONGEST = 100  # characters of a caption, before its width is looked at
-TIME = 26  # what date and time of day add to a caption
 
 # How the palette and the templates call a verdict, and what is said of it.
 KINDS = {True: "right", False: "wrong", None: "unsure"}
 MEANINGS = {"right": "the probe's identity", "wrong": "another", "unsure": "not known"}
+UNLIKE = "not"  # what a picture of somebody who is not meant is called, here and in the templates
 
 
 class Probe(Protocol):
@@ -46,28 +50,25 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class Card:
-    """A picture on a page, as a data URL, with lines below it, the last ones empty where no time is
-    known, and what it is said to be where it cannot be seen. ``kind`` is "probe" or one of
-    KINDS."""
+    """A picture on a page, as a data URL, with a head and lines below it, and what it is said to be
+    where it cannot be seen. ``kind`` is "probe", UNLIKE or one of KINDS."""
 
     kind: str
     path: str
     picture: str
     head: str
-    foot: str
-    date: str
-    clock: str
+    lines: Sequence[str]
     said: str
 
 
-Captions: TypeAlias = tuple[str, str, str, str]  # head, foot, date, clock of a Card
+Captions: TypeAlias = tuple[str, ...]  # the head of a Card and its lines, some of which are empty
 
 
 @dataclass(frozen=True)
 class Row:
-    """A probe and its hits."""
+    """The pictures of a question, and its hits."""
 
-    probe: Card
+    asked: list[Card]
     hits: list[Card]
 
 
@@ -99,29 +100,30 @@ def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
 
     return [
         Row(
-            _card(
-                "probe",
-                said(answer.query),
-                probe_thumbnail(answer),
-                ("probe", about(answer.identity, answer.camera), "", ""),
-            ),
             [
-                _card(
-                    _kind(answer, hit),
-                    said(hit.path),
-                    thumbnail(hit.path),
-                    _captions(hit, answer.zone),
-                )
-                for hit in answer.hits
+                _card(kind, said(one.query), probe_thumbnail(one), _asked_captions(kind, one))
+                for kind, one in _asked(answer)
+            ],
+            [
+                _card(_kind(answer, hit), said(hit.path), thumbnail(hit.path), captions)
+                for hit, captions in zip(answer.hits, _captions(answer), strict=True)
             ],
         )
         for answer in answers
     ]
 
 
+def _asked(answer: "Answer") -> list[tuple[str, "Asked"]]:
+    """All pictures of a question, with the kind of their cards."""
+    probes = [("probe", one) for one in answer.together]
+    return [*probes, *((UNLIKE, one) for one in answer.unlike)]
+
+
 def _card(kind: str, path: str, picture: Image.Image, captions: Captions) -> Card:
     said = ", ".join(filter(None, (*captions, MEANINGS.get(kind))))
-    return Card(kind, path, data_url(picture, quality=90), *captions, said)
+    head, *lines = captions
+    shown = list(filter(None, lines))
+    return Card(kind, path, data_url(picture, quality=90), head, shown, said)
 
 
 def data_url(picture: Image.Image, *, quality: int) -> str:
@@ -186,9 +188,43 @@ def about(identity: int | str | None, camera: int | str | None) -> str:
     return "  ".join(filter(None, (_who(identity), _where(camera))))
 
 
-def _captions(hit: "Hit", zone: times.Zone) -> Captions:
-    who = about(hit.identity, hit.camera)
-    return (f"{hit.rank}   {hit.score:.3f}", who, *moment(hit.timestamp, zone))
+def _asked_captions(kind: str, one: "Asked") -> Captions:
+    return kind, about(one.identity, one.camera)
+
+
+def _captions(answer: "Answer") -> list[Captions]:
+    """Of each hit; by stay, of the whole stay that it is the best of."""
+    if answer.stays is None:
+        return [
+            (
+                f"{hit.rank}   {hit.score:.3f}",
+                about(hit.identity, hit.camera),
+                *moment(hit.timestamp, answer.zone),
+            )
+            for hit in answer.hits
+        ]
+    return [
+        (
+            f"{number}   {stay.hits[0].score:.3f}",
+            about(stay.hits[0].identity, stay.camera),
+            f"{len(stay.hits)} crop{'s' * (len(stay.hits) > 1)}",
+            *_span(stay, answer.unit, answer.zone),
+        )
+        for number, stay in enumerate(answer.stays, start=1)
+    ]
+
+
+def _span(stay: "Stay", unit: str | None, zone: times.Zone) -> tuple[str, ...]:
+    """From when to when, in lines short enough for a thumbnail's width."""
+    if stay.start is None or stay.end is None:
+        return ()
+    if unit != SECONDS:
+        last = f"-{stay.end:.0f}" if stay.end != stay.start else ""
+        return (f"{in_words(stay.start, unit, zone)}{last}",)
+    (date, first), (end_date, last) = moment(stay.start, zone), moment(stay.end, zone)
+    if date != end_date:
+        return date, f"{first} -", end_date, last
+    return date, first if first == last else f"{first}-{last}"
 
 
 def moment(seconds: float | None, zone: times.Zone) -> tuple[str, str]:
@@ -212,15 +248,21 @@ def fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: in
 def draw(answers: Sequence["Answer"]) -> Image.Image:
     """The sheet as a picture."""
     height, width = THUMBNAIL
-    timed = any(hit.timestamp is not None for answer in answers for hit in answer.hits)
+    captions = [_captions(answer) for answer in answers]
+    lines = max((len(list(filter(None, one))) for each in captions for one in each), default=0)
     cell = width + 2 * FRAME + GAP
-    row = height + 2 * FRAME + CAPTION + GAP + (TIME if timed else 0)
-    columns = 1 + max((len(a.hits) for a in answers), default=0)
-    # The probe stands apart from its hits by one more gap.
-    size = (2 * MARGIN + columns * cell + GAP, 2 * MARGIN + len(answers) * row - GAP)
+    row = height + 2 * FRAME + CAPTION + GAP + LINE * max(0, lines - 2)
+    asked = [_asked(answer) for answer in answers]
+    # Many pictures of one question stand in a square.
+    sides = [math.ceil(math.sqrt(len(each))) for each in asked]
+    down = [math.ceil(len(each) / side) for each, side in zip(asked, sides, strict=True)]
+    head = max(sides, default=1)
+    columns = head + max((len(a.hits) for a in answers), default=0)
+    # What was asked with stands apart from the hits by one more gap.
+    size = (2 * MARGIN + columns * cell + GAP, 2 * MARGIN + sum(down) * row - GAP)
     sheet = Image.new("RGB", size, LIGHT.paper)
     pen = ImageDraw.Draw(sheet)
-    font, small = ImageFont.load_default(13), ImageFont.load_default(11)
+    font = ImageFont.load_default(13)
 
     def put(x: int, y: int, picture: Image.Image, color: str, captions: Captions) -> None:
         pen.rounded_rectangle(
@@ -229,16 +271,19 @@ def draw(answers: Sequence["Answer"]) -> Image.Image:
         sheet.paste(picture, (x + FRAME, y + FRAME))
         below = y + height + 2 * FRAME + 3
         pen.text((x + FRAME, below), captions[0], font=font, fill=LIGHT.ink)
-        for line, text in enumerate(captions[1:]):
+        for line, text in enumerate(filter(None, captions[1:])):
+            small, text = fonts.drawn(text, 11)
             text = fit(text, small, cell - 2 * FRAME)
-            pen.text((x + FRAME, below + 15 + 13 * line), text, font=small, fill=LIGHT.quiet)
+            pen.text((x + FRAME, below + 15 + LINE * line), text, font=small, fill=LIGHT.quiet)
 
-    for index, answer in enumerate(answers):
-        y = MARGIN + index * row
-        captions = ("probe", about(answer.identity, answer.camera), "", "")
-        put(MARGIN, y, probe_thumbnail(answer), LIGHT.ink, captions)
-        for column, hit in enumerate(answer.hits):
-            x = MARGIN + (column + 1) * cell + GAP
-            captions = _captions(hit, answer.zone)
-            put(x, y, thumbnail(hit.path), color(answer, hit), captions)
+    y = MARGIN
+    for answer, each, side, rows, said in zip(answers, asked, sides, down, captions, strict=True):
+        for at, (kind, one) in enumerate(each):
+            x, top = MARGIN + at % side * cell, y + at // side * row
+            ink = LIGHT.wrong if kind == UNLIKE else LIGHT.ink
+            put(x, top, probe_thumbnail(one), ink, _asked_captions(kind, one))
+        for column, (hit, about_it) in enumerate(zip(answer.hits, said, strict=True)):
+            x = MARGIN + (head + column) * cell + GAP
+            put(x, y, thumbnail(hit.path), color(answer, hit), about_it)
+        y += rows * row
     return sheet
