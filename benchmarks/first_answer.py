@@ -20,7 +20,6 @@ from reidsearch.encoder import Encoder
 from reidsearch.ranking import transit
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.pairs import mutual_pairs
-from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.trace import DEFAULT_RATES, EXAMPLES, FALSE_SHARE
 from reidsearch.types import JUNK, Labels, Vectors
 
@@ -62,13 +61,11 @@ def main() -> None:
     cosines, scores, weight = calibrate._distributions(
         stored, vectors[gallery], rows, model, known=False
     )
-    pairs = [
-        calibrate._pairs(
-            stored, vectors[gallery], rows, model, known=False, weight=w, by_times=False
-        )
-        for w in (0.0, weight)
-    ]
-    strict, strict_timed = (ScoreDistribution.of(some) for some in pairs)
+    sampled = calibrate.Sampled.of(stored, rows, known=False)
+    compared = vectors[gallery][sampled.sample], vectors[gallery]
+    strict, strict_timed = (
+        sampled.distribution(*compared, model=model, weight=w) for w in (0.0, weight)
+    )
     by_looks = vectors[probes] @ vectors[gallery].T
     ratios = model.ratios(camera[probes], times[probes], camera[gallery], times[gallery])
     timed = by_looks + np.float32(weight) * ratios

@@ -27,7 +27,7 @@ from reidsearch.ranking.metrics import precision_recall
 HEADLINE, CMC, CURVE, PAIRS, PROBES = (
     "headline.json", "cmc.csv", "precision-recall.csv", "camera-pairs.csv", "probes.csv",
 )  # fmt: skip
-PLAIN, RERANK = "plain", "rerank"
+PLAIN, RERANK, EXPANDED = "plain", "rerank", "expanded"
 CMC_LENGTH = 50
 CURVE_STEPS = 100
 
@@ -52,11 +52,14 @@ def evaluations(gallery: Gallery) -> Iterator[tuple[str, Evaluation]]:
         )
     yield PLAIN, gallery.evaluate(camera_pairs=True)
     yield RERANK, gallery.evaluate(rerank=True)
+    yield EXPANDED, gallery.evaluate(expand=True)
     for source in (Source.MATCHES, Source.TRAIN):
         gallery.calibrate(source=source)
         yield f"times-{source}", gallery.evaluate(spatio_temporal=True)
         both = gallery.evaluate(spatio_temporal=True, rerank=True)
         yield f"times-{source}-rerank", both
+        expanded = gallery.evaluate(spatio_temporal=True, expand=True)
+        yield f"times-{source}-expanded", expanded
 
 
 def files(variants: Mapping[str, Evaluation], encoder: Encoder) -> dict[str, str]:

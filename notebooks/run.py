@@ -7,11 +7,13 @@ made on drawn people alone: no photograph of a real person is ever stored.
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 FOLDER = Path(__file__).parent
 NAMES = ("explore", "preprocess", "train", "evaluate", "search_your_own_cameras")
@@ -41,14 +43,19 @@ def execute(name: str) -> NotebookNode:
         for key, value in os.environ.items()
         if key != "MARKET1501" and not key.startswith("REIDSEARCH_")
     }
-    client = NotebookClient(
-        text(name),
-        timeout=SECONDS,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": str(FOLDER)}},
-    )
-    return without_paths(client.execute(env=env))
+    with TemporaryDirectory() as folder:
+        # Sockets in a folder of its own: what is a free port now may be another program's before
+        # the kernel has it.
+        sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        client = NotebookClient(
+            text(name),
+            timeout=SECONDS,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": str(FOLDER)}},
+            config=Config(KernelManager={} if os.name == "nt" else sockets),
+        )
+        return without_paths(client.execute(env=env))
 
 
 def without_paths(notebook: NotebookNode) -> NotebookNode:

@@ -9,13 +9,18 @@ Everything starts with ``reidsearch.open``::
         answer = gallery.query("somebody.jpg", camera=1, exclude_camera=True)
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+# Since 1.29 ONNX Runtime tells Microsoft which models run where, unless this is set before it is
+# loaded, by whomever: what a gallery is used for is nobody else's business.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Hit
+    from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.audit import AuditEntry
     from reidsearch.compare import Comparison
     from reidsearch.config import Audit
@@ -49,12 +54,13 @@ if TYPE_CHECKING:
     from reidsearch.probe import Probe
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
-    from reidsearch.trace import Stay, Trace
+    from reidsearch.stays import Stay
+    from reidsearch.trace import Trace
     from reidsearch.types import Split
 
 # Where each name lives: nothing of it is loaded before it is asked for.
 _HOMES = {
-    "answer": ("Answer", "Hit"),
+    "answer": ("Answer", "Asked", "Hit"),
     "audit": ("AuditEntry",),
     "compare": ("Comparison",),
     "config": ("Audit",),
@@ -88,13 +94,15 @@ _HOMES = {
     "probe": ("Probe",),
     "ranking.calibration": ("Calibration", "Source"),
     "status": ("Status",),
-    "trace": ("Stay", "Trace"),
+    "stays": ("Stay",),
+    "trace": ("Trace",),
     "types": ("Split",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Answer",
+    "Asked",
     "Audit",
     "AuditEntry",
     "Calibration",

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from reidsearch import documents, names
 from reidsearch.catalog.records import ImageRecord
+from reidsearch.ranking.ranking import Ranking
 from reidsearch.times import Zone
 from reidsearch.views import sheet
+
+if TYPE_CHECKING:
+    from reidsearch.stays import Stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,27 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A picture that was searched with: its name ``query``, and ``camera``, ``identity`` and
+    ``site`` where they are known; ``picture`` are its file's bytes, None where the file has to be
+    read."""
+
+    query: str
+    camera: int | str | None
+    identity: int | str | None
+    site: str | None
+    picture: bytes | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """The hits for one probe. ``query`` is its name; ``camera``, ``identity`` and ``site`` are the
-    probe's, where they are known; ``warnings`` say what may be wrong with it, ``picture`` are its
-    file's bytes, and times are shown in ``zone``, None the machine's own. In a notebook it shows as
-    a contact sheet."""
+    """The hits for one question. ``query`` to ``site``, and ``picture``, are those of its first
+    picture, as ``Asked`` tells them; ``more`` are further pictures of the person, ``unlike`` such
+    of others. ``warnings`` say what may be wrong with any of them; times are shown in ``zone``,
+    None the machine's own. Where it was asked for by stay, ``stays`` has a stay for each hit, whose
+    best that is, and ``unit`` is that of their times: frames or seconds since 1970 UTC, None where
+    no time is known. ``ranking`` is how hits were ranked. In a notebook it shows as a contact
+    sheet."""
 
     query: str
     camera: int | str | None
@@ -63,6 +83,17 @@ class Answer:
     warnings: tuple[str, ...] = ()
     picture: bytes | None = field(default=None, repr=False, compare=False)
     zone: Zone = field(default=None, repr=False, compare=False)
+    more: tuple[Asked, ...] = ()
+    unlike: tuple[Asked, ...] = ()
+    stays: "tuple[Stay, ...] | None" = None
+    unit: str | None = None
+    ranking: Ranking = field(default_factory=Ranking)
+
+    @property
+    def together(self) -> tuple[Asked, ...]:
+        """All pictures of the person that was asked for."""
+        first = Asked(self.query, self.camera, self.identity, self.site, self.picture)
+        return (first, *self.more)
 
     def document(self) -> documents.AnswerDocument:
         """As a JSON document."""

@@ -7,11 +7,12 @@ was used. Pictures are kept only where the setting asks for them.
 import getpass
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reidsearch import files
+from reidsearch.catalog.records import LoggedPicture, Role
 from reidsearch.config import OPERATOR, Audit, variable
 from reidsearch.errors import CatalogError
 from reidsearch.probe import Probe
@@ -21,8 +22,9 @@ from reidsearch.session import Session
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One search: when (ISO 8601, UTC), by whom, the SHA-256 of the probe's file (empty where
-    that was forgotten), how it was searched for, how many hits there were, and whether the picture
-    was kept."""
+    that was forgotten), how it was searched for, how many hits there were, and whether a picture
+    was kept. ``together`` are the SHA-256 of all pictures of the person, the probe's first;
+    ``unlike`` those of pictures that showed somebody else."""
 
     time: str
     operator: str
@@ -31,6 +33,13 @@ class AuditEntry:
     filters: Mapping[str, object]
     hits: int
     picture: bool
+    together: tuple[str, ...]
+    unlike: tuple[str, ...]
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The SHA-256 of all its pictures that were not forgotten."""
+        return tuple(filter(None, (*self.together, *self.unlike)))
 
 
 def require_log(session: Session) -> None:
@@ -45,22 +54,36 @@ def require_log(session: Session) -> None:
 
 
 def record(
-    session: Session, probe: Probe, *, command: str, filters: Mapping[str, object], hits: int
+    session: Session,
+    probes: Sequence[Probe],
+    *,
+    unlike: Sequence[Probe] = (),
+    command: str,
+    filters: Mapping[str, object],
+    hits: int,
 ) -> None:
-    """Log one search, unless the setting ``audit`` is off.
+    """Log one search with all its pictures, unless the setting ``audit`` is off: ``probes`` of the
+    person, at least one, and ``unlike`` of others.
 
     Raises CatalogError where it cannot be written: then no answer is to be given.
     """
     if session.config.audit is Audit.OFF:
         return
+    keep = session.config.audit is Audit.PICTURES
+    first, *more = probes
+    others = [(Role.TOGETHER, one) for one in more] + [(Role.UNLIKE, one) for one in unlike]
     session.catalog.log.add(
         time=time.time(),
         operator=operator(),
         command=command,
-        probe_sha256=probe.sha256,
+        probe_sha256=first.sha256,
         filters=filters,
         hits=hits,
-        picture=probe.data if session.config.audit is Audit.PICTURES else None,
+        picture=first.data if keep else None,
+        others=[
+            LoggedPicture(role=role, sha256=one.sha256, picture=one.data if keep else None)
+            for role, one in others
+        ],
     )
 
 
@@ -86,6 +109,8 @@ def entries(session: Session, *, since: float = 0.0) -> list[AuditEntry]:
             filters=one.filters,
             hits=one.hits,
             picture=one.has_picture,
+            together=(one.probe_sha256, *one.together),
+            unlike=one.unlike,
         )
         for one in session.catalog.log.entries(since=since)
     ]

@@ -6,6 +6,8 @@ count as different people whose times make them so.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +19,10 @@ from reidsearch.ranking import transit
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.clock import FRAMES, Clock
 from reidsearch.ranking.pairs import Pairs, known_pairs, mutual_pairs
-from reidsearch.ranking.ranking import Ranking
+from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.ranking.transit import LEARNING, Learning, Transit
-from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Split, Vectors
+from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Split, Vectors
 
 SAMPLE = 2000  # gallery images whose scores to all others are counted
 BLOCK = 256
@@ -59,9 +61,7 @@ def calibrate(
     model = _transit(stored, rows, same, learning)
 
     known = source is Source.GALLERY
-    searched = stored.split == Split.GALLERY
-    if known:
-        searched &= identity > JUNK
+    searched = searched_rows(stored, known=known)
     if not searched.any():
         searched = rows
     cosines, scores, weight = _distributions(stored, vectors, searched, model, known=known)
@@ -75,6 +75,12 @@ def calibrate(
         scores=scores.to_bytes(),
     )
     return Calibration(model, weight, source, int(rows.sum()), learned, cosines, scores)
+
+
+def searched_rows(stored: StoredImages, *, known: bool) -> NDArray[np.bool_]:
+    """The gallery images whose scores are counted: without junk, where labels may tell it."""
+    rows: NDArray[np.bool_] = stored.split == Split.GALLERY
+    return rows & (stored.labels.identity > JUNK) if known else rows
 
 
 def _transit(
@@ -108,9 +114,28 @@ def load(collection: Collection) -> Calibration:
     )
 
 
-def ranking(collection: Collection, *, spatio_temporal: bool, rerank: bool) -> Ranking:
+def known(collection: Collection) -> Calibration | None:
+    """The same; None where it never ran."""
+    try:
+        return load(collection)
+    except NotCalibrated:
+        return None
+
+
+def ranking(
+    collection: Collection,
+    *,
+    spatio_temporal: bool,
+    rerank: bool,
+    expanded: Expanded = Expanded.NOT,
+) -> Ranking:
     """The ranking that is wished for. Raises NotCalibrated where it needs transit times that have
-    not been learned."""
+    not been learned, UsageError where it would re-rank expanded vectors."""
+    if rerank and expanded is not Expanded.NOT:
+        raise UsageError(
+            "expanded vectors are not re-ranked: both take neighbours for the same evidence",
+            hint="Leave out {rerank} or {expand}.",
+        )
     learned = load(collection) if spatio_temporal else None
     if learned is not None and not learned.transit.pairs:
         raise NotCalibrated(
@@ -118,7 +143,7 @@ def ranking(collection: Collection, *, spatio_temporal: bool, rerank: bool) -> R
             "were to be learned",
             hint="Ingest images with times, and learn them with: {calibrate}",
         )
-    return Ranking(learned, reranked=rerank)
+    return Ranking(learned, reranked=rerank, expanded=expanded)
 
 
 def keep_current(collection: Collection) -> Calibration | None:
@@ -158,55 +183,73 @@ def _distributions(
     known: bool,
 ) -> tuple[ScoreDistribution, ScoreDistribution, float]:
     """Of cosines and of scores with transit times, and the weight of these."""
-
-    def counted(*, weight: float = 0.0, by_times: bool) -> ScoreDistribution:
-        pairs = _pairs(stored, vectors, rows, model, known=known, weight=weight, by_times=by_times)
-        return ScoreDistribution.of(pairs, by_times=by_times)
-
-    every = counted(by_times=False)
+    sampled = Sampled.of(stored, rows, known=known)
+    compared = vectors[sampled.sample], vectors[sampled.every]
+    every = sampled.distribution(*compared, model=model)
     weight = transit.WEIGHT * every.spread  # it was chosen beside the spread of all pairs
-    cosines = every if known else counted(by_times=True)
+    cosines = every if known else sampled.distribution(*compared, model=model, by_times=True)
     by_times = not known and int(cosines.different.sum()) >= ENOUGH
     if not by_times:
         cosines = every
-    return cosines, counted(weight=weight, by_times=by_times), weight
+    scores = sampled.distribution(*compared, model=model, weight=weight, by_times=by_times)
+    return cosines, scores, weight
 
 
-def _pairs(
-    stored: StoredImages,
-    vectors: Vectors,
-    rows: NDArray[np.bool_],
-    model: Transit,
-    *,
-    known: bool,
-    weight: float,
-    by_times: bool,
-) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Scores of SAMPLE images with all, from other cameras; and which show the same person, and
-    which different people.
+@dataclass(frozen=True)
+class Sampled:
+    """Gallery images whose scores are counted: SAMPLE of them, at the positions ``sample`` (S) in
+    what is stored, with all, at ``every`` (E). ``known`` tells whether identities are to count."""
 
-    ``by_times`` takes for different people those of UNLIKELY times. What their own times add would
-    be the lowest there is, so each gets the addition of a pair drawn from all of them.
-    """
-    every = np.flatnonzero(rows)
-    random = np.random.default_rng(0)
-    sample = np.sort(random.permutation(every)[:SAMPLE])
-    camera, identity = stored.labels.camera, stored.labels.identity
-    times = stored.times(model.clock)
-    for start in range(0, len(sample), BLOCK):
-        block = sample[start : start + BLOCK]
-        scores = vectors[block] @ vectors[every].T
-        elsewhere = camera[block][:, None] != camera[every]
-        same = elsewhere & known & (identity[every] > 0)
-        same &= identity[block][:, None] == identity[every]
-        different = elsewhere & ~same
-        if weight or by_times:
-            ratios = model.ratios(camera[block], times[block], camera[every], times[every])
-            if by_times:
-                different &= ratios <= UNLIKELY
-                if weight:
-                    drawn = random.choice(ratios[elsewhere], size=int(different.sum()))
-                    scores[different] += np.float32(weight) * drawn
-            else:
-                scores += np.float32(weight) * ratios
-        yield scores, same, different
+    stored: StoredImages
+    every: Ids
+    sample: Ids
+    known: bool
+
+    @classmethod
+    def of(cls, stored: StoredImages, rows: NDArray[np.bool_], *, known: bool) -> Self:
+        """From these rows."""
+        every = np.flatnonzero(rows)
+        sample = np.sort(np.random.default_rng(0).permutation(every)[:SAMPLE])
+        return cls(stored, every, sample, known)
+
+    def distribution(
+        self,
+        probes: Vectors,
+        gallery: Vectors,
+        *,
+        model: Transit,
+        weight: float = 0.0,
+        by_times: bool = False,
+    ) -> ScoreDistribution:
+        """Of the scores of ``probes`` (S x D) with ``gallery`` (E x D) from other cameras."""
+        pairs = self._pairs(probes, gallery, model, weight=weight, by_times=by_times)
+        return ScoreDistribution.of(pairs, by_times=by_times)
+
+    def _pairs(
+        self, probes: Vectors, gallery: Vectors, model: Transit, *, weight: float, by_times: bool
+    ) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
+        """The scores, and which are of the same person, and which of different people.
+
+        ``by_times`` takes for different people those of UNLIKELY times. What their own times add
+        would be the lowest there is, so each gets the addition of a pair drawn from all of them.
+        """
+        random = np.random.default_rng(0)
+        camera, identity = self.stored.labels.camera, self.stored.labels.identity
+        times, every = self.stored.times(model.clock), self.every
+        for start in range(0, len(self.sample), BLOCK):
+            block = self.sample[start : start + BLOCK]
+            scores = probes[start : start + BLOCK] @ gallery.T
+            elsewhere = camera[block][:, None] != camera[every]
+            same = elsewhere & self.known & (identity[every] > 0)
+            same &= identity[block][:, None] == identity[every]
+            different = elsewhere & ~same
+            if weight or by_times:
+                ratios = model.ratios(camera[block], times[block], camera[every], times[every])
+                if by_times:
+                    different &= ratios <= UNLIKELY
+                    if weight:
+                        drawn = random.choice(ratios[elsewhere], size=int(different.sum()))
+                        scores[different] += np.float32(weight) * drawn
+                else:
+                    scores += np.float32(weight) * ratios
+            yield scores, same, different

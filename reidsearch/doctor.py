@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from reidsearch import documents, forget, images, ingest, moves
+from reidsearch import documents, expand, forget, images, ingest, moves
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
@@ -21,7 +21,8 @@ from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
 from reidsearch.stores import EMBEDDED
-from reidsearch.types import Dataset, is_unit
+from reidsearch.types import Dataset, Split, is_unit
+from reidsearch.types import Kind as Vector
 
 RETRIEVED = 1024  # vectors at a time
 
@@ -51,6 +52,14 @@ class Kind(StrEnum):
     STALE_PAYLOAD = (
         "stale-payload",
         "camera, data set, time or split beside the vector are not the catalog's",
+    )
+    STALE_EXPANSION = (
+        "stale-expansion",
+        "expanded vectors are not those of what is stored now, and searches go without",
+    )
+    ALTERED_EXPANSION = (
+        "altered-expansion",
+        "missing, or not the expanded vector that was stored",
     )
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
     PENDING = "pending", "recorded, and its vector not confirmed"
@@ -123,6 +132,8 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
         _encode_again(session)
         session.catalog.runs.close_all()
         forget.remove(session, forget.expired(session))
+        for one in session.collections():
+            expand.keep_current(one)
         *_, left = _look(session)
         return Checkup(images_seen, vectors_seen, tuple(found), tuple(left), True)
 
@@ -135,6 +146,7 @@ def _look(session: Session) -> tuple[int, int, list[Finding]]:
     listed = {image.id: image for image in session.catalog.images.all()}
     for one in collections:
         vectors += _vectors(one, listed, findings)
+        _expanded(one, listed, findings)
     _files(collections, listed.values(), findings)
     _strays(session, findings)
     if session.catalog.compaction_owed:
@@ -204,6 +216,31 @@ def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[
         elif row.state in UNFINISHED:
             find(UNFINISHED[row.state], id, None)
     return count
+
+
+def _expanded(one: Collection, listed: Mapping[int, ImageRecord], findings: list[Finding]) -> None:
+    """Hold an encoder's expanded vectors against the catalog. That they are the right ones follows
+    from what they are marked with; it is not computed."""
+    record = one.catalog.expansions.of(one.encoder_id)
+    if record is None:
+        return
+    name = one.encoder_name
+    if not record.current:
+        findings.append(Finding(Kind.STALE_EXPANSION, name, name))
+        return
+
+    def outdate(ids: Sequence[int]) -> None:
+        one.catalog.expansions.outdate(one.encoder_id, ids)
+
+    left = {row.image_id: row.checksum for row in one.catalog.expansions.all(one.encoder_id)}
+    wrong = set()
+    for ids, vectors in one.store.scroll(splits=[Split.GALLERY], kind=Vector.EXPANDED):
+        for id, checksum in zip(ids.tolist(), checksums(vectors), strict=True):
+            if left.pop(id, None) != checksum:
+                wrong.add(id)
+    for id in sorted(wrong | left.keys()):
+        subject = listed[id].path if id in listed else str(id)
+        findings.append(Finding(Kind.ALTERED_EXPANSION, subject, name, Repair(outdate, id)))
 
 
 def _files(

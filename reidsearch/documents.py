@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from reidsearch.ingest import IngestSummary
     from reidsearch.ranking.calibration import Calibration
     from reidsearch.status import Status
-    from reidsearch.trace import Stay, Trace
+    from reidsearch.stays import Stay
+    from reidsearch.trace import Trace
     from reidsearch.types import Ids
 
 
@@ -49,6 +50,7 @@ class IngestDocument(TypedDict):
     ingested: int
     unchanged: int
     failed: int
+    changed: int
     moved: int
     relabelled: int
     expired: int
@@ -92,8 +94,28 @@ class HitDocument(TypedDict):
     path: str
 
 
-class AnswerDocument(TypedDict):
-    """The hits for one probe. ``warnings`` say what may be wrong with it."""
+class StayDocument(TypedDict):
+    """Hits from one camera, no longer apart than a minute, the best first. ``start`` and ``end``
+    are in the answer's or trace's unit."""
+
+    camera: int | str | None
+    site: str
+    sequence: int | None
+    start: float | None
+    end: float | None
+    count: int
+    hits: list[HitDocument]
+
+
+# The names of a question's pictures: all that show the person, and those of others. Not a class, as
+# one of the keys is a word of Python's.
+PicturesDocument = TypedDict("PicturesDocument", {"together": list[str], "not": list[str]})
+
+
+class AnswerDocument(PicturesDocument):
+    """The hits for one question. ``query``, ``camera``, ``identity`` and ``site`` are of its first
+    picture; ``warnings`` say what may be wrong with any. By stay, ``hits`` are the best of each of
+    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known."""
 
     query: str
     camera: int | str | None
@@ -101,18 +123,12 @@ class AnswerDocument(TypedDict):
     site: str | None
     hits: list[HitDocument]
     warnings: list[str]
-
-
-class StayDocument(TypedDict):
-    """Hits from one camera, no longer apart than a minute. ``start`` and ``end`` are in the trace's
-    unit."""
-
-    camera: int | str | None
-    site: str
-    sequence: int | None
-    start: float | None
-    end: float | None
-    hits: list[HitDocument]
+    expanded: bool
+    spatio_temporal: bool
+    reranked: bool
+    uses: list[str]
+    unit: NotRequired[str | None]
+    stays: NotRequired[list[StayDocument]]
 
 
 class TraceDocument(TypedDict):
@@ -159,6 +175,8 @@ class EvaluationDocument(TypedDict):
     encoder: str
     multi_query: bool
     reranked: bool
+    expanded: bool
+    uses: list[str]
     queries_without_positive: int
     gallery_without_identity: int
     camera_pairs: NotRequired[dict[str, dict[str, float]]]
@@ -229,7 +247,9 @@ class SelectedDocument(TypedDict):
 
 
 class AuditDocument(TypedDict):
-    """One search: when (ISO 8601, UTC), by whom, for whom, and how."""
+    """One search: when (ISO 8601, UTC), by whom, for whom, and how. ``together_sha256`` are all
+    pictures of the person, the first of which is ``probe_sha256``; ``not_sha256`` are of others.
+    What was forgotten is empty."""
 
     time: str
     operator: str
@@ -238,6 +258,8 @@ class AuditDocument(TypedDict):
     filters: dict[str, object]
     hits: int
     picture: bool
+    together_sha256: list[str]
+    not_sha256: list[str]
 
 
 class CountDocument(TypedDict):
@@ -366,6 +388,7 @@ def ingest(done: "IngestSummary") -> IngestDocument:
         "ingested": done.ingested,
         "unchanged": done.unchanged,
         "failed": len(done.failures),
+        "changed": done.changed,
         "moved": done.moved,
         "relabelled": done.relabelled,
         "expired": done.expired,
@@ -410,14 +433,24 @@ def hit(found: "Hit", zone: times.Zone) -> HitDocument:
 
 
 def answer(given: "Answer") -> AnswerDocument:
-    return {
+    document: AnswerDocument = {
         "query": given.query,
         "camera": given.camera,
         "identity": given.identity,
         "site": given.site,
+        "together": [one.query for one in given.together],
+        "not": [one.query for one in given.unlike],
         "hits": [hit(one, given.zone) for one in given.hits],
         "warnings": list(given.warnings),
+        "expanded": given.ranking.is_expanded,
+        "spatio_temporal": given.ranking.calibration is not None,
+        "reranked": given.ranking.reranked,
+        "uses": list(given.ranking.uses),
     }
+    if given.stays is not None:
+        document["unit"] = given.unit
+        document["stays"] = [stay(one, given.zone) for one in given.stays]
+    return document
 
 
 def stay(found: "Stay", zone: times.Zone) -> StayDocument:
@@ -427,6 +460,7 @@ def stay(found: "Stay", zone: times.Zone) -> StayDocument:
         "sequence": found.sequence,
         "start": found.start,
         "end": found.end,
+        "count": len(found.hits),
         "hits": [hit(one, zone) for one in found.hits],
     }
 
@@ -459,6 +493,8 @@ def evaluation(done: "Evaluation") -> EvaluationDocument:
         "encoder": done.encoder,
         "multi_query": done.multi_query,
         "reranked": done.ranking.reranked,
+        "expanded": done.ranking.is_expanded,
+        "uses": list(done.ranking.uses),
         "queries_without_positive": done.queries_without_positive,
         "gallery_without_identity": done.unlabelled,
         "seconds": {step: round(value, 3) for step, value in done.seconds.items()},
@@ -490,7 +526,6 @@ def comparison(found: "Comparison") -> ComparisonDocument:
 
 
 def calibration(learned: "Calibration") -> CalibrationDocument:
-    kinds = {"cosine": learned.cosines, "spatio_temporal": learned.scores}
     return {
         "source": str(learned.source),
         "images": learned.images,
@@ -500,7 +535,7 @@ def calibration(learned: "Calibration") -> CalibrationDocument:
         "weight": round(learned.weight, 4),
         "thresholds": {
             kind: {f"{rate:g}": scores.threshold(rate) for rate in RATES}
-            for kind, scores in kinds.items()
+            for kind, scores in learned.distributions.items()
         },
         "thresholds_by_identity": learned.by_identity,
         "thresholds_by_times": learned.by_times,
@@ -551,6 +586,8 @@ def audit(entries: "Sequence[AuditEntry]") -> list[AuditDocument]:
             "filters": dict(entry.filters),
             "hits": entry.hits,
             "picture": entry.picture,
+            "together_sha256": list(entry.together),
+            "not_sha256": list(entry.unlike),
         }
         for entry in entries
     ]

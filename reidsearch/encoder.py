@@ -8,6 +8,7 @@ The file's metadata (``ModelProto.metadata_props``) holds, as text:
     color_order     RGB or BGR
     flip_average    true where an image's vector is averaged with that of its mirror image
     thresholds      least cosines of one person by false match rate, as JSON; may be left out
+    held_out        numbers on people held out from its training, as JSON; for people to read
     trained_on, licence   for people to read
 
 Its one input is N x 3 x H x W, or N x H x W x 3 where its shape says so, of float32 or float16; or
@@ -289,6 +290,7 @@ def _session(path: Path, data: bytes, device: str) -> "ort.InferenceSession":
     # Here, because commands that only need a fingerprint should wait for neither.
     import onnxruntime as ort
 
+    ort.disable_telemetry_events()  # on Windows; see the package's __init__ for the others
     try:
         onnxfile.check(data)
     except EncoderError as error:

@@ -27,10 +27,10 @@ and verbs in braces, ``Give {camera}.``, and each door puts in its own words for
 import re
 from collections.abc import Mapping
 
-_TRUE = ("exclude_camera", "spatio_temporal", "rerank", "prune", "follow_links")
+_TRUE = ("exclude_camera", "expand", "spatio_temporal", "rerank", "plain", "prune", "follow_links")
 _VALUES = (
     "camera", "only_cameras", "time", "split", "top_k", "min_score", "false_matches", "name",
-    "identity", "images", "before", "since", "until",
+    "unlike", "identity", "images", "before", "since", "until",
     "dataset", "site", "data_dir", "qdrant_url", "encoder", "device",
     "out", "save", "report", "compare", "source", "layout", "pattern", "root",
 )  # fmt: skip

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import calibrate, documents, names
+from reidsearch import calibrate, documents, expand, names
 from reidsearch.answer import Answer, Hit
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery
 from reidsearch.ranking import metrics
 from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
-from reidsearch.ranking.ranking import Ranking
+from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.times import Zone
 from reidsearch.trial import Rows, Trial
-from reidsearch.types import UNKNOWN, Distances, Ids, Split
+from reidsearch.types import UNKNOWN, Distances, Ids, Split, Vectors
 from reidsearch.views import report
 
 SHOWN = 10  # worst and best probes in the details, and hits of each
@@ -113,6 +113,7 @@ def evaluate(
     *,
     multi_query: bool = False,
     rerank: bool = False,
+    expand: bool = False,
     spatio_temporal: bool = False,
     camera_pairs: bool = False,
     details: bool = False,
@@ -122,10 +123,12 @@ def evaluate(
 
     ``multi_query`` replaces a probe's vector by the mean of its person's multi-query images from
     its camera, where there are some. ``rerank`` re-ranks by k-reciprocal neighbours among probes
-    and gallery without junk. ``spatio_temporal`` adds the weighted log-likelihood ratio of the time
-    between two sightings to their score; images of the probe's camera keep theirs. ``camera_pairs``
-    also ranks each camera's gallery images alone for each camera's probes. ``details`` also gathers
-    what a report shows, with times in ``zone``. Whatever is asked for, every distance is made once.
+    and gallery without junk. ``expand`` compares vectors that carry their neighbours in the
+    gallery, which transit times help to choose where these are used. ``spatio_temporal`` adds the
+    weighted log-likelihood ratio of the time between two sightings to their score; images of the
+    probe's camera keep theirs. ``camera_pairs`` also ranks each camera's gallery images alone for
+    each camera's probes. ``details`` also gathers what a report shows, with times in ``zone``.
+    Whatever is asked for, every distance is made once.
 
     Raises EmptyGallery where there are no labelled probes, no gallery, or no probe with a
     positive; IncompleteGallery where an ingest has not ended; UnknownCamera where a camera is not
@@ -136,7 +139,12 @@ def evaluate(
         report.require_plots()
     started = time.perf_counter()
     trial = Trial.of(collection, multi_query=multi_query)
-    ranking = calibrate.ranking(collection, spatio_temporal=spatio_temporal, rerank=rerank)
+    expanded = Expanded.NOT
+    if expand:
+        expanded = Expanded.TIMES if spatio_temporal else Expanded.APPEARANCE
+    ranking = calibrate.ranking(
+        collection, spatio_temporal=spatio_temporal, rerank=rerank, expanded=expanded
+    )
     loaded = time.perf_counter()
 
     probes, others = trial.probe_labels, trial.gallery_labels
@@ -146,7 +154,8 @@ def evaluate(
     gathered = _Gathered(trial) if details else None
     start = 0
     seen = trial.seen(ranking)
-    vectors = trial.vectors[trial.probes], trial.vectors[trial.gallery]
+    vectors = _vectors(collection, trial, ranking)
+    compared = time.perf_counter()
     for distances in ranking.distances(*vectors, seen=seen):
         rows = slice(start, start + len(distances))
         start = rows.stop
@@ -179,13 +188,24 @@ def evaluate(
         camera_pairs={} if pairs is None else pairs.summary(),
         other_cameras=metrics.per_probe(elsewhere).summary() if elsewhere else None,
         encoder=collection.encoder_name,
-        seconds={"load": loaded - started, "rank": time.perf_counter() - loaded},
+        seconds={
+            "load": loaded - started,
+            **({"expand": compared - loaded} if expand else {}),
+            "rank": time.perf_counter() - compared,
+        },
         probe_ids=trial.probe_ids,
         probe_paths=trial.probe_paths,
         per_probe=per_probe,
         ranks=ranks,
         details=None if gathered is None else gathered.details(per_probe, collection, zone),
     )
+
+
+def _vectors(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Vectors, Vectors]:
+    """Those of probes and gallery that a ranking compares."""
+    if not ranking.is_expanded:
+        return trial.vectors[trial.probes], trial.vectors[trial.gallery]
+    return expand.of_trial(collection, trial, Ranking(ranking.calibration))
 
 
 class _CameraPairs:

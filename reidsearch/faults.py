@@ -2,6 +2,7 @@
 
 A point does nothing unless the environment variable names it: ``REIDSEARCH_TEST_FAULT=upserted``
 kills the process without warning the first time it gets there, ``upserted#3`` the third time.
+``upserted!SIGSTOP`` sends it that signal instead: it stands still there, until it is told to go on.
 """
 
 import os
@@ -29,6 +30,7 @@ FORGET = (
     "collection swapped",
     "catalog compacted",
 )
+EXPAND = ("expanded written", "expanded recorded")
 FORGET_ENCODER = (
     "encoder given up",
     "collection put aside",
@@ -40,14 +42,15 @@ FORGET_ENCODER = (
 UPGRADE = ("backed up", "migrated", "upgraded")
 DESCRIBE = ("payloads described",)
 
-_armed, _, _count = os.environ.get(VARIABLE, "").partition("#")
+_where, _, _signal = os.environ.get(VARIABLE, "").partition("!")
+_armed, _, _count = _where.partition("#")
 _left = int(_count) if _count.isdecimal() else 1
 
 
 def reach(point: str) -> None:
-    """Die here by SIGKILL, where the environment says so."""
+    """Die here by SIGKILL, or get another signal, where the environment says so."""
     global _left
     if point == _armed:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), getattr(signal, _signal, signal.SIGKILL))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import calibrate, documents, faults, moves
+from reidsearch import calibrate, documents, expand, faults, moves
 from reidsearch.catalog import schema
 from reidsearch.catalog.records import EncoderRecord, ImageRecord
 from reidsearch.collection import Collection
@@ -105,9 +105,10 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
 
     They leave all answers at once; then their vectors go, their rows, all neighbours, the log's
     pictures and hashes of probes with the same content, and the catalog's backups; what was
-    calibrated is learned anew. At last both stores are rewritten, so that no file of theirs holds a
-    byte of it. Where it is cut short, the next call goes on, even one without images. The images'
-    own files are not touched. Raises StoreLocked, CatalogLocked, StoreError.
+    calibrated is learned anew, and no expanded vector carries them any more. At last both stores
+    are rewritten, so that no file of theirs holds a byte of it. Where it is cut short, the next
+    call goes on, even one without images. The images' own files are not touched. Raises
+    StoreLocked, CatalogLocked, StoreError.
     """
     with session.changing():
         catalog = session.catalog
@@ -123,6 +124,7 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
         compacted = True
         for one in collections:
             _calibrate(one)
+            expand.keep_current(one)
             compacted &= one.store.compact()
         backups = schema.backups(session.catalog_file)
         for path in backups:

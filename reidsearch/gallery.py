@@ -7,6 +7,7 @@ file of that name.
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.ingest import IngestSummary
     from reidsearch.losses import Loss
     from reidsearch.probe import Picture, Probe, Time
+    from reidsearch.question import Pictures
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
     from reidsearch.trace import Trace
@@ -213,8 +215,9 @@ class Gallery:
 
     def query(
         self,
-        picture: "Picture | Probe",
+        picture: "Pictures",
         *,
+        unlike: "Pictures" = (),
         camera: int | str | None = None,
         time: "Time | None" = None,
         name: str | None = None,
@@ -227,21 +230,32 @@ class Gallery:
         split: Split | str = Split.GALLERY,
         top_k: int = 10,
         min_score: float = -math.inf,
+        expand: bool = False,
         spatio_temporal: bool = False,
         rerank: bool = False,
+        plain: bool = False,
+        by_stay: bool = False,
     ) -> "Answer":
         """The stored images that show the person in a picture, the nearest first.
 
-        ``picture`` is a path, a file's bytes, a PIL image or an H x W x 3 uint8 RGB array;
-        ``camera``, ``time`` and ``name`` are told of it, where its file's name does not tell.
-        ``exclude_camera`` leaves out its own camera, ``only_cameras`` all but some, ``site`` and
-        ``dataset`` all but one; ``since`` and ``until`` what was not taken in between. Scores are
-        cosines; ``spatio_temporal`` adds what the times between cameras say (see ``calibrate``),
-        ``rerank`` re-ranks by k-reciprocal neighbours. The search is recorded before it is
-        answered.
+        ``picture`` is a path, a file's bytes, a PIL image or an H x W x 3 uint8 RGB array, or a
+        list of such of one person, which are one question; ``camera`` and ``time`` are told of all
+        of them, where their files' names do not tell, ``name`` of the first. Pictures in ``unlike``
+        show somebody else: who looks more like them comes later, and they themselves are no hits.
 
-        Raises ImageError where the picture cannot be read, EmptyGallery, EncoderMismatch,
-        UnknownCamera, NotCalibrated, StoreLocked.
+        ``exclude_camera`` leaves out the pictures' own cameras, ``only_cameras`` all but some,
+        ``site`` and ``dataset`` all but one; ``since`` and ``until`` what was not taken in between.
+
+        A ``plain`` score is a cosine. ``expand`` compares vectors that carry their nearest in the
+        gallery, ``spatio_temporal`` adds what the times between cameras say (``calibrate`` learns
+        both), ``rerank`` re-ranks by k-reciprocal neighbours. Without any of these the best is used
+        that the gallery has learned; the answer's ``ranking`` tells what that was. ``by_stay``
+        gives the best hit of each of ``top_k`` stays, visits to a camera, and these stays. The
+        search is recorded before it is answered.
+
+        Raises ImageError where a picture cannot be read, EmptyGallery, EncoderMismatch,
+        UnknownCamera, NotCalibrated, StoreLocked, UsageError where a picture is of the person and
+        of somebody else at once.
 
         >>> answer = gallery.query("somebody.png", camera=1, exclude_camera=True, top_k=3)
         >>> [hit.rank for hit in answer.hits]
@@ -249,12 +263,12 @@ class Gallery:
         >>> answer.save("sheet.png")
         """
         from reidsearch import search
-        from reidsearch.probe import Probe
+        from reidsearch.question import Question
 
         self._session.collection()  # what cannot be searched is told of before what to search for
         return search.query(
             self._session,
-            Probe.of(picture, camera=camera, time=self._seconds(time), name=name),
+            Question.of(picture, unlike=unlike, camera=camera, time=self._seconds(time), name=name),
             exclude_camera=exclude_camera,
             only_cameras=[str(one) for one in only_cameras],
             site=site,
@@ -264,8 +278,10 @@ class Gallery:
             split=choice(Split, split, name="split"),
             top_k=top_k,
             min_score=min_score,
-            spatio_temporal=spatio_temporal,
-            rerank=rerank,
+            wish=search.Wish.of(
+                expand=expand, spatio_temporal=spatio_temporal, rerank=rerank, plain=plain
+            ),
+            by_stay=by_stay,
         )
 
     def trace(
@@ -312,6 +328,7 @@ class Gallery:
         *,
         multi_query: bool = False,
         rerank: bool = False,
+        expand: bool = False,
         spatio_temporal: bool = False,
         camera_pairs: bool = False,
         details: bool = False,
@@ -319,10 +336,10 @@ class Gallery:
     ) -> "Evaluation":
         """Run the Market-1501 protocol over the stored queries and gallery.
 
-        ``multi_query`` pools each probe's multi-query images; ``rerank`` and ``spatio_temporal``
-        rank as in ``query``; ``camera_pairs`` also tells mAP from each camera to each other, and
-        ``details`` gathers what ``report`` draws. ``encoder`` evaluates the vectors of another one
-        than the gallery was opened with.
+        ``multi_query`` pools each probe's multi-query images; ``rerank``, ``expand`` and
+        ``spatio_temporal`` rank as in ``query``; ``camera_pairs`` also tells mAP from each camera
+        to each other, and ``details`` gathers what ``report`` draws. ``encoder`` evaluates the
+        vectors of another one than the gallery was opened with.
 
         Raises EmptyGallery, IncompleteGallery, UnknownCamera, NotCalibrated.
 
@@ -336,6 +353,7 @@ class Gallery:
             self._session.collection(None if encoder is None else Path(encoder)),
             multi_query=multi_query,
             rerank=rerank,
+            expand=expand,
             spatio_temporal=spatio_temporal,
             camera_pairs=camera_pairs,
             details=details,
@@ -348,6 +366,7 @@ class Gallery:
         *,
         multi_query: bool = False,
         rerank: bool = False,
+        expand: bool = False,
         spatio_temporal: bool = False,
         camera_pairs: bool = False,
         details: bool = False,
@@ -367,6 +386,7 @@ class Gallery:
             self.evaluate(
                 multi_query=multi_query,
                 rerank=rerank,
+                expand=expand,
                 spatio_temporal=spatio_temporal,
                 camera_pairs=camera_pairs,
                 details=details and one is None,
@@ -377,7 +397,8 @@ class Gallery:
         return compare.compare(first, second)
 
     def calibrate(self, *, source: "Source | str | None" = None) -> "Calibration":
-        """Learn the times that people take from camera to camera, and what scores say.
+        """Learn the times that people take from camera to camera and what scores say, and let
+        stored vectors carry their neighbours.
 
         ``source`` is train or gallery (from that split's identities) or matches (without any, from
         the gallery's own matches across cameras); by default train where it is stored. Raises
@@ -386,12 +407,15 @@ class Gallery:
         >>> gallery.calibrate(source="gallery").by_identity
         True
         """
-        from reidsearch import calibrate
+        from reidsearch import calibrate, expand
         from reidsearch.ranking.calibration import Source
 
         chosen = None if source is None else choice(Source, source, name="source")
         with self._session.changing():
-            return calibrate.calibrate(self._session.collection(), source=chosen)
+            collection = self._session.collection()
+            learned = calibrate.calibrate(collection, source=chosen)
+            expand.build(collection)
+            return replace(learned, expanded=expand.scores(collection))
 
     def export(
         self, out: FilePath, *, since: "Time | None" = None, until: "Time | None" = None
@@ -412,6 +436,7 @@ class Gallery:
             Path(out),
             since=self._seconds(since),
             until=self._seconds(until),
+            zone=self.config.timezone,
         )
 
     def status(self) -> "Status":
@@ -463,7 +488,7 @@ class Gallery:
             before=self._seconds(before),
             camera=None if camera is None else names.name(str(camera), of="camera"),
             dataset=dataset,
-            site=site,
+            site=None if site is None else names.name(site, of="site"),
         )
         return forget.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
 

@@ -18,8 +18,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import calibrate, documents, faults, forget, images, moves, neighbours
+from reidsearch import (
+    calibrate,
+    documents,
+    expand,
+    faults,
+    forget,
+    images,
+    moves,
+    names,
+    neighbours,
+    places,
+)
 from reidsearch.catalog import Candidate, Recorded
+from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of_recorded
 from reidsearch.contents import Contents, contents
 from reidsearch.encoder import Encoder
@@ -29,6 +41,7 @@ from reidsearch.losses import Loss, weigh
 from reidsearch.session import Session
 from reidsearch.stores import PAYLOAD_FORM
 from reidsearch.types import Dataset, Points, Rejected, Sighting
+from reidsearch.words import counted
 
 RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together
@@ -40,11 +53,13 @@ AHEAD = 2  # batches of decoded pictures that may wait for the encoder
 class IngestSummary:
     """What an ingest did, or has done so far. ``images_per_second`` counts the ingested ones alone.
 
+    Of the ``ingested`` ones ``changed`` were stored before, and their files have changed.
     ``moved`` images were renamed and kept their vector, and so did ``relabelled`` ones, of which
     the data set says something else now. ``vanished`` are the paths of stored images that the data
     set no longer has; ``expired`` counts those too old to be taken in, ``pruned`` stored ones that
     were removed afterwards. ``calibrated`` is the number of images that transit times and
-    thresholds were learned anew from, None where they were not. ``contents`` is what the data set
+    thresholds were learned anew from, None where they were not, ``expanded`` that of the expanded
+    vectors that were written. ``contents`` is what the data set
     says of its crops, ``notes`` what else people should know. Of what was decoded,
     ``unlike_crops`` were hardly crops of one person, ``unlike_crop`` for one, and ``scaled`` counts
     those of more than 8 bits whose range was guessed, by what it was taken for.
@@ -56,6 +71,7 @@ class IngestSummary:
     notes: list[str] = field(default_factory=list)
     failures: list[Rejected] = field(default_factory=list)
     ingested: int = 0
+    changed: int = 0
     unchanged: int = 0
     moved: int = 0
     relabelled: int = 0
@@ -63,6 +79,7 @@ class IngestSummary:
     pruned: int = 0
     vanished: list[str] = field(default_factory=list)
     calibrated: int | None = None
+    expanded: int = 0
     unlike_crops: int = 0
     unlike_crop: str | None = None
     scaled: Counter[str] = field(default_factory=Counter)
@@ -115,6 +132,8 @@ def ingest(
     """
     with session.changing():
         collection = session.collection_to_fill()
+        dataset = places.named(session.catalog, dataset)
+        site = None if site is None else names.name(site, of="site")
         asked_for = session.catalog.learned.splits_with_neighbours(collection.encoder_id)
         summary = take_in(
             collection,
@@ -142,6 +161,7 @@ def ingest(
         summary.pruned = len(forget.remove(session, list(gone.values())).images)
         for split in asked_for:
             neighbours.current(collection, split)
+        summary.expanded = expand.keep_current(collection)
         if refused is not None:
             raise refused
         if dataset.layout is not None and not summary.vanished:
@@ -184,8 +204,9 @@ def take_in(
 ) -> IngestSummary:
     """Store the vector of every crop that is new or has changed; leave the others alone.
 
-    A renamed crop keeps its vector. Crops with a timestamp before ``oldest`` (seconds since 1970
-    UTC) are passed over, and so are files that another data set has. ``on_progress`` is called at
+    A renamed crop keeps its vector, and so does one that a table describes and a folder had; other
+    files that another data set has are passed over. So are crops with a timestamp before ``oldest``
+    (seconds since 1970 UTC). ``on_progress`` is called at
     the start and after each STORE images. Files that cannot be read are listed in the summary's
     ``failures`` and recorded in the catalog with their reason. Raises UsageError where its name is
     another data set's, StoreError, CatalogError or EncoderError where it cannot go on; what was
@@ -194,20 +215,20 @@ def take_in(
     started = time.monotonic()
     known = contents(dataset)
     moves.require_same_pictures(collection.catalog, dataset)
-    dataset, notes = _only_own(dataset, collection)
+    dataset, yielded, notes = _only_own(dataset, collection)
     splits = Counter(str(s.split) for s in dataset.sightings)
     summary = IngestSummary(len(dataset.sightings) + len(dataset.rejected), dict(splits), known)
     summary.notes = [*dataset.notes, *notes]
+    new_at = dataset.site or next((image.site for image in yielded.values()), None)
     dataset_id = collection.catalog.places.add_dataset(
-        dataset.name, dataset.root, site=site, new_at=dataset.site, layout=dataset.layout
+        dataset.name, dataset.root, site=site, new_at=new_at, layout=dataset.layout
     )
     _require_vectors(collection)  # a store that does not answer leaves no half ingest behind
     run = collection.catalog.runs.start(dataset_id, collection.encoder_id)
     faults.reach("run started")
     moves.finish_deletions(collection)
-    collection.catalog.embeddings.reject(
-        dataset_id, collection.encoder_id, dataset.name, dataset.rejected
-    )
+    pictures = [file for file in dataset.rejected if file.is_picture]
+    collection.catalog.embeddings.reject(dataset_id, collection.encoder_id, dataset.name, pictures)
     summary.failures.extend(dataset.rejected)
     candidates = [
         _candidate(dataset, sighting)
@@ -215,6 +236,9 @@ def take_in(
         if sighting.timestamp is None or sighting.timestamp >= oldest
     ]
     summary.expired = len(dataset.sightings) - len(candidates)
+    taken_over = moves.take_over(collection, dataset_id, yielded, candidates)
+    summary.relabelled += taken_over
+    summary.unchanged -= taken_over  # as which they are counted when they are looked at again
     summary.vanished, summary.moved = _compare(dataset, dataset_id, collection, candidates)
     on_progress(summary)
 
@@ -279,20 +303,30 @@ def take_in(
     return summary
 
 
-def _only_own(dataset: Dataset, collection: Collection) -> tuple[Dataset, list[str]]:
-    """The data set without the files that others have stored: one file is one image. With a note
-    for each of these."""
-    elsewhere = moves.stored_elsewhere(collection.catalog, dataset)
-    if not elsewhere:
-        return dataset, []
-    notes = [
-        f"{len(paths)} of these files are stored already, in the data set {name}, and were left as "
-        "they are. Forget that data set first to describe them anew."
-        for name, paths in sorted(elsewhere.items())
-    ]
-    taken = set().union(*elsewhere.values())
-    left = [seen for seen in dataset.sightings if seen.path not in taken]
-    return replace(dataset, sightings=left), notes
+def _only_own(
+    dataset: Dataset, collection: Collection
+) -> tuple[Dataset, dict[str, ImageRecord], list[str]]:
+    """The data set without the files that others have stored and keep: one file is one image. With
+    the images, by path, that others have and yield, and a note for each of the others."""
+    left: set[str] = set()
+    yielded: dict[str, ImageRecord] = {}
+    notes = []
+    for name, stored in sorted(moves.stored_elsewhere(collection.catalog, dataset).items()):
+        files = counted(len(stored.images), "of these files was", "of these files were")
+        if stored.yields:
+            yielded |= stored.images
+            notes.append(
+                f"{files} stored by the data set {name}, as a folder has them; from now on this "
+                "table says what they show."
+            )
+        else:
+            left |= stored.images.keys()
+            notes.append(
+                f"{files} stored already, by the data set {name}, and left as described there. "
+                "Forget that data set first to describe them anew."
+            )
+    own = [seen for seen in dataset.sightings if seen.path not in left]
+    return replace(dataset, sightings=own), yielded, notes
 
 
 def _compare(
@@ -303,7 +337,7 @@ def _compare(
     if dataset.splits is None:
         return [], 0
     there = {image_id(dataset.name, sighting.path) for sighting in dataset.sightings}
-    rejected = [file.path for file in dataset.rejected]
+    rejected = [file.path for file in dataset.rejected if file.is_picture]
     lost = collection.catalog.images.ids(dataset_id, dataset.splits) - there
     lost -= {image_id(dataset.name, path) for path in rejected}
     unseen = tuple(f"{path}/" for path in {*dataset.unseen, *rejected})
@@ -354,6 +388,7 @@ def _stale(
             faults.reach("relabelled")
             collection.catalog.record_payloads(collection.encoder_id, PAYLOAD_FORM)
         summary.relabelled += len(relabelled)
+        summary.changed += sum(image.changed for image in stale)
         summary.unchanged += len(some) - len(stale)
         if start + RECORD >= len(candidates):
             collection.catalog.runs.all_recorded(run)

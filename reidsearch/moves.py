@@ -1,10 +1,12 @@
-"""Renamed images keep their vectors: same content, another path, the old file gone. So do data sets
-that have moved as a whole."""
+"""Images that change their place keep their vectors: renamed ones (same content, another path, the
+old file gone), those of data sets that have moved as a whole, and those that a table describes from
+now on."""
 
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from reidsearch import faults, images
 from reidsearch.catalog import Candidate, Catalog, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of_recorded
+from reidsearch.datasets import TABLE, is_plain
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.types import Dataset, Points, Split
@@ -135,9 +138,17 @@ def require_same_pictures(catalog: Catalog, dataset: Dataset) -> None:
         )
 
 
-def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> dict[str, set[str]]:
-    """Which of a data set's paths lead to files that others have stored, and itself has not: by the
-    other's name, as this one spells them."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Images of another data set, by their paths in this one. ``yields`` says that its word goes
+    after this one's: it was read as a folder of crops, and this is a table that describes them."""
+
+    images: dict[str, ImageRecord]
+    yields: bool
+
+
+def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> dict[str, Elsewhere]:
+    """Which of a data set's files others have stored, and itself has not, by the others' names."""
     found = {}
     known = catalog.places.datasets()
     own = {
@@ -148,16 +159,40 @@ def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> dict[str, set[str]]:
         near = root.is_relative_to(dataset.root) or dataset.root.is_relative_to(root)
         if other.name == dataset.name or not near:
             continue
-        files = {os.path.normpath(row.file) for row in catalog.images.all(other.id)}
-        paths = {
-            seen.path
+        files = {os.path.normpath(row.file): row for row in catalog.images.all(other.id)}
+        images = {
+            seen.path: row
             for seen in dataset.sightings
-            if os.path.normpath(os.path.join(dataset.root, seen.path)) in files
+            if (row := files.get(os.path.normpath(os.path.join(dataset.root, seen.path))))
             and image_id(dataset.name, seen.path) not in own
         }
-        if paths:
-            found[other.name] = paths
+        if images:
+            layout = catalog.places.dataset_layout(other.id)
+            found[other.name] = Elsewhere(images, dataset.layout == TABLE and is_plain(layout))
     return found
+
+
+def take_over(
+    collection: Collection,
+    dataset_id: int,
+    yielded: Mapping[str, ImageRecord],
+    candidates: Sequence[Candidate],
+) -> int:
+    """Let a data set have the images, by its own paths, that others yield; returns how many kept
+    their vector. Those whose files have changed are left pending."""
+    moves, changed = [], []
+    for candidate in candidates:
+        old = yielded.get(candidate.sighting.path)
+        if old is None:
+            continue
+        if (old.size, old.modified_ns) == (candidate.size, candidate.modified_ns):
+            moves.append(Move(old, candidate))
+        else:
+            changed.append(old.id)
+    if changed:
+        collection.catalog.embeddings.mark_deleting(changed, compact=False)
+        finish_deletions(collection)
+    return keep_vectors(collection, dataset_id, moves)
 
 
 def digest(root: Path, path: str, *, follow_links: bool = False) -> str:

@@ -1,14 +1,17 @@
 """Which data sets and cameras a search is about: from the names that people give to catalog ids."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reidsearch import names
 from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import CameraRecord, DatasetRecord
 from reidsearch.errors import UnknownCamera, UsageError
+from reidsearch.hashes import image_id
 from reidsearch.probe import Probe
+from reidsearch.types import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ def scope(catalog: Catalog, *, site: str | None = None, dataset: str | None = No
     Raises UsageError where there is no such site or data set.
     """
     every = catalog.places.datasets()
+    if site is not None and site not in {one.site for one in every}:
+        site = names.name(site, of="site")
     for kind, name, known in (
         ("site", site, {one.site for one in every}),
         ("data set", dataset, {one.name for one in every}),
@@ -71,6 +76,37 @@ def scope(catalog: Catalog, *, site: str | None = None, dataset: str | None = No
     sites = {one.site for one in left}
     cameras = tuple(one for one in catalog.places.cameras() if one.site in sites)
     return Scope(left, cameras, narrowed=len(left) < len(every))
+
+
+def recognised(catalog: Catalog, probe: Probe) -> Probe:
+    """The probe with what is known of it, where its file is a stored image that is unchanged."""
+    datasets = catalog.places.datasets()
+    try:
+        paths = {Path(os.path.abspath(probe.name)), Path(os.path.realpath(probe.name))}
+        ids = [
+            image_id(one.name, path.relative_to(one.root).as_posix())
+            for one in datasets
+            for path in paths
+            if path.is_relative_to(one.root)
+        ]
+    except ValueError:  # it is called by something that is no path, or none that is stored
+        return probe
+    same = (image for image in catalog.images.of(ids) if image.sha256 == probe.sha256)
+    found = next(same, None)
+    return probe if found is None else probe.described(found.sighting)
+
+
+def named(catalog: Catalog, dataset: Dataset) -> Dataset:
+    """The data set by its spare name, where that is how it is stored, or a data set within its
+    folder has the other: crops.csv beside crops/."""
+    if dataset.spare_name is None:
+        return dataset
+    known = {one.name: Path(one.root) for one in catalog.places.datasets()}
+    other = known.get(dataset.name, dataset.root)
+    within = other != dataset.root and other.is_relative_to(dataset.root)
+    if within or known.get(dataset.spare_name) == dataset.root:
+        return replace(dataset, name=dataset.spare_name)
+    return dataset
 
 
 def cameras(found: Scope, wanted: Sequence[str], *, site: str | None) -> tuple[CameraRecord, ...]:

@@ -35,12 +35,14 @@ class Probe:
     """A picture to search for, and what is known of it.
 
     ``data`` are its file's bytes, ``sha256`` their hash; ``seen`` has its name under ``path``, and
-    the camera, identity, sequence, frame and timestamp that are known. Made by ``Probe.of``.
+    the camera, identity, sequence, frame and timestamp that are known; those ``given`` were told
+    with it, and others its name tells. Made by ``Probe.of``.
     """
 
     data: bytes = field(repr=False)
     sha256: str
     seen: Sighting
+    given: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -60,8 +62,10 @@ class Probe:
 
         Raises ImageError where the file cannot be read, TypeError on any other kind of object.
         """
+        given = {"camera": camera, "timestamp": time}
+        fields = frozenset(key for key, value in given.items() if value is not None)
         if isinstance(picture, Probe):
-            data, told = picture.data, picture.seen
+            data, told, fields = picture.data, picture.seen, picture.given | fields
             if name is not None:
                 told = replace(told, path=name)
         else:
@@ -74,7 +78,17 @@ class Probe:
             told = replace(told, camera=str(camera))
         if time is not None:
             told = replace(told, timestamp=seconds(time, None))
-        return cls(data, hashlib.sha256(data).hexdigest(), told)
+        return cls(data, hashlib.sha256(data).hexdigest(), told, fields)
+
+    def described(self, stored: Sighting) -> "Probe":
+        """The probe as what it is stored as: what is known there goes before what its name tells,
+        and what was given before both."""
+        known = {
+            key: value
+            for key in ("camera", "identity", "sequence", "frame", "timestamp")
+            if (value := getattr(stored, key)) is not None and key not in self.given
+        }
+        return replace(self, seen=replace(self.seen, **known))
 
     @property
     def name(self) -> str:
@@ -92,6 +106,10 @@ class Probe:
         Raises ImageError, whose message names the probe, where it is no whole picture.
         """
         return self._decoded(size).pixels
+
+    def check(self) -> None:
+        """Raise ImageError as ``pixels`` does."""
+        self._decoded((1, 1))
 
     def warnings(self) -> tuple[str, ...]:
         """What may be wrong with the picture, though it can be searched for: it is hardly a crop of

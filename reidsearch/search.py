@@ -1,34 +1,68 @@
 """Answer a probe from the stored gallery."""
 
-import logging
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import audit, calibrate, names, neighbours, places
+from reidsearch import audit, calibrate, expand, names, neighbours, places, stays
 from reidsearch.answer import Answer, Hit
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, vectors_missing
-from reidsearch.encoder import Encoder
-from reidsearch.errors import EmptyGallery, EncoderError, UnknownCamera, UsageError
+from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageError
 from reidsearch.neighbours import GalleryNeighbours
 from reidsearch.places import Scope
-from reidsearch.probe import Probe
-from reidsearch.ranking import rerank
-from reidsearch.ranking.calibration import Calibration
-from reidsearch.ranking.clock import SECONDS, Clock
-from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.question import Question
+from reidsearch.ranking import expansion, rerank
+from reidsearch.ranking.clock import Clock
+from reidsearch.ranking.expansion import Neighbours
+from reidsearch.ranking.feedback import Unlike
+from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
+from reidsearch.stays import Stay
 from reidsearch.stores import Matches
-from reidsearch.types import Filter, Ids, Split, Vectors, check_span, known_or_unknown
-
-log = logging.getLogger(__name__)
+from reidsearch.types import Filter, Ids, Kind, Split, Vectors, check_span
 
 FETCHED = 500  # more matches than asked for, among which times may reorder
 WIDENED = 4  # times as many are fetched where these do not suffice
+MOST = 10_000  # images at most that are looked at for stays
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How people want answers ranked. ``expand`` compares vectors that carry their neighbours in
+    the gallery, ``spatio_temporal`` adds the weighted evidence of the time between two sightings,
+    ``rerank`` re-ranks among the whole split by k-reciprocal neighbours, and scores are then 1 -
+    the re-ranked distance. None stands for "where the gallery has learned it and the picture allows
+    it"."""
+
+    expand: bool | None = None
+    spatio_temporal: bool | None = None
+    rerank: bool = False
+
+    @classmethod
+    def of(cls, *, expand: bool, spatio_temporal: bool, rerank: bool, plain: bool) -> "Wish":
+        """What these four mean together: without any of them, the best there is.
+
+        Raises UsageError where ``plain`` is asked for with another.
+        """
+        others = expand or spatio_temporal or rerank
+        if plain and others:
+            raise UsageError(
+                "a plain ranking and another one are asked for at once",
+                hint="Leave out {plain}, or {expand}, {spatio_temporal} and {rerank}.",
+            )
+        if plain or others:
+            return cls(expand, spatio_temporal, rerank)
+        return BEST
+
+
+BEST = Wish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +75,7 @@ class Scored:
 
 def query(
     session: Session,
-    probe: Probe,
+    question: Question,
     *,
     exclude_camera: bool = False,
     only_cameras: Sequence[str] = (),
@@ -52,44 +86,37 @@ def query(
     split: Split = Split.GALLERY,
     top_k: int = 10,
     min_score: float = -math.inf,
-    spatio_temporal: bool = False,
-    rerank: bool = False,
+    wish: Wish = BEST,
+    by_stay: bool = False,
 ) -> Answer:
-    """The ``top_k`` stored images of a split nearest to the probe, at least ``min_score``; logged.
+    """The ``top_k`` stored images of a split nearest to the question, at least ``min_score``;
+    logged.
 
-    ``exclude_camera`` drops every image of the probe's camera, ``only_cameras`` all but those of
+    ``exclude_camera`` drops every image of the probes' cameras, ``only_cameras`` all but those of
     some; ``site`` and ``dataset`` leave what is of one, ``since`` and ``until`` (seconds since 1970
-    UTC, the second one not included) what was taken in between. ``spatio_temporal`` adds the
-    weighted evidence of the time between the sightings to the cosine. With ``rerank`` hits are
-    re-ranked among the whole split, and their score is 1 - the re-ranked distance.
+    UTC, the second one not included) what was taken in between. ``wish`` says how to rank.
+    ``by_stay`` asks for ``top_k`` stays, into which the nearest images fall, MOST at most.
 
     Raises UnknownCamera where a camera is needed and unknown, is not stored, or one of several of
     that name; UsageError where the time is needed and unknown, or the filters exclude each other;
-    NotCalibrated, ImageError where the picture cannot be read, EmptyGallery, EncoderMismatch,
+    NotCalibrated, ImageError where a picture cannot be read, EmptyGallery, EncoderMismatch,
     StoreError, CatalogError.
     """
     audit.require_log(session)
     if top_k < 1:
         raise UsageError(f"{top_k} hits are asked for", hint="Ask for at least 1 with {top_k}.")
     check_span(since, until)
-    own = probe.seen.camera
-    if exclude_camera and own is None:
-        raise UnknownCamera(
-            f"the camera of {probe.short_name} is not known, so it cannot be excluded",
-            hint="Add {camera}, or name the file like 0002_c1s1_000451_03.jpg.",
-        )
+    question = question.recognised(session.catalog)
     collection, encoder = session.searchable()
     scope = places.scope(session.catalog, site=site, dataset=dataset)
-    here = scope.site_of(probe)
     cameras = places.cameras(scope, only_cameras, site=site)
-    without = [scope.camera(own, site=here)] if exclude_camera and own is not None else []
-    if any(one in cameras for one in without):
-        raise UsageError(
-            f"camera {own} is asked for and ruled out at once",
-            hint="Name it in {only_cameras} or rule it out with {exclude_camera}, not both.",
-        )
-    ranking = calibrate.ranking(collection, spatio_temporal=spatio_temporal, rerank=rerank)
-    around = neighbours.current(collection, split) if rerank else None
+    without = question.cameras(scope) if exclude_camera else []
+    for one in without:
+        if one in cameras:
+            raise UsageError(
+                f"camera {one.name} is asked for and ruled out at once",
+                hint="Name it in {only_cameras} or rule it out with {exclude_camera}, not both.",
+            )
     where = Filter(
         split=split,
         cameras=tuple(one.id for one in cameras),
@@ -98,35 +125,71 @@ def query(
         since=since,
         until=until,
     )
-    seen = None
-    if ranking.calibration is not None:
-        seen = sighted(probe, ranking.calibration, scope)
-    found = find(
-        encode(probe, encoder),
+    own = question.vector(encoder)
+    generation = expand.generation(collection)
+    ranking, seen = _ranking(collection, question, scope, wish, split)
+    vector = own
+    if ranking.is_expanded:
+        vector = looked_again(own, question, collection, ranking, seen)
+    nearest = functools.partial(
+        find,
+        vector,
         collection=collection,
         where=where,
-        top_k=top_k,
         min_score=min_score,
         ranking=ranking,
         seen=seen,
-        around=around,
+        unlike=question.others(own, encoder),
+        hidden={one.sha256 for one in question.unlike},
+        around=neighbours.current(collection, split) if ranking.reranked else None,
     )
+    found: tuple[Stay, ...] | None = None
+    clock = None
+    if by_stay:
+        clock = stays.clock_of(collection, split, calibrate.known(collection))
+        found = _stays(lambda limit: nearest(top_k=limit), top_k, clock)
+        shown = tuple(stay.hits[0] for stay in found)
+    else:
+        shown = hits(nearest(top_k=top_k))
+    if ranking.is_expanded and expand.generation(collection) != generation:
+        return query(
+            session,
+            question,
+            exclude_camera=exclude_camera,
+            only_cameras=only_cameras,
+            site=site,
+            dataset=dataset,
+            since=since,
+            until=until,
+            split=split,
+            top_k=top_k,
+            min_score=min_score,
+            wish=wish,
+            by_stay=by_stay,
+        )  # somebody wrote expanded vectors meanwhile: those found may be of both kinds
+    (first, *more), others = question.asked(scope)
     answer = Answer(
-        query=probe.name,
-        camera=names.numbered(own),
-        identity=names.numbered(probe.seen.identity),
-        site=here,
-        hits=hits(found),
-        warnings=warned(probe),
-        picture=probe.data,
+        query=first.query,
+        camera=first.camera,
+        identity=first.identity,
+        site=first.site,
+        hits=shown,
+        warnings=question.warned(),
+        picture=first.picture,
         zone=session.config.timezone,
+        more=tuple(more),
+        unlike=others,
+        stays=found,
+        unit=None if clock is None else clock.unit,
+        ranking=ranking,
     )
     audit.record(
         session,
-        probe,
+        question.probes,
+        unlike=question.unlike,
         command="query",
         filters={
-            "camera": answer.camera,
+            "camera": [one.camera for one in answer.together] if more else answer.camera,
             "exclude_camera": exclude_camera,
             "only_camera": [names.number(one.name) for one in cameras],
             "site": site,
@@ -136,12 +199,107 @@ def query(
             "split": str(split),
             "top_k": top_k,
             "min_score": None if min_score == -math.inf else min_score,
-            "spatio_temporal": spatio_temporal,
-            "rerank": rerank,
+            "expand": ranking.is_expanded,
+            "spatio_temporal": ranking.calibration is not None,
+            "rerank": ranking.reranked,
+            "by_stay": by_stay,
         },
-        hits=len(answer.hits),
+        hits=len(shown) if found is None else sum(len(stay.hits) for stay in found),
     )
     return answer
+
+
+def _ranking(
+    collection: Collection, question: Question, scope: Scope, wish: Wish, split: Split
+) -> tuple[Ranking, Sighted | None]:
+    """How to rank, and where and when the question's pictures were taken, where that counts."""
+    expanded = Expanded.NOT
+    if split is Split.GALLERY and wish.expand is not False:
+        expanded = expand.stored_kind(collection)
+    if wish.expand and expanded is Expanded.NOT:
+        raise NotCalibrated(
+            "there are no expanded vectors of what is stored now"
+            if split is Split.GALLERY
+            else f"only gallery images have expanded vectors, not the {split} split",
+            hint="Make them with: {calibrate}, or leave out {expand}.",
+        )
+    if wish.spatio_temporal is None:
+        try:
+            learned = calibrate.ranking(
+                collection, spatio_temporal=True, rerank=False, expanded=expanded
+            )
+            assert learned.calibration is not None
+            return learned, question.sighted(learned.calibration, scope)
+        except (NotCalibrated, UsageError):  # nothing is known of times, here or of the probe
+            return Ranking(expanded=expanded), None
+    ranking = calibrate.ranking(
+        collection,
+        spatio_temporal=wish.spatio_temporal,
+        rerank=wish.rerank,
+        expanded=expanded,
+    )
+    if ranking.calibration is None:
+        return ranking, None
+    return ranking, question.sighted(ranking.calibration, scope)
+
+
+def looked_again(
+    vector: Vectors,
+    question: Question,
+    collection: Collection,
+    ranking: Ranking,
+    seen: Sighted | None,
+) -> Vectors:
+    """The question's vector (1 x D) with its nearest gallery images in it, of its own site and of
+    other cameras than its pictures'. Times help to choose them where the stored vectors were made
+    so, and where ``seen`` is known."""
+    everywhere = places.scope(collection.catalog)
+    site = everywhere.site_of(question.probes[0])
+    own = []
+    for one in question.probes:
+        with suppress(UnknownCamera):
+            if one.seen.camera is not None:
+                own.append(everywhere.camera(one.seen.camera, site=everywhere.site_of(one)).id)
+    by_times = ranking.expanded is Expanded.TIMES and seen is not None
+    found = find(
+        vector,
+        collection=collection,
+        where=Filter(
+            split=Split.GALLERY,
+            without_cameras=tuple(dict.fromkeys(own)),
+            datasets=tuple(one.id for one in everywhere.datasets if site in (None, one.site)),
+        ),
+        ranking=Ranking(ranking.calibration if by_times else None),
+        top_k=expand.SETTINGS.probe,
+        seen=seen if by_times else None,
+    )
+    if not found:
+        return vector
+    ids, vectors = collection.store.retrieve([one.image.id for one in found])
+    place = {id: at for at, id in enumerate(ids.tolist())}
+    known = [one for one in found if one.image.id in place]  # or it is being deleted
+    carried = Neighbours(
+        np.array([[place[one.image.id] for one in known]], dtype=np.int64),
+        np.array([[one.score for one in known]], dtype=np.float32),
+    )
+    return expansion.carrying(vector, carried, vectors, expand.SETTINGS)
+
+
+def _stays(
+    nearest: Callable[[int], list[Scored]], top_k: int, clock: Clock | None
+) -> tuple[Stay, ...]:
+    """The first ``top_k`` stays that the nearest images fall into, by their best."""
+    limit = top_k + FETCHED
+    while True:
+        found = nearest(limit)
+        images, shown = [one.image for one in found], hits(found)
+        count = stays.covered(images, shown, clock, most=top_k)
+        if count < len(found) or len(found) < limit or limit >= MOST:
+            break
+        limit = min(limit * WIDENED, MOST)
+    return tuple(
+        sorted(stays.of(images[:count], shown[:count], clock), key=lambda s: s.hits[0].rank)
+    )
 
 
 def find(
@@ -153,6 +311,8 @@ def find(
     top_k: int | None = None,
     min_score: float = -math.inf,
     seen: Sighted | None = None,
+    unlike: Unlike | None = None,
+    hidden: AbstractSet[str] = frozenset(),
     around: GalleryNeighbours | None = None,
     margin: int = FETCHED,
     scale: float = 1.0,
@@ -162,24 +322,31 @@ def find(
 
     ``seen`` is where and when the probe was taken, for a ranking by times (of several, what their
     times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
-    whose length it is; ``around`` the split's
-    neighbours, for a re-ranked one. Stored vectors that the catalog does not call indexed are
-    passed over. ``margin`` more than ``top_k`` are fetched at first where times may reorder them.
-    Raises EmptyGallery where the store holds none at all, or lacks some that re-ranking needs.
+    whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
+    are the split's neighbours, for a re-ranked one. Passed over are files whose SHA-256 is in
+    ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
+    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. Raises EmptyGallery
+    where the store holds none at all, or lacks some that re-ranking needs.
     """
+    kind = Kind.EXPANDED if ranking.is_expanded else Kind.PLAIN
     ranked = None if around is None else _reranked(vector, collection, where, around)
-    limit = margin if top_k is None else top_k + (margin if seen is not None else 0)
+    reordered = seen is not None or unlike is not None
+    limit = margin if top_k is None else top_k + (margin if reordered else 0)
     scored: list[Scored] = []
     done = 0
     while True:
         if ranked is None:
-            (matches,) = collection.store.search(vector, limit=limit, where=where)
+            (matches,) = collection.store.search(vector, limit=limit, where=where, kind=kind)
         else:
             matches = Matches(ranked.ids[:limit], ranked.scores[:limit])
         if scale != 1:
             matches = Matches(matches.ids, matches.scores * scale)
         # What was fetched before comes first again, in the same order.
-        scored += _scored(matches, slice(done, None), collection, ranking, seen)
+        scored += [
+            one
+            for one in _scored(matches, slice(done, None), collection, ranking, seen, unlike)
+            if one.image.sha256 not in hidden
+        ]
         done = len(matches.ids)
         scored.sort(key=lambda one: (-one.score, one.image.id))
         if done < limit:
@@ -204,6 +371,7 @@ def _scored(
     collection: Collection,
     ranking: Ranking,
     seen: Sighted | None,
+    unlike: Unlike | None,
 ) -> list[Scored]:
     """Of some of the matches those that the catalog calls indexed, with their scores."""
     ids, scores = matches.ids[rows].tolist(), matches.scores[rows].tolist()
@@ -213,52 +381,20 @@ def _scored(
         for id, score in zip(ids, scores, strict=True)
         if id in described
     ]
+    if unlike is not None and known:
+        stored, vectors = collection.store.retrieve([one.image.id for one in known])
+        lost = dict(zip(stored.tolist(), unlike.penalty(vectors).tolist(), strict=True))
+        known = [
+            Scored(one.score - lost[one.image.id], one.image)
+            for one in known
+            if one.image.id in lost  # or it is being deleted
+        ]
     if seen is None or ranking.calibration is None or not known:
         return known
     clock = ranking.calibration.transit.clock
-    each = ranking.added(seen, sightings([one.image for one in known], clock))
+    each = ranking.added(seen, stays.sightings([one.image for one in known], clock))
     added = (each[0] if len(each) == 1 else each.mean(axis=0)).tolist()
     return [Scored(one.score + more, one.image) for one, more in zip(known, added, strict=True)]
-
-
-def sightings(images: Sequence[ImageRecord], clock: Clock) -> Sighted:
-    """Where and when these images were taken, by that clock."""
-    camera = known_or_unknown(one.camera_id for one in images)
-    times = clock.times(
-        camera,
-        known_or_unknown(one.sequence for one in images),
-        known_or_unknown(one.frame for one in images),
-        np.array([one.timestamp for one in images], dtype=np.float64),
-    )
-    return Sighted(camera, times)
-
-
-def sighted(probe: Probe, calibration: Calibration, scope: Scope) -> Sighted:
-    """Where and when a probe was taken. Raises UnknownCamera, or UsageError where the time is not
-    known."""
-    seen = probe.seen
-    if seen.camera is None:
-        raise UnknownCamera(
-            f"which camera {probe.short_name} is from is not known",
-            hint="Add {camera}, or leave out {spatio_temporal}.",
-        )
-    clock = calibration.transit.clock
-    own = scope.camera(seen.camera, site=scope.site_of(probe))
-    camera = np.array([own.id], dtype=np.int64)
-    times = clock.times(
-        camera,
-        known_or_unknown([seen.sequence]),
-        known_or_unknown([seen.frame]),
-        np.array([seen.timestamp], dtype=np.float64),
-    )
-    if not np.isfinite(times).all():
-        raise UsageError(
-            f"when {probe.short_name} was taken is not known",
-            hint="Add {time}, or name it like 0002_c1s1_000451_03.jpg, from a stored sequence."
-            if clock.unit == SECONDS
-            else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
-        )
-    return Sighted(camera, times)
 
 
 def _reranked(
@@ -293,19 +429,3 @@ def hits(found: Sequence[Scored]) -> tuple[Hit, ...]:
     return tuple(
         Hit.of(one.image, rank=rank, score=one.score) for rank, one in enumerate(found, start=1)
     )
-
-
-def warned(probe: Probe) -> tuple[str, ...]:
-    """What may be wrong with a probe that was searched for; also told to people at once."""
-    warnings = probe.warnings()
-    for warning in warnings:
-        log.warning("%s", warning)
-    return warnings
-
-
-def encode(probe: Probe, encoder: Encoder) -> Vectors:
-    """The probe's vector, 1 x D. Raises ImageError, EncoderError."""
-    vector = encoder.encode(probe.pixels(encoder.size)[None])
-    if not np.isfinite(vector).all():
-        raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {probe.name}")
-    return vector

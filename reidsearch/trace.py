@@ -1,6 +1,5 @@
 """Where was this person? The hits for one probe as stays at cameras, in time order."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,23 +7,31 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import audit, calibrate, documents, names, places, search, thresholds
-from reidsearch.answer import Hit
+from reidsearch import (
+    audit,
+    calibrate,
+    documents,
+    names,
+    places,
+    search,
+    stays,
+    thresholds,
+)
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import NotCalibrated, UnknownCamera, UsageError
 from reidsearch.places import Scope
 from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.ranking.calibration import Calibration
-from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.search import Scored
 from reidsearch.session import Session
+from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
 from reidsearch.types import Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
 
-PAUSE = {FRAMES: 1500.0, SECONDS: 60.0}  # a minute unseen ends a stay
 FETCHED = 100  # hits asked for at first
 DEFAULT_RATES = tuple(10 ** (-k / 4) for k in range(8, 27))  # of false matches, 1e-2 to 3e-7
 EXAMPLES = 10  # hits that join the probe in looking once more
@@ -43,19 +50,6 @@ class Origin(StrEnum):
     def words(self) -> str:
         """For people."""
         return {"given": "you", "gallery": "the gallery", "encoder": "the encoder"}[self]
-
-
-@dataclass(frozen=True)
-class Stay:
-    """Hits from one camera and sequence, no PAUSE apart, the best first. ``start`` and ``end`` are
-    in the trace's unit, None where times are not known."""
-
-    camera: int | str | None
-    site: str
-    sequence: int | None
-    start: float | None
-    end: float | None
-    hits: tuple[Hit, ...]
 
 
 @dataclass(frozen=True)
@@ -122,6 +116,7 @@ def trace(
     """
     audit.require_log(session)
     check_span(since, until)
+    probe = places.recognised(session.catalog, probe)
     if false_matches is not None:
         if not 0 < false_matches < 1:
             raise UsageError(
@@ -129,10 +124,7 @@ def trace(
             )
         rates = (false_matches,)
     collection, encoder = session.searchable()
-    try:
-        calibration = calibrate.load(collection)
-    except NotCalibrated:
-        calibration = None
+    calibration = calibrate.known(collection)
     scope = places.scope(session.catalog, site=site, dataset=dataset)
     told_apart = calibration is not None and (calibration.by_identity or calibration.by_times)
     by_encoder = min_score is None and encoder.thresholds is not None and not told_apart
@@ -151,7 +143,8 @@ def trace(
                 hint="Give another {false_matches}, or a score with {min_score}.",
             )
     where = Filter(split=Split.GALLERY, datasets=scope.dataset_ids, since=since, until=until)
-    own = search.encode(probe, encoder)
+    question = Question((probe,))
+    own = question.vector(encoder)
 
     def find(
         vector: Vectors, seen: Sighted | None, min_score: float, top_k: int | None = None
@@ -180,7 +173,7 @@ def trace(
             again = find(*_joined(own, seen, found[:EXAMPLES], collection, calibration), least)
             threshold, rate = _chosen(known, again, rates, gallery=stored)
             found = [one for one in again if one.score >= threshold]
-    unit, times = _times(collection, found, calibration)
+    clock = stays.clock_of(collection, Split.GALLERY, calibration)
     traced = Trace(
         query=probe.name,
         camera=names.numbered(probe.seen.camera),
@@ -191,15 +184,15 @@ def trace(
         origin=origin,
         nearest=nearest,
         spatio_temporal=seen is not None,
-        unit=unit,
-        stays=_stays(search.hits(found), times, pauses.get(unit or "", np.inf)),
-        warnings=search.warned(probe),
+        unit=None if clock is None else clock.unit,
+        stays=stays.of([one.image for one in found], search.hits(found), clock, pauses=pauses),
+        warnings=question.warned(),
         picture=probe.data,
         zone=session.config.timezone,
     )
     audit.record(
         session,
-        probe,
+        [probe],
         command="trace",
         filters={
             "camera": traced.camera,
@@ -220,7 +213,7 @@ def _seen(probe: Probe, calibration: Calibration | None, scope: Scope) -> Sighte
     if calibration is None:
         return None
     try:
-        return search.sighted(probe, calibration, scope)
+        return Question((probe,)).sighted(calibration, scope)
     except (UnknownCamera, UsageError):
         return None
 
@@ -266,59 +259,7 @@ def _joined(
     mean = np.concatenate([own, vectors]).mean(axis=0, keepdims=True)
     if seen is None or calibration is None:
         return mean, None
-    others = search.sightings([one.image for one in examples], calibration.transit.clock)
+    others = stays.sightings([one.image for one in examples], calibration.transit.clock)
     return mean, Sighted(
         np.concatenate([seen.camera, others.camera]), np.concatenate([seen.times, others.times])
-    )
-
-
-def _times(
-    collection: Collection, found: Sequence[Scored], calibration: Calibration | None
-) -> tuple[str | None, dict[int, float]]:
-    """The unit of times, and the time of each hit (by id) that has one."""
-    if calibration is not None:
-        clock = calibration.transit.clock
-    else:
-        spans = collection.catalog.images.spans(collection.encoder_id, Split.GALLERY)
-        try:
-            clock = Clock.of_spans(spans)
-        except UsageError:
-            return None, {}
-    images = [one.image for one in found]
-    times = search.sightings(images, clock).times.tolist()
-    pairs = zip(images, times, strict=True)
-    return clock.unit, {image.id: time for image, time in pairs if np.isfinite(time)}
-
-
-def _stays(hits: Sequence[Hit], times: dict[int, float], pause: float) -> tuple[Stay, ...]:
-    def place(hit: Hit) -> tuple[str, tuple[bool, int, str], int]:
-        camera = names.order("" if hit.camera is None else str(hit.camera))
-        return hit.site, camera, -1 if hit.sequence is None else hit.sequence
-
-    stays = []
-    ordered = sorted(hits, key=lambda hit: (place(hit), times.get(hit.id, np.inf)))
-    for _, group in itertools.groupby(ordered, key=place):
-        run: list[Hit] = []
-        last = None
-        for hit in group:
-            now = times.get(hit.id)
-            if run and last is not None and (now is None or now - last > pause):
-                stays.append(_stay(run, times))
-                run = []
-            run.append(hit)
-            last = now
-        stays.append(_stay(run, times))
-    return tuple(sorted(stays, key=lambda s: np.inf if s.start is None else s.start))
-
-
-def _stay(hits: Sequence[Hit], times: dict[int, float]) -> Stay:
-    known = [times[hit.id] for hit in hits if hit.id in times]
-    best = sorted(hits, key=lambda hit: hit.rank)
-    return Stay(
-        camera=best[0].camera,
-        site=best[0].site,
-        sequence=best[0].sequence,
-        start=min(known, default=None),
-        end=max(known, default=None),
-        hits=tuple(best),
     )

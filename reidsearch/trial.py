@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reidsearch.catalog import State, StoredImages
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, IncompleteGallery, UnknownCamera
+from reidsearch.ranking import feedback
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Split, Vectors
 
@@ -94,8 +95,7 @@ def _pooled(stored: StoredImages, vectors: Vectors) -> Vectors:
     pooled = vectors.copy()
     for row in np.flatnonzero(stored.split == Split.QUERY).tolist():
         if keys[row] in pools:
-            mean = vectors[pools[keys[row]]].mean(axis=0)
-            pooled[row] = mean / np.linalg.norm(mean)
+            pooled[row] = feedback.pooled(vectors[pools[keys[row]]])
     return pooled
 
 

@@ -80,3 +80,64 @@ def test_a_search_that_cannot_be_logged_is_not_answered(
         db.exec_driver_sql("DROP TABLE query_log")
     result = run("query", probe, "--json", exit_code=1)
     assert result.stdout == ""
+
+
+def test_every_picture_of_a_question_is_recorded_by_what_it_was_for(
+    probe: Path, market: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDSEARCH_AUDIT", "pictures")
+    more = market / "bounding_box_test/0001_c2s1_000010_01.jpg"
+    others = [market / f"query/000{n}_c1s1_000001_00.jpg" for n in (2, 3)]
+    words = [word for one in others for word in ("--not", one)]
+    run("query", probe, more, "--together", "--exclude-camera", *words)
+    mine, theirs = (
+        [hashlib.sha256(one.read_bytes()).hexdigest() for one in some]
+        for some in ((probe, more), others)
+    )
+    (entry,) = json.loads(run("audit", "--json").stdout)
+    assert entry["probe_sha256"] == mine[0]
+    assert (entry["together_sha256"], entry["not_sha256"]) == (mine, theirs)
+    assert entry["picture"]
+    assert entry["filters"]["camera"] == [1, 2]
+    (row,) = csv.DictReader(io.StringIO(run("audit", "--csv").stdout))
+    assert (row["together_sha256"], row["not_sha256"]) == (" ".join(mine), " ".join(theirs))
+    result = run("audit", "--save", tmp_path / "probes")
+    assert all(digest[:12] in result.stdout for digest in (*mine, *theirs))
+    assert "4 pictures" in result.stderr
+    kept = {one.name: one.read_bytes() for one in (tmp_path / "probes").iterdir()}
+    assert kept == {
+        digest: one.read_bytes()
+        for digest, one in zip((*mine, *theirs), (probe, more, *others), strict=True)
+    }
+
+
+def test_forgetting_a_picture_takes_it_and_its_hash_from_every_question(
+    probe: Path, market: Path, settings: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDSEARCH_AUDIT", "pictures")
+    more = market / "bounding_box_test/0001_c2s1_000010_01.jpg"
+    other = market / "bounding_box_test/0002_c2s1_000010_01.jpg"
+    run("query", probe, more, "--together", "--not", other)
+    gone = [hashlib.sha256(one.read_bytes()).hexdigest() for one in (more, other)]
+    for one in (more, other):
+        run("forget", "--image", one, "--yes")
+    (entry,) = json.loads(run("audit", "--json").stdout)
+    assert entry["together_sha256"] == [entry["probe_sha256"], ""]
+    assert entry["not_sha256"] == [""]
+    assert "forgotten" in run("audit").stdout
+    data = b"".join(one.read_bytes() for one in settings.data_dir.glob("catalog.sqlite*"))
+    for digest, one in zip(gone, (more, other), strict=True):
+        assert digest.encode() not in data
+        assert one.read_bytes()[-100:] not in data  # files of one program begin alike
+
+
+def test_a_question_is_logged_whole_or_not_at_all_and_then_not_answered(
+    probe: Path, market: Path, settings: Config, run: Run
+) -> None:
+    with catalog_of(settings) as catalog, catalog.engine.begin() as db:
+        db.exec_driver_sql("DROP TABLE query_picture")
+    other = market / "query/0002_c1s1_000001_00.jpg"
+    result = run("query", probe, "--not", other, "--json", exit_code=1)
+    assert result.stdout == ""
+    with catalog_of(settings) as catalog, catalog.engine.begin() as db:
+        assert db.exec_driver_sql("SELECT count(*) FROM query_log").scalar() == 0

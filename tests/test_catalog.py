@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, insert
 
-from reidsearch.catalog import Candidate, Catalog, ImageRecord, State, records, schema, tables
+from reidsearch.catalog import (
+    Candidate,
+    Catalog,
+    ExpandedRecord,
+    ImageRecord,
+    State,
+    records,
+    schema,
+    tables,
+)
 from reidsearch.catalog.database import TableGroup
 from reidsearch.errors import UsageError
 from reidsearch.hashes import image_id
@@ -217,7 +226,7 @@ def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int
 RECORDS = [
     kind
     for _, kind in inspect.getmembers(records, dataclasses.is_dataclass)
-    if kind is not Candidate and kind is not Sighting
+    if kind not in (Candidate, records.LoggedPicture, Sighting)  # those are handed in
 ]
 
 
@@ -247,7 +256,7 @@ def test_no_method_of_the_catalog_takes_or_gives_what_is_untyped_or_sqlalchemys(
     groups = {TableGroup: catalog} | {
         type(part): part for part in vars(catalog).values() if isinstance(part, TableGroup)
     }
-    assert len(groups) == 7
+    assert len(groups) == 8
     seen = 0
     for group in [*groups, Catalog]:
         for name, member in vars(group).items():
@@ -276,6 +285,10 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
     catalog.learned.save_calibration(
         encoder, source="train", images=9, transit=b"t", weight=0.5, cosines=b"c", scores=b"s"
     )
+    catalog.expansions.begin(encoder, "any")
+    catalog.expansions.finish(encoder, [ExpandedRecord(
+        image_id=one.id, made_of=7, neighbours=b"n", checksum=9
+    )], gone=[])  # fmt: skip
     search = {"time": 1.5, "operator": "o", "command": "query", "probe_sha256": "ff", "hits": 3}
     catalog.log.add(**search, filters={"camera": [1, 2]}, picture=b"p")  # type: ignore[arg-type]
     (image,) = catalog.images.all()
@@ -285,7 +298,8 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
     found = [
         image, embedding, count, logged, *catalog.encoders(), catalog.runs.last(),
         catalog.learned.calibration(encoder), recorded, *catalog.places.cameras(),
-        *catalog.places.datasets(),
+        *catalog.places.datasets(), catalog.expansions.of(encoder),
+        *catalog.expansions.all(encoder),
     ]  # fmt: skip
     assert {type(record) for record in found} == set(RECORDS)
     for record in found:
@@ -333,6 +347,40 @@ def test_the_log_gives_each_kept_picture_once_and_lists_searches_without(catalog
     next(some)
     some.close()  # type: ignore[attr-defined]
     catalog.places.add_dataset("still writable", Path("/"))
+
+
+def test_the_log_tells_all_pictures_of_a_search_by_what_they_are_for(catalog: Catalog) -> None:
+    def search(time: float, first: str, *others: records.LoggedPicture) -> None:
+        catalog.log.add(
+            time=time,
+            operator="o",
+            command="query",
+            probe_sha256=first,
+            filters={},
+            hits=0,
+            picture=None,
+            others=others,
+        )
+
+    def also(role: records.Role, digest: str, picture: bytes | None) -> records.LoggedPicture:
+        return records.LoggedPicture(role=role, sha256=digest, picture=picture)
+
+    together, unlike = records.Role.TOGETHER, records.Role.UNLIKE
+    search(1, "aa", also(together, "bb", b"two"), also(unlike, "cc", b"three"))
+    search(2, "bb")
+    search(3, "dd", also(unlike, "aa", None), also(unlike, "bb", b"two"))
+    told = [(e.probe_sha256, e.together, e.unlike, e.has_picture) for e in catalog.log.entries()]
+    assert told == [
+        ("aa", ("bb",), ("cc",), True), ("bb", (), (), False), ("dd", (), ("aa", "bb"), True)
+    ]  # fmt: skip
+    assert [e.unlike for e in catalog.log.entries(since=3)] == [("aa", "bb")]
+    assert list(catalog.log.pictures()) == [("bb", b"two"), ("cc", b"three")]
+    catalog.log.forget_probes(["bb"])
+    told = [(e.probe_sha256, e.together, e.unlike, e.has_picture) for e in catalog.log.entries()]
+    assert told == [
+        ("aa", ("",), ("cc",), True), ("", (), (), False), ("dd", (), ("aa", ""), False)
+    ]  # fmt: skip
+    assert list(catalog.log.pictures()) == [("cc", b"three")]
 
 
 def test_indexed_images_may_be_asked_for_by_data_set(catalog: Catalog, tmp_path: Path) -> None:
@@ -447,7 +495,6 @@ def catalog_of(images: list[tuple[Any, ...]]) -> Catalog:
     return Catalog(engine, variables=3)
 
 
-@settings(deadline=None)
 @given(
     images=st.lists(
         st.tuples(

@@ -39,8 +39,8 @@ def test_ingest_reports_as_the_contract_says_and_repeats_for_nothing(
     first = json.loads(run("ingest", market, "--json").stdout)
     assert first.keys() == {
         "found", "ingested", "unchanged", "failed", "seconds", "images_per_second", "splits",
-        "failures", "moved", "relabelled", "vanished", "pruned", "expired", "unlike_crops",
-        "scaled", "layout", "cameras", "people", "first", "last", "without_camera",
+        "failures", "changed", "moved", "relabelled", "vanished", "pruned", "expired",
+        "unlike_crops", "scaled", "layout", "cameras", "people", "first", "last", "without_camera",
         "without_person", "without_time", "passed_over", "notes",
     }  # fmt: skip
     assert (first["found"], first["ingested"], first["failed"]) == (31, 31, 0)
@@ -113,6 +113,52 @@ def test_a_probe_among_several_that_is_no_picture_is_skipped_with_3(
     assert json.loads(result.stdout)["query"] == str(good)
     assert "torn.jpg: not a picture" in result.stderr
     run("query", tmp_path / "torn.jpg", exit_code=1)
+
+
+def test_several_pictures_together_are_one_question(ingested: Path, run: Run) -> None:
+    probes = [ingested / f"query/000{n}_c1s1_000001_00.jpg" for n in (1, 2)]
+    apart = run("query", *probes, "--json").stdout.splitlines()
+    assert [json.loads(line)["together"] for line in apart] == [[str(one)] for one in probes]
+    (line,) = run("query", *probes, "--together", "--json").stdout.splitlines()
+    answer = json.loads(line)
+    assert (answer["query"], answer["together"]) == (str(probes[0]), [str(p) for p in probes])
+    assert answer["not"] == []
+    table = run("query", ingested / "query", "--together", "--top-k", 2).stdout
+    assert "together with" in table
+    assert table.count("bounding_box_test") == 2
+    # One that is no picture spoils the question.
+    (ingested / "query/torn.jpg").write_bytes(b"text")
+    refused = run("query", *probes, ingested / "query/torn.jpg", "--together", exit_code=1)
+    assert "torn.jpg: not a picture" in refused.stderr
+
+
+def test_pictures_of_somebody_else_hold_for_every_probe(ingested: Path, run: Run) -> None:
+    probes = [ingested / f"query/000{n}_c1s1_000001_00.jpg" for n in (1, 2)]
+    others = [ingested / f"bounding_box_test/000{n}_c2s1_000010_01.jpg" for n in (3, 4)]
+    words = [word for one in others for word in ("--not", one)]
+    lines = run("query", *probes, *words, "--json", "--top-k", 27).stdout.splitlines()
+    assert len(lines) == 2
+    for answer in map(json.loads, lines):
+        assert answer["not"] == [str(one) for one in others]
+        assert len(answer["hits"]) == 25
+        assert not {hit["path"] for hit in answer["hits"]} & {str(one) for one in others}
+    table = run("query", probes[0], *words).stdout
+    assert "; not " in table
+
+
+def test_a_picture_of_somebody_else_that_is_none_is_told_of_once_before_anything_is_searched(
+    ingested: Path, run: Run
+) -> None:
+    probes = [ingested / f"query/000{n}_c1s1_000001_00.jpg" for n in (1, 2)]
+    (ingested / "torn.jpg").write_bytes(probes[0].read_bytes()[:200])
+    for name in ("torn.jpg", "nowhere.jpg"):
+        refused = run("query", *probes, "--not", ingested / name, "--json", exit_code=1)
+        assert refused.stderr.count(name) == 1
+        assert refused.stdout == ""
+    assert json.loads(run("audit", "--json").stdout) == []
+    run("query", "-", "--not", "-", exit_code=2)
+    same = run("query", probes[0], "--not", probes[0], exit_code=2)
+    assert "--not" in same.stderr
 
 
 def test_evaluate_prints_the_contracts_document_and_a_table(ingested: Path, run: Run) -> None:

@@ -1,5 +1,6 @@
 """The documents: described once, and printed as described."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,12 +56,16 @@ def test_the_check_tells_what_fits_from_what_does_not() -> None:
     assert not fits(True, int)
 
 
-PROBE = "query/0002_c1s1_000001_00.jpg"
+PROBE, OTHER, ANOTHER = (f"query/000{n}_c1s1_000001_00.jpg" for n in (2, 3, 4))
 COMMANDS: Mapping[str, tuple[object, tuple[object, ...]]] = {
     "ingest": (documents.IngestDocument, ("ingest", "MARKET")),
     "explore": (documents.ExplorationDocument, ("explore", "MARKET")),
     "explore what is stored": (documents.ExplorationDocument, ("explore", "--stored")),
     "query": (documents.AnswerDocument, ("query", PROBE)),
+    "query in full": (
+        documents.AnswerDocument,
+        ("query", PROBE, OTHER, "--together", "--not", ANOTHER, "--by-stay"),
+    ),
     "evaluate": (documents.EvaluationDocument, ("evaluate",)),
     "evaluate in full": (
         documents.EvaluationDocument,
@@ -91,7 +96,7 @@ def test_a_command_prints_its_document(
     places: Mapping[object, Callable[[], object]] = {
         "MARKET": lambda: market,
         "ENCODER": lambda: encoder_file,
-        PROBE: lambda: market / PROBE,
+        **{name: functools.partial(market.joinpath, name) for name in (PROBE, OTHER, ANOTHER)},
     }
     given = [places[word]() if word in places else word for word in words]
     codes = {"ingest": 3, "doctor": 1}

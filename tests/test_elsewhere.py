@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,14 @@ import pytest
 from reidsearch import CopiedGallery, Gallery, StoreElsewhere, UsageError
 from reidsearch.config import Config
 from reidsearch.session import VECTORS
-from reidsearch.stores import server
-from reidsearch.stores.server import ServerStore
 from tests.conftest import Run, catalog_of
 from tests.qdrant_server import QdrantStandIn
-from tests.test_server_faults import IMPATIENT
+from tests.test_server_faults import PATIENT, open_stores_with
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "ServerStore", partial(ServerStore, patience=IMPATIENT))
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_stores_with(PATIENT, monkeypatch)
 
 
 @pytest.fixture

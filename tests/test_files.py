@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch.files import replacing
+from reidsearch.files import bytes_on_disk, copy_folder, replacing
 from tests.test_environment import unprivileged
 
 posix = pytest.mark.skipif(os.name == "nt", reason="permissions and links as POSIX has them")
@@ -16,7 +16,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="permissions and links as POS
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from reidsearch.files import replacing
+from reidsearch.files import bytes_on_disk, copy_folder, replacing
 
 with replacing(Path(sys.argv[1])) as partial, partial.open("wb") as file:
     file.write(b"half")
@@ -26,7 +26,7 @@ with replacing(Path(sys.argv[1])) as partial, partial.open("wb") as file:
 WRITES = """
 import sys
 from pathlib import Path
-from reidsearch.files import replacing
+from reidsearch.files import bytes_on_disk, copy_folder, replacing
 
 for _ in range(40):
     with replacing(Path(sys.argv[1])) as partial:
@@ -165,3 +165,28 @@ def test_a_pipe_and_a_write_protected_file_are_not_replaced(tmp_path: Path) -> N
     assert f"Permission denied: '{path}'" in done.stderr
     assert path.read_bytes() == b"before"
     assert names(tmp_path) == ["pipe", "precious"]
+
+
+def test_a_copied_folder_holds_the_same_bytes_and_takes_no_more_of_the_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "in it").mkdir(parents=True)
+    (folder / "empty").touch()
+    with (folder / "hole").open("wb") as file:
+        file.truncate(3 << 20)
+    (folder / "in it/whole").write_bytes(os.urandom((2 << 20) + 7))
+    for name, places in {
+        "begins": (0, 8192),
+        "ends": (4095,),
+        "between": (1 << 16, 5 << 20),
+    }.items():
+        with (folder / name).open("wb") as file:
+            for place in places:
+                file.seek(place)
+                file.write(os.urandom(4000))
+            file.truncate(6 << 20)
+    copy_folder(folder, tmp_path / "copy")
+    files = {p.relative_to(folder): p for p in folder.rglob("*") if p.is_file()}
+    assert len(files) == 6
+    for beneath, path in files.items():
+        assert (tmp_path / "copy" / beneath).read_bytes() == path.read_bytes(), beneath
+    assert bytes_on_disk(tmp_path / "copy") < 2 * bytes_on_disk(folder)

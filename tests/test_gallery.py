@@ -211,7 +211,7 @@ def test_a_gallery_held_elsewhere_names_its_holder_and_leaves_nothing_held(
     [
         (None, TypeError),
         (7, TypeError),
-        (["probe.jpg"], TypeError),
+        ({"probe.jpg"}, TypeError),
         (np.zeros((8, 8, 3), dtype=np.float32), TypeError),
         (np.zeros((8, 8, 3), dtype=np.int64), TypeError),
         (np.zeros((8, 8), dtype=np.uint8), ImageError),

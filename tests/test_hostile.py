@@ -66,7 +66,7 @@ def test_an_ingest_of_nasty_files_stores_the_good_and_names_each_bad_one_in_boun
     folder, good, bad = nasty_folder
     assert len(good) >= GOOD + 30
     assert len(bad) >= 35
-    options = ["--data-dir", str(settings.data_dir), "--encoder", str(settings.encoder)]
+    options = ["--quiet", "--data-dir", str(settings.data_dir), "--encoder", str(settings.encoder)]
     ingest = [sys.executable, "-c", INGEST, *options, "ingest", str(folder), "--json"]
     measured = subprocess.run(
         [sys.executable, "-c", MEASURED, *ingest],

@@ -262,7 +262,7 @@ def test_an_encoder_with_any_byte_changed_is_an_encoder_or_an_error(
     assert capfd.readouterr() == ("", "")
 
 
-@settings(max_examples=1000, derandomize=True, deadline=None)
+@settings(max_examples=1000)
 @given(st.binary(max_size=100))
 def test_the_look_through_ends_on_random_bytes(data: bytes) -> None:
     for start in (b"", b"\x3a\x7f", b"\x3a\x10\x0a\x0e"):  # a model, a graph, a node
@@ -301,7 +301,7 @@ def test_metadata_that_makes_no_numbers_to_work_with_is_an_error(
     assert len(str(error.value)) < 300
 
 
-@settings(max_examples=1000, derandomize=True, deadline=None)
+@settings(max_examples=1000)
 @given(
     st.dictionaries(
         st.sampled_from(["input_size", "mean", "std", "color_order", "flip_average", "name"]),

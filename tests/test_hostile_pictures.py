@@ -19,12 +19,12 @@ from reidsearch.errors import ImageError
 from tests import nasty
 from tests.conftest import COLORS, write_crop
 
-SECONDS = 10  # that no file may take; the slowest takes a tenth of one
+SECONDS = 10  # of a processor that no file may take; the slowest takes a tenth of one
 
 
 def outcome(data: bytes) -> str:
     """ "" where ``data`` is decoded, else why not; anything else but RGB or a reason fails."""
-    started = time.monotonic()
+    started = time.thread_time()
     reason = ""
     try:
         pixels = images.decode(data, size=(16, 8))
@@ -37,7 +37,7 @@ def outcome(data: bytes) -> str:
         assert pixels.dtype == whole.dtype == np.uint8
     assert "\n" not in reason
     assert reason != "no reason"
-    assert time.monotonic() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
     return reason
 
 
@@ -87,7 +87,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=1500, derandomize=True, deadline=None)
+@settings(max_examples=1500)
 @given(st.one_of(st.binary(max_size=300), damaged()))
 def test_random_bytes_and_random_damage_are_decoded_or_an_error(data: bytes) -> None:
     outcome(data)

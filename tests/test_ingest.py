@@ -1,10 +1,4 @@
 import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +12,6 @@ from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.errors import StoreError
 from reidsearch.gallery import Gallery
-from reidsearch.session import CATALOG
 from reidsearch.types import Points, Split
 from tests.conftest import COLORS, filling, write_crop, write_encoder
 
@@ -150,55 +143,4 @@ def test_a_store_that_fails_midway_leaves_pending_images_and_the_next_run_comple
         assert {row.state for row in opened.catalog.images.counts()} == {"pending"}
         opened.store.upsert = upsert  # type: ignore[method-assign]
         ingest.take_in(opened, datasets.read(market), encoder=encoder)
-        assert snapshot(opened) == expected
-
-
-def command(settings: Config, *words: object) -> list[str]:
-    executable = Path(sys.executable).with_name("reidsearch")
-    home, encoder = str(settings.data_dir), str(settings.encoder)
-    return [str(executable), "--data-dir", home, "--encoder", encoder, *map(str, words)]
-
-
-def stored_in(catalog: Path) -> int:
-    """How many images the catalog calls indexed; none where it is still being made."""
-    try:
-        with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as db:
-            query = "SELECT count(*) FROM embedding WHERE state = 'indexed'"
-            return int(db.execute(query).fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_an_ingest_killed_midway_is_completed_by_running_it_again(
-    tmp_path: Path, settings: Config, encoder: Encoder, number: signal.Signals
-) -> None:
-    crops = tmp_path / "crops"
-    for seed in range(4000):  # two seconds' work
-        write_crop(
-            crops / f"{seed % 50:04d}_c{seed % 3}s1_{seed:06d}_00.jpg", color=COLORS[1 + seed % 4]
-        )
-    process = subprocess.Popen(
-        command(settings, "ingest", crops), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 60
-    catalog = settings.data_dir / CATALOG
-    while not stored_in(catalog) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
-    assert 0 < stored_in(settings.data_dir / CATALOG) < 4000
-    if number == signal.SIGINT:
-        assert process.returncode == 130, stderr
-        assert b"run the same command again" in stderr
-        assert b"Traceback" not in stderr
-    again = subprocess.run(command(settings, "ingest", crops), capture_output=True, check=True)
-    assert b"Traceback" not in again.stderr
-
-    whole = Config(tmp_path / "whole", None, settings.encoder, "cpu", {})
-    dataset = datasets.read(crops)
-    with filling(whole) as uninterrupted:
-        ingest.take_in(uninterrupted, dataset, encoder=encoder)
-        expected = snapshot(uninterrupted)
-    with filling(settings) as opened:
         assert snapshot(opened) == expected

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageColor
 
 from reidsearch.errors import UsageError
-from reidsearch.trace import Origin, Stay, Trace
+from reidsearch.stays import Stay
+from reidsearch.trace import Origin, Trace
 from reidsearch.views import lanes
 from reidsearch.views.palette import LIGHT
 from tests.conftest import COLORS, write_crop

@@ -116,7 +116,7 @@ def slow_ap(ranks: list[int], *, trapezoid: bool) -> float:
     return total
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from([np.float32, np.float64]), st.booleans())
 def test_every_number_equals_a_slow_obvious_reference(
     data: st.DataObject, dtype: type, other_cameras_only: bool

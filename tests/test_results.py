@@ -27,10 +27,13 @@ RESULTS = ROOT / "results"
 VARIANTS = {
     "`evaluate` |": "plain",
     "`evaluate --rerank` |": "rerank",
+    "`evaluate --expand` |": "expanded",
     "`evaluate --spatio-temporal`, transit times learned from the training": "times-train",
     "`evaluate --spatio-temporal`, learned without": "times-matches",
     "`evaluate --spatio-temporal --rerank`, from the training": "times-train-rerank",
     "`evaluate --spatio-temporal --rerank`, without": "times-matches-rerank",
+    "`evaluate --expand --spatio-temporal`, from the training": "times-train-expanded",
+    "`evaluate --expand --spatio-temporal`, without": "times-matches-expanded",
 }
 COLUMNS = ("Rank-1", "Rank-5", "Rank-10", "mAP", "mAP (trapezoid)", "mINP")
 

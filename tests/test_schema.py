@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from reidsearch.catalog import schema, tables
+from reidsearch.catalog.records import LoggedPicture, Role
 from reidsearch.errors import CatalogError, CatalogLocked, NewerSchema
 from reidsearch.files import replacing
 from reidsearch.types import Split
@@ -41,7 +42,8 @@ def made_by(path: Path, revision: str) -> None:
         config.attributes["connection"] = db
         command.upgrade(config, revision)
         tables = {name for (name,) in db.exec_driver_sql("SELECT name FROM sqlite_master").all()}
-        for table, values in ROWS.items():
+        rows = ROWS if revision < "0006" else {**SITES, **ROWS, **ROWS_WITH_SITES}
+        for table, values in rows.items():
             if table in tables:
                 db.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
     engine.dispose()
@@ -57,11 +59,18 @@ ROWS = {
     "calibration": "(1, 1.5, 'train', 1, 9, x'00', 0.1, x'00', x'00')",
     "neighbours": "(1, 'gallery', x'00')",
 }
+SITES = {"site": "(1, 'old')"}
+ROWS_WITH_SITES = {
+    "dataset": "(1, 'old', '/data', 1, NULL)",
+    "camera": "(1, 1, '6')",
+    "identity": "(1, 1, '1501')",
+    "encoder": "(1, 'abc', 'osnet', 512, 1)",
+}
 IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id, sha256) VALUES "
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
 def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     tmp_path: Path, revision: str
 ) -> None:
@@ -98,6 +107,22 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
         assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
     schema.open_catalog(path).close()
     assert schema.backups(path) == [backup]
+
+
+def test_a_log_of_searches_with_one_picture_each_goes_on_with_several(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    made_by(path, "0005")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO query_log VALUES (1, 1.5, 'o', 'query', 'ff', '{}', 3, x'01')")
+        db.commit()
+    with closing(schema.open_catalog(path)) as opened:
+        other = LoggedPicture(role=Role.UNLIKE, sha256="cc", picture=None)
+        opened.log.add(
+            time=2.5, operator="o", command="query", probe_sha256="aa", filters={}, hits=0,
+            picture=None, others=[other],
+        )  # fmt: skip
+        told = [(e.probe_sha256, e.unlike, e.has_picture) for e in opened.log.entries()]
+        assert told == [("ff", (), True), ("aa", ("cc",), False)]
 
 
 def test_a_half_backup_that_a_kill_leaves_is_found_among_them(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.ranking import rerank, transit
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.types import Filter, Split
@@ -141,13 +141,13 @@ def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
         assert [h.id for h in answer.hits] == stored.ids[others][expected].tolist()
         assert [h.score for h in answer.hits] == pytest.approx(scores[expected].tolist(), abs=1e-6)
         # The same where nothing is fetched in advance, and more has to be asked for again.
-        asked = Probe.of(probe)
+        asked = Question.of(probe)
         narrow = search.find(
-            search.encode(asked, encoder),
+            asked.vector(encoder),
             collection=filled,
             where=Filter(),
             ranking=Ranking(learned),
-            seen=search.sighted(asked, learned, places.scope(filled.catalog)),
+            seen=asked.sighted(learned, places.scope(filled.catalog)),
             top_k=top_k,
             margin=0,
         )

@@ -10,7 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 from PIL import Image, ImageColor
 
-from reidsearch.answer import Answer, Hit
+from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.errors import UsageError
 from reidsearch.views import pages, sheet
 from reidsearch.views.palette import LIGHT
@@ -153,6 +153,35 @@ def test_a_probe_that_is_no_file_shows_by_its_bytes(tmp_path: Path, answer: Answ
     assert sheet.draw([unnamed]).tobytes() == sheet.draw([answer]).tobytes()
     broken = replace(unnamed, picture=b"no picture")
     assert sheet.draw([broken]).tobytes() != sheet.draw([answer]).tobytes()
+
+
+def test_all_pictures_of_a_question_stand_at_its_head_and_those_of_others_are_marked(
+    tmp_path: Path, answer: Answer
+) -> None:
+    def asked(number: int) -> Asked:
+        crop = write_crop(tmp_path / f"asked/{number}.jpg", color=COLORS[1 + number % 4])
+        return Asked(str(crop), 3, number, "main")
+
+    whole = replace(answer, more=(asked(1), asked(2)), unlike=(asked(8), asked(9)))
+    tags = Tags(sheet.html([whole]))
+    said = [value for name, value in tags.values if name == "alt"]
+    assert said[:5] == [
+        "probe, id 7  cam 1", "probe, id 1  cam 3", "probe, id 2  cam 3", "not, id 8  cam 3",
+        "not, id 9  cam 3",
+    ]  # fmt: skip
+    kinds = [value for name, value in tags.values if name == "class" and "card" in str(value)]
+    assert kinds[:5] == ["card probe"] * 3 + ["card not"] * 2
+    plain, drawn = (np.asarray(sheet.draw([one])) for one in (answer, whole))
+    height, width = sheet.THUMBNAIL
+    frame = (height + 2 * sheet.FRAME) * (width + 2 * sheet.FRAME) - height * width
+    more = count(drawn, LIGHT.wrong) - count(plain, LIGHT.wrong)
+    assert more == pytest.approx(2 * frame, rel=0.02)
+    # Five pictures stand in two rows of three.
+    cell = width + 2 * sheet.FRAME + sheet.GAP
+    row = height + 2 * sheet.FRAME + sheet.CAPTION + sheet.GAP
+    assert (drawn.shape[1] - plain.shape[1], drawn.shape[0] - plain.shape[0]) == (2 * cell, row)
+    # Beside it a question with one picture has its hits in the same column.
+    assert sheet.draw([whole, answer]).height == drawn.shape[0] + row
 
 
 @pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])

@@ -139,7 +139,6 @@ MOMENTS = st.floats(min_value=1e8, max_value=4e9 - 1)
 ZONES = st.sampled_from([BERLIN, UTC, ZoneInfo("Pacific/Apia"), ZoneInfo("Australia/Lord_Howe")])
 
 
-@settings(derandomize=True, deadline=None)
 @given(MOMENTS, ZONES, ZONES)
 def test_what_is_shown_is_understood_as_the_same_second(
     seconds: float, zone: ZoneInfo, other: ZoneInfo
@@ -154,7 +153,7 @@ SHAPES = st.from_regex(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.one_of(SHAPES, st.text(max_size=80), st.text("0123456789-/.:T +Z", max_size=30)), ZONES)
 def test_any_text_is_a_time_that_can_be_stored_or_a_short_reason(text: str, zone: ZoneInfo) -> None:
     try:
@@ -169,7 +168,6 @@ def test_any_text_is_a_time_that_can_be_stored_or_a_short_reason(text: str, zone
     assert digits[:4] == f"{times.local(seconds, zone).year:04}" or len(digits) > 5
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_zone_or_an_error(name: str) -> None:
     with suppress(ValueError):

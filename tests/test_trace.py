@@ -16,7 +16,7 @@ from reidsearch.gallery import Gallery
 from reidsearch.probe import Probe
 from reidsearch.ranking import clock
 from reidsearch.stores import Matches
-from reidsearch.types import Filter, Pixels, Vectors
+from reidsearch.types import Filter, Kind, Pixels, Vectors
 from tests.conftest import COLORS, HEIGHT, WIDTH, Run, write_crop, write_encoder
 
 
@@ -116,9 +116,9 @@ def test_a_trace_over_many_hits_encodes_its_probe_once_and_asks_the_store_for_mo
         encoded.append(len(images))
         return encode(images)
 
-    def searching(vectors: Vectors, *, limit: int, where: Filter) -> list[Matches]:
+    def searching(vectors: Vectors, *, limit: int, where: Filter, kind: Kind) -> list[Matches]:
         asked.append(limit)
-        return search(vectors, limit=limit, where=where)
+        return search(vectors, limit=limit, where=where, kind=kind)
 
     monkeypatch.setattr(encoder, "encode", encoding)
     monkeypatch.setattr(collection.store, "search", searching)

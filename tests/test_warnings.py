@@ -62,7 +62,7 @@ def test_an_ingest_counts_what_is_odd_and_takes_it_in(
     Image.fromarray(deep).save(crops / "d.png")
     result = run("ingest", crops)
     assert "2 are hardly crops of one person, b.png (192 x 108 pixels" in result.stderr
-    assert "1 pictures of more than 8 bits were read as 12 bits" in result.stderr
+    assert "1 picture of more than 8 bits was read as 12 bits" in result.stderr
     with Gallery(settings, purpose="test") as gallery:
         again = gallery.ingest(crops).document()
         assert (again["unchanged"], again["unlike_crops"], again["scaled"]) == (4, 0, {})

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from reidsearch.catalog import settings
 from reidsearch.catalog.database import VARIABLES, TableGroup
 from reidsearch.catalog.embeddings import Embeddings
+from reidsearch.catalog.expansions import Expansions
 from reidsearch.catalog.images import Images, StoredImages
 from reidsearch.catalog.learned import LearnedModels
 from reidsearch.catalog.log import SearchLog
@@ -23,6 +24,8 @@ from reidsearch.catalog.records import (
     DatasetRecord,
     EmbeddingRecord,
     EncoderRecord,
+    ExpandedRecord,
+    ExpansionRecord,
     ImageCount,
     ImageRecord,
     IngestRun,
@@ -32,7 +35,15 @@ from reidsearch.catalog.records import (
 )
 from reidsearch.catalog.runs import IngestRuns
 from reidsearch.catalog.settings import Setting
-from reidsearch.catalog.tables import calibration, embedding, encoder, ingest_run, neighbours
+from reidsearch.catalog.tables import (
+    calibration,
+    embedding,
+    encoder,
+    expanded,
+    expansion,
+    ingest_run,
+    neighbours,
+)
 from reidsearch.errors import CatalogError, CatalogLocked
 
 __all__ = [
@@ -43,6 +54,8 @@ __all__ = [
     "DatasetRecord",
     "EmbeddingRecord",
     "EncoderRecord",
+    "ExpandedRecord",
+    "ExpansionRecord",
     "ImageCount",
     "ImageRecord",
     "IngestRun",
@@ -66,6 +79,7 @@ class Catalog(TableGroup):
         self.embeddings = Embeddings(engine, variables=variables)
         self.runs = IngestRuns(engine, variables=variables)
         self.learned = LearnedModels(engine, variables=variables)
+        self.expansions = Expansions(engine, variables=variables)
         self.log = SearchLog(engine, variables=variables)
 
     def close(self) -> None:
@@ -168,7 +182,7 @@ class Catalog(TableGroup):
         """Delete an encoder that no image stands in any state with, its ingests and all that was
         learned with it."""
         with self._writing() as db:
-            for table in (calibration, neighbours, ingest_run):
+            for table in (calibration, neighbours, expanded, expansion, ingest_run):
                 db.execute(delete(table).where(table.c.encoder_id == encoder_id))
             db.execute(delete(encoder).where(encoder.c.id == encoder_id))
 

@@ -17,10 +17,19 @@ from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog import settings
 from reidsearch.catalog.database import TableGroup, embedding_of_image
+from reidsearch.catalog.expansions import outdate, outdate_images
 from reidsearch.catalog.places import ids_by_name
 from reidsearch.catalog.records import Candidate, EmbeddingRecord, Recorded, State
 from reidsearch.catalog.settings import Setting
-from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image
+from reidsearch.catalog.tables import (
+    camera,
+    dataset,
+    embedding,
+    encoder,
+    expanded,
+    identity,
+    image,
+)
 from reidsearch.hashes import image_id
 from reidsearch.types import Rejected, Split
 
@@ -73,16 +82,14 @@ class Embeddings(TableGroup):
                 old = known.get(candidate.id)
                 if old is None or old._asdict() != {**row, "state": State.INDEXED}:
                     file = (candidate.size, candidate.modified_ns)
-                    encoded = (
-                        old is not None
-                        and old.state == State.INDEXED
-                        and (old.size, old.modified_ns) == file
-                    )
+                    stored = old is not None and old.state == State.INDEXED
+                    same = old is not None and (old.size, old.modified_ns) == file
                     stale.append(
                         Recorded(
                             candidate=candidate,
                             camera_id=cameras.get(seen.camera),
-                            encoded=encoded,
+                            encoded=stored and same,
+                            changed=stored and not same,
                         )
                     )
                     new_only = {"dataset_id": dataset_id, "path": seen.path, "added": time.time()}
@@ -92,7 +99,8 @@ class Embeddings(TableGroup):
                 changed = {k: new.excluded[k] for k in row if k != "id"}
                 db.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
                 to_encode = [one.candidate.id for one in stale if not one.encoded]
-                _set_state(db, encoder_id, [(id, State.PENDING, None) for id in to_encode])
+                _set_pending(db, encoder_id, to_encode)
+                outdate(db)  # also where only what is said of an image has changed
             if any(one.encoded for one in stale):
                 db.execute(update(encoder).values(payloads=WRONG_PAYLOADS))
         return stale
@@ -108,6 +116,7 @@ class Embeddings(TableGroup):
         vector (where it is known) of those indexed, id -> reason of those that failed."""
         with self._writing() as db:
             if indexed:
+                outdate(db)
                 db.execute(
                     update(image)
                     .where(image.c.id == bindparam("of"))
@@ -201,7 +210,7 @@ class Embeddings(TableGroup):
     def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
         """Set images back to pending whose vectors turned out to be missing or wrong."""
         with self._writing() as db:
-            _set_state(db, encoder_id, [(id, State.PENDING, None) for id in ids])
+            _set_pending(db, encoder_id, list(ids))
 
     def set_checksums(self, encoder_id: int, checksums: Mapping[int, int]) -> None:
         """Record the checksums of vectors, by image id."""
@@ -225,6 +234,8 @@ class Embeddings(TableGroup):
         """Take images out of every answer at once, for every encoder, and note that their vectors
         and rows are to go; with ``compact`` also that their bytes are."""
         with self._writing() as db:
+            if ids:
+                outdate(db)
             for some in self._batches(ids):
                 db.execute(
                     update(embedding)
@@ -238,6 +249,7 @@ class Embeddings(TableGroup):
         """Take all that an encoder knows out of every answer at once, and note that its vectors
         and rows are to go, and their bytes."""
         with self._writing() as db:
+            outdate(db)
             mine = update(embedding).where(embedding.c.encoder_id == encoder_id)
             db.execute(mine.values(state=State.DELETING))
             settings.write(db, Setting.COMPACTION, "owed")
@@ -253,6 +265,8 @@ class Embeddings(TableGroup):
         identity, when nothing else needs them."""
         with self._writing() as db:
             for some in self._batches(ids):
+                mine = and_(expanded.c.encoder_id == encoder_id, expanded.c.image_id.in_(some))
+                db.execute(delete(expanded).where(mine))
                 db.execute(
                     delete(embedding).where(
                         _in_state(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
@@ -276,6 +290,14 @@ def _records(db: Connection, encoder_id: int, *fits: ColumnElement[bool]) -> lis
 
 def _in_state(encoder_id: int, state: State) -> ColumnElement[bool]:
     return and_(embedding.c.encoder_id == encoder_id, embedding.c.state == state)
+
+
+def _set_pending(db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
+    """Their vectors will be replaced, with all that is stored beside them."""
+    if ids:
+        outdate_images(db, encoder_id, ids)
+        outdate(db)
+    _set_state(db, encoder_id, [(id, State.PENDING, None) for id in ids])
 
 
 def _set_state(

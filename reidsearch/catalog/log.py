@@ -1,17 +1,21 @@
 """Who searched for whom."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import func, insert, select, update
 
 from reidsearch.catalog.database import TableGroup
-from reidsearch.catalog.records import LoggedSearch
-from reidsearch.catalog.tables import query_log
+from reidsearch.catalog.records import LoggedPicture, LoggedSearch, Role
+from reidsearch.catalog.tables import query_log, query_picture
+
+# Where pictures are, and their SHA-256.
+_PICTURES = ((query_log, query_log.c.probe_sha256), (query_picture, query_picture.c.sha256))
 
 
 class SearchLog(TableGroup):
-    """Rows of ``query_log``."""
+    """Rows of ``query_log`` and ``query_picture``."""
 
     def add(
         self,
@@ -23,8 +27,10 @@ class SearchLog(TableGroup):
         filters: Mapping[str, object],
         hits: int,
         picture: bytes | None,
+        others: Sequence[LoggedPicture] = (),
     ) -> None:
-        """Record one search, with the probe's file as ``picture`` where it is to be kept.
+        """Record one search, with the probe's file as ``picture`` where it is to be kept, and the
+        ``others`` that it was made with; all of it or nothing.
 
         ``filters`` are written as JSON; raises TypeError where they hold what JSON cannot.
         """
@@ -38,12 +44,27 @@ class SearchLog(TableGroup):
             "picture": picture,
         }
         with self._writing() as db:
-            db.execute(insert(query_log).values(row))
+            added = db.execute(insert(query_log).values(row).returning(query_log.c.id))
+            id = added.scalar_one()
+            if others:
+                db.execute(
+                    insert(query_picture),
+                    [
+                        {
+                            "query_id": id,
+                            "role": one.role,
+                            "sha256": one.sha256,
+                            "picture": one.picture,
+                        }
+                        for one in others
+                    ],
+                )
 
     def entries(self, *, since: float = 0.0) -> list[LoggedSearch]:
         """All searches from that time on (seconds since 1970 UTC), the oldest first."""
         query = (
             select(
+                query_log.c.id,
                 query_log.c.time,
                 query_log.c.operator,
                 query_log.c.command,
@@ -55,30 +76,63 @@ class SearchLog(TableGroup):
             .where(query_log.c.time >= since)
             .order_by(query_log.c.id)
         )
+        more = (
+            select(
+                query_picture.c.query_id,
+                query_picture.c.role,
+                query_picture.c.sha256,
+                query_picture.c.picture.is_not(None).label("has_picture"),
+            )
+            .join(query_log)
+            .where(query_log.c.time >= since)
+            .order_by(query_picture.c.id)
+        )
+        digests: dict[tuple[int, str], list[str]] = defaultdict(list)
+        kept = set()
         with self._reading() as db:
-            return [
-                LoggedSearch(**{**row._mapping, "filters": json.loads(row.filters)})
-                for row in db.execute(query)
-            ]
+            rows = db.execute(query).all()
+            for id, role, digest, has_picture in db.execute(more):
+                digests[id, role].append(digest)
+                if has_picture:
+                    kept.add(id)
+        return [
+            LoggedSearch(
+                time=row.time,
+                operator=row.operator,
+                command=row.command,
+                probe_sha256=row.probe_sha256,
+                filters=json.loads(row.filters),
+                hits=row.hits,
+                together=tuple(digests[row.id, Role.TOGETHER]),
+                unlike=tuple(digests[row.id, Role.UNLIKE]),
+                has_picture=row.has_picture or row.id in kept,
+            )
+            for row in rows
+        ]
 
     def pictures(self) -> Iterator[tuple[str, bytes]]:
         """The kept pictures of probes and their SHA-256, each once, one at a time in memory."""
-        kept = func.length(query_log.c.picture) > 0
-        first = select(func.min(query_log.c.id)).where(kept).group_by(query_log.c.probe_sha256)
-        query = (
-            select(query_log.c.probe_sha256, query_log.c.picture)
-            .where(query_log.c.id.in_(first))
-            .order_by(query_log.c.id)
-            .execution_options(yield_per=1)
-        )
+        given = set()
         with self._reading() as db:
-            for row in db.execute(query):
-                yield row.probe_sha256, row.picture
+            for table, digest in _PICTURES:
+                kept = func.length(table.c.picture) > 0
+                first = select(func.min(table.c.id)).where(kept).group_by(digest)
+                query = (
+                    select(digest.label("sha256"), table.c.picture)
+                    .where(table.c.id.in_(first))
+                    .order_by(table.c.id)
+                    .execution_options(yield_per=1)
+                )
+                for row in db.execute(query):
+                    if row.sha256 not in given:
+                        given.add(row.sha256)
+                        yield row.sha256, row.picture
 
     def forget_probes(self, digests: Sequence[str]) -> None:
-        """Of searches whose probe has one of these SHA-256, keep who searched when and how: the
-        picture goes, and the hash becomes empty."""
+        """Of searches with a picture that has one of these SHA-256, keep who searched when and how:
+        the picture goes, and the hash becomes empty."""
         with self._writing() as db:
             for some in self._batches(digests):
-                gone = update(query_log).where(query_log.c.probe_sha256.in_(some))
-                db.execute(gone.values(picture=None, probe_sha256=""))
+                for table, digest in _PICTURES:
+                    gone = update(table).where(digest.in_(some))
+                    db.execute(gone.values({table.c.picture: None, digest: ""}))

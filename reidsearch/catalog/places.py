@@ -8,6 +8,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reidsearch import names
 from reidsearch.catalog.database import TableGroup
+from reidsearch.catalog.expansions import outdate
 from reidsearch.catalog.records import CameraRecord, DatasetRecord
 from reidsearch.catalog.tables import camera, dataset, identity, image, site
 from reidsearch.errors import UsageError
@@ -55,8 +56,9 @@ class Places(TableGroup):
             changes: dict[str, object] = {"root": str(root)}
             if known.layout is None and layout is not None:
                 changes["layout"] = layout
-            if site is not None:
-                changes["site_id"] = _site_id(db, site)
+            if site is not None and (site_id := _site_id(db, site)) != known.site_id:
+                changes["site_id"] = site_id
+                outdate(db)  # nobody is anybody's neighbour across sites
             db.execute(update(dataset).where(dataset.c.id == known.id).values(changes))
             return int(known.id)
 

@@ -31,12 +31,13 @@ class Recorded:
     """A candidate as the catalog has recorded it, with the id of its camera (None: not known).
 
     ``encoded`` says that its vector is stored and its file is the same: only what the data set says
-    of it has changed.
+    of it has changed; ``changed`` that its vector is stored, and its file is another by now.
     """
 
     candidate: Candidate
     camera_id: int | None
     encoded: bool
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +174,53 @@ class CalibrationRecord:
     scores: bytes
 
 
+class Role(StrEnum):
+    """What a picture beside the first one says of the person that is searched for."""
+
+    TOGETHER = "together"  # shows them, too
+    UNLIKE = "not"  # shows somebody else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedPicture:
+    """A picture beside the first one that a search was made with: its file's SHA-256, and its bytes
+    where they are to be kept."""
+
+    role: Role
+    sha256: str
+    picture: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpansionRecord:
+    """The expanded vectors of one encoder: the ``form`` they have, whether they are ``current``,
+    and their ``generation``, which is another whenever that was in question. ``cosines`` and
+    ``scores`` are models in bytes, None where nothing tells what scores with them mean."""
+
+    form: str
+    current: bool
+    generation: int
+    cosines: bytes | None
+    scores: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpandedRecord:
+    """One expanded vector: a number that stands for the image that it was ``made_of`` (None: it is
+    to be made anew), the ids of its ``neighbours`` and their scores in bytes, and the checksum of
+    the vector as stored (see ``hashes.checksums``)."""
+
+    image_id: int
+    made_of: int | None
+    neighbours: bytes
+    checksum: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedSearch:
     """One search: when (seconds since 1970 UTC), by whom, with what, and how many hits it had.
-    ``has_picture`` says whether the probe's picture is kept."""
+    ``together`` and ``unlike`` are the SHA-256 of the pictures beside the first one; those that
+    were forgotten are empty. ``has_picture`` says whether any picture is kept."""
 
     time: float
     operator: str
@@ -184,4 +228,6 @@ class LoggedSearch:
     probe_sha256: str
     filters: dict[str, object]
     hits: int
+    together: tuple[str, ...]
+    unlike: tuple[str, ...]
     has_picture: bool

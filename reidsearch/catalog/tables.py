@@ -3,6 +3,7 @@ together."""
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -125,6 +126,27 @@ neighbours = Table(
     Column("split", String, primary_key=True),
     Column("model", LargeBinary, nullable=False),
 )
+# Vectors that carry their neighbours, derived likewise. ``form`` says how they are made, and what
+# their scores mean in ``cosines`` and ``scores``; ``generation`` grows with every change.
+expansion = Table(
+    "expansion",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("form", String, nullable=False),
+    Column("current", Boolean, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("cosines", LargeBinary),
+    Column("scores", LargeBinary),
+)
+expanded = Table(
+    "expanded",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("image_id", ForeignKey("image.id"), primary_key=True),
+    Column("made_of", BigInteger),  # the image as it was then; null where it is to be made anew
+    Column("neighbours", LargeBinary, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+)
 query_log = Table(
     "query_log",
     metadata,
@@ -136,4 +158,14 @@ query_log = Table(
     Column("filters", String, nullable=False),  # a JSON object
     Column("hits", Integer, nullable=False),
     Column("picture", LargeBinary),  # the probe's file, only where the setting asks for it
+)
+# What else was searched with: more pictures of the person, and such of others.
+query_picture = Table(
+    "query_picture",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("query_id", ForeignKey("query_log.id"), nullable=False, index=True),
+    Column("role", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("picture", LargeBinary),  # as that of query_log
 )

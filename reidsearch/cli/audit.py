@@ -1,18 +1,27 @@
 """``reidsearch audit``"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reidsearch import times
 from reidsearch.cli import output
 from reidsearch.cli.options import Json, moment
+
+if TYPE_CHECKING:
+    from reidsearch.audit import AuditEntry
+
+SHORT = 12  # characters of a SHA-256 in the table
+SHOWN = 3  # pictures of one search that are told one by one in the table
 
 
 def audit(
     ctx: typer.Context,
-    since: Annotated[str, typer.Option(help="From this date on: ISO 8601, or seconds.")] = "",
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Only searches at this time or later.")
+    ] = "",
     save: Annotated[
         Path | None,
         typer.Option(
@@ -23,7 +32,7 @@ def audit(
     json: Json = False,
 ) -> None:
     """Show who searched for whom."""
-    from reidsearch import documents, times
+    from reidsearch import documents
     from reidsearch.gallery import Gallery
 
     start = moment(since, "--since", ctx.obj.timezone)
@@ -32,12 +41,9 @@ def audit(
     if json:
         output.print_json(documents.audit(entries))
         return
-    columns = ("time", "operator", "command", "hits", "probe_sha256", "filters")
+    columns = ("time", "operator", "command", "hits", "probe_sha256")
     if csv:
-        rows = [{column: getattr(entry, column) for column in columns} for entry in entries]
-        for row in rows:
-            row["filters"] = output.as_json(row["filters"])
-        output.print_csv(rows, columns=columns)
+        _print_csv(entries, columns=(*columns, "filters", "together_sha256", "not_sha256"))
     else:
         zone = ctx.obj.timezone
         shown = [
@@ -46,16 +52,50 @@ def audit(
                 e.operator,
                 e.command,
                 e.hits,
-                e.probe_sha256[:12],
-                _words(e.filters),
+                e.probe_sha256[:SHORT],
+                _short(e.together[1:]),
+                _short(e.unlike),
+                _words(e.filters, zone),
             )
             for e in entries
         ]
-        output.print_table(shown, columns=columns)
+        output.print_table(shown, columns=(*columns, "together with", "not", "filters"))
     if save is not None:
-        output.say(f"{len({e.probe_sha256 for e in entries if e.picture})} pictures: {save}")
+        kept = {digest for e in entries if e.picture for digest in e.digests}
+        output.say(f"{len(kept)} pictures: {save}")
 
 
-def _words(filters: Mapping[str, object]) -> str:
-    given = {k: v for k, v in filters.items() if v not in (None, False, [])}
-    return ", ".join(f"{key} {value}" for key, value in given.items())
+def _print_csv(entries: "Sequence[AuditEntry]", *, columns: Sequence[str]) -> None:
+    from reidsearch import documents
+
+    rows = [
+        {
+            **document,
+            "filters": output.as_json(document["filters"]),
+            "together_sha256": " ".join(filter(None, document["together_sha256"])),
+            "not_sha256": " ".join(filter(None, document["not_sha256"])),
+        }
+        for document in documents.audit(entries)
+    ]
+    output.print_csv([{c: row[c] for c in columns} for row in rows], columns=columns)
+
+
+def _short(digests: Sequence[str]) -> str:
+    """The beginnings of the first few; of one that was forgotten nothing is known."""
+    shown = [digest[:SHORT] or "forgotten" for digest in digests[:SHOWN]]
+    more = len(digests) - len(shown)
+    return " ".join([*shown, *([f"and {more} more"] if more else [])])
+
+
+def _words(filters: Mapping[str, object], zone: times.Zone) -> str:
+    """What was given, as people would say it."""
+    said = []
+    for key, value in filters.items():
+        if value in (None, False, []):
+            continue
+        if isinstance(value, float):
+            value = times.show(value, zone) if key in ("since", "until") else f"{value:.4g}"
+        elif isinstance(value, list):
+            value = f"[{', '.join(map(str, value))}]"
+        said.append(key if value is True else f"{key} {value}")
+    return ", ".join(said)

@@ -19,7 +19,8 @@ def calibrate(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Learn the times that people take from camera to camera, and what scores say."""
+    """Learn the times that people take from camera to camera and what scores say, and let stored
+    vectors carry their neighbours."""
     from reidsearch.cli import show
     from reidsearch.gallery import Gallery
 

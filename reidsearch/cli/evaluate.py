@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import Json, SpatioTemporal
+from reidsearch.cli.options import Expand, Json, SpatioTemporal
 
 
 def evaluate(
@@ -25,6 +25,7 @@ def evaluate(
     camera_pairs: Annotated[
         bool, typer.Option("--camera-pairs", help="Also tell mAP from each camera to each other.")
     ] = False,
+    expand: Expand = False,
     spatio_temporal: SpatioTemporal = False,
     compare: Annotated[
         Path | None,
@@ -50,6 +51,7 @@ def evaluate(
         result = evaluate(
             multi_query=multi_query,
             rerank=rerank,
+            expand=expand,
             spatio_temporal=spatio_temporal,
             camera_pairs=camera_pairs or report is not None,
             details=report is not None,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import Json
+from reidsearch.cli.options import FollowLinks, Json, Root
 from reidsearch.errors import UsageError
 from reidsearch.types import Split
 
@@ -32,13 +32,8 @@ def explore(
         str | None,
         typer.Option(metavar="PATTERN", help="How its paths are made, as in `ingest`."),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Where the paths in a CSV begin, by default in its folder."),
-    ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Look into linked folders, too.")
-    ] = False,
+    root: Root = None,
+    follow_links: FollowLinks = False,
     save: Annotated[
         Path | None, typer.Option(help="Also write a page with plots and sample crops; .html.")
     ] = None,

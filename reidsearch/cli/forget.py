@@ -11,6 +11,7 @@ from reidsearch import times
 from reidsearch.cli import output
 from reidsearch.cli.options import Json, OfDataset, Site, moment
 from reidsearch.errors import UsageError
+from reidsearch.words import counted
 
 if TYPE_CHECKING:
     from reidsearch.catalog.records import EncoderRecord, ImageRecord
@@ -26,7 +27,11 @@ def forget(
         list[Path] | None, typer.Option(metavar="PATH", help="This image; repeatable.")
     ] = None,
     before: Annotated[
-        str, typer.Option(help="All images taken before this date: ISO 8601, or seconds.")
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="All images taken before this time; those without one, first taken in before it.",
+        ),
     ] = "",
     camera: Annotated[
         str | None, typer.Option(metavar="NAME", help="All images of this camera.")
@@ -54,7 +59,7 @@ def forget(
     from reidsearch.gallery import Gallery
 
     if vectors_of is not None:
-        if identity is not None or image or before or camera is not None or dataset is not None:
+        if image or before or {identity, camera, dataset, site} != {None}:
             raise UsageError("--vectors-of stands alone", hint="Forget images by another command.")
         with Gallery(ctx.obj, purpose="forget") as gallery:
             gone = gallery.forget_encoder(
@@ -107,22 +112,25 @@ def _print_selected(gone: "Forgotten", *, json: bool) -> None:
 
         output.print_json(documents.selected(gone))
         return
-    output.print_table([(str(path),) for path in gone.images], columns=("would be forgotten",))
-    vectors = f" and {gone.vectors} vectors" if gone.vectors else ""
-    output.say(f"{len(gone.images)} images{vectors}; nothing was changed.")
+    if gone.images:
+        output.print_table([(str(path),) for path in gone.images], columns=("would be forgotten",))
+    vectors = f" and {counted(gone.vectors, 'vector')}" if gone.vectors else ""
+    output.say(f"{counted(len(gone.images), 'image')}{vectors}; nothing was changed.")
 
 
 def _confirm(images: Sequence["ImageRecord"]) -> None:
-    _require_somebody(f"{len(images)} images")
-    people = len({(one.site, one.identity) for one in images})
-    output.say(f"{len(images)} images of {people} identities, {images[0].path} for one.")
+    _require_somebody(counted(len(images), "image"))
+    known = {(one.site, one.identity) for one in images if one.identity is not None}
+    of = f" of {counted(len(known), 'person', 'people')}" if known else ""
+    output.say(f"{counted(len(images), 'image')}{of}, {output.one_line(images[0].path)} for one.")
     typer.confirm("Forget them for good?", abort=True, err=True)
 
 
 def _confirm_encoder(encoder: "EncoderRecord", images: Sequence["ImageRecord"]) -> None:
-    what = f"{encoder.indexed} vectors of {encoder.name} ({encoder.fingerprint[:8]})"
+    vectors = counted(encoder.indexed, "vector")
+    what = f"{vectors} of {encoder.name} ({encoder.fingerprint[:8]})"
     _require_somebody(what)
-    whole = f", and {len(images)} images that no other encoder knows" if images else ""
+    whole = f", and {counted(len(images), 'image')} no other encoder knows" if images else ""
     output.say(f"{what}{whole}.")
     typer.confirm("Forget them for good?", abort=True, err=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import REJECTED, Json
+from reidsearch.cli.options import REJECTED, FollowLinks, Json, Root
 from reidsearch.types import Split
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def ingest(
         typer.Option(help="Parts to take in; repeatable. By default query and gallery."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The data set's name, by default its folder's.")
+        str | None,
+        typer.Option(metavar="NAME", help="The data set's name, by default its folder's."),
     ] = None,
     site: Annotated[
         str | None,
@@ -49,13 +50,8 @@ def ingest(
             "fields are sequence, frame, timestamp and split.",
         ),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Where the paths in a CSV begin, by default in its folder."),
-    ] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Look into linked folders, too.")
-    ] = False,
+    root: Root = None,
+    follow_links: FollowLinks = False,
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Remove stored images that the data set no longer has."),

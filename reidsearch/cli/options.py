@@ -1,6 +1,7 @@
 """Options that several commands have, and those that all have."""
 
 from inspect import Parameter
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,10 @@ from reidsearch.errors import UsageError
 REJECTED = 3  # the exit code where some pictures were not taken
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+Root = Annotated[
+    Path | None, typer.Option(help="Where the paths in a CSV begin, by default in its folder.")
+]
+FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Look into linked folders, too.")]
 ProbeCamera = Annotated[
     str | None,
     typer.Option(
@@ -25,11 +30,25 @@ OfDataset = Annotated[
     str | None, typer.Option("--dataset", metavar="NAME", help="Only images of this data set.")
 ]
 Since = Annotated[
-    str, typer.Option(metavar="TIME", help="Only what was taken at this time or later.")
+    str,
+    typer.Option(
+        metavar="TIME",
+        help="Only what was taken at this time or later: 2024-05-01, 2024-05-01T12:30, or seconds "
+        "since 1970.",
+    ),
 ]
 Until = Annotated[str, typer.Option(metavar="TIME", help="Only what was taken before this time.")]
 ProbeTime = Annotated[
-    str, typer.Option("--time", help="When the probe was taken: ISO 8601, or seconds since 1970.")
+    str,
+    typer.Option(
+        "--time",
+        metavar="TIME",
+        help="When the probe was taken: 2024-05-01T12:30, or seconds since 1970.",
+    ),
+]
+Expand = Annotated[
+    bool,
+    typer.Option("--expand", help="Compare vectors that carry their neighbours in the gallery."),
 ]
 SpatioTemporal = Annotated[
     bool,

@@ -5,7 +5,9 @@ import io
 import json
 import logging
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from reidsearch.errors import ReidsearchError
 if TYPE_CHECKING:
     from reidsearch.ingest import IngestSummary
 
+_JOINERS = "\u200c\u200d"  # letters of some scripts, and of emoji, are put together by them
+LAST = 10  # letters that a table's last column has at least
 LINE_EVERY = 10.0  # seconds between progress lines where stderr is no terminal
 
 
@@ -68,33 +72,77 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [
         index
         for index in range(len(columns))
         if not rows or any(row[index] not in (None, "") for row in rows)
     ]
-    for index in shown:
-        values = [row[index] for row in rows if row[index] not in (None, "")]
-        numeric = bool(values) and all(isinstance(value, int | float) for value in values)
-        table.add_column(
-            Text(one_line(columns[index])), justify="right" if numeric else "left", overflow="fold"
-        )
-    for row, style in zip(rows, styles or [""] * len(rows), strict=True):
-        cells = (Text(_cell(row[index])) for index in shown)  # Text: no markup
-        table.add_row(*cells, style=style)
     console = Console()
     if not console.is_terminal:  # a pipe has no width to fit into; wrapping would only hurt
         console.width = max(console.width, 400)
-        table.expand = False
+    cells = [[_cell(row[index]) for index in shown] for row in rows]
+    headers = [one_line(columns[index]) for index in shown]
+    gap, widths = _fitted([headers, *cells], console.width)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 2, 0, 1))
+    for index, header, width in zip(shown, headers, widths, strict=True):
+        values = [row[index] for row in rows if row[index] not in (None, "")]
+        numeric = bool(values) and all(isinstance(value, int | float) for value in values)
+        table.add_column(
+            Text(header), justify="right" if numeric else "left", overflow="fold", width=width
+        )
+    for row, style in zip(cells, styles or [""] * len(rows), strict=True):
+        table.add_row(*map(Text, row), style=style)  # Text: no markup
     if title:  # Rich would wrap it at the table's width
         console.print(Text(showable(title), style="italic"))
     console.print(table)
 
 
-def say(line: str) -> None:
-    """A line for people, on stderr."""
-    print(line, file=sys.stderr)
+def _fitted(rows: Sequence[Sequence[str]], room: int) -> tuple[int, list[int | None]]:
+    """The gap between a table's columns and their widths, so that it fits into a terminal and no
+    word is broken but in the last column, a path or the like. Without widths where all fits, and
+    where that cannot be."""
+    from rich.cells import cell_len
+
+    columns = list(zip(*rows, strict=True))
+    whole = [max(map(cell_len, column)) for column in columns]
+    least = [
+        max((cell_len(w) for cell in column for w in cell.split()), default=0) for column in columns
+    ]
+    least[-1:] = [min(width, LAST) for width in least[-1:]]
+    for gap in (3, 2):
+        left = room - 2 - gap * (len(columns) - 1)
+        if sum(whole) <= left:
+            break
+        if sum(least) <= left:
+            spare = left - sum(least)
+            widths = list(least)
+            for index in (-1, *range(len(columns) - 1)):  # a path in one piece comes first
+                more = min(spare, whole[index] - widths[index])
+                widths[index] += more
+                spare -= more
+            return gap, list(widths)
+    return 3, [None] * len(columns)
+
+
+def say(text: str) -> None:
+    """Something for people, on stderr; on a terminal broken between words, not within them."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(_broken(line, width) for line in text.split("\n"))
+    print(text, file=sys.stderr)
+
+
+def _broken(line: str, width: int) -> str:
+    """A line in lines of that width, each as far in as the first."""
+    start = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line,
+        max(width, len(start) + 20),
+        subsequent_indent=start,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
 
 
 class _Sayer(logging.Handler):
@@ -108,6 +156,8 @@ def relay_log() -> None:
     if not logger.handlers:
         logger.addHandler(_Sayer())
         logger.setLevel(logging.INFO)
+        # What interrupts the pool's tidying up it raises, and logs with a traceback besides.
+        logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 
 def complain(error: ReidsearchError) -> None:
@@ -119,7 +169,11 @@ def complain(error: ReidsearchError) -> None:
 
 def one_line(text: str) -> str:
     """Text in which control characters, as a file name may hold, show as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 @contextmanager

@@ -3,22 +3,30 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reidsearch.cli import output
 from reidsearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from reidsearch.probe import Probe
 
 STDIN_PATH = Path("-")
 STDIN = "stdin"  # what answers call it
 NAMED = 3  # files passed over that are named
 
 
-def gather(given: Sequence[Path]) -> list[Path]:
-    """The pictures that are meant, those of a folder in place of it; what is passed over in one is
-    said. Raises ImageError where a folder has none, UsageError where stdin is given twice."""
-    from reidsearch.probe import in_folder
-
+def check_stdin(given: Sequence[Path]) -> None:
+    """Raise UsageError where stdin is given twice."""
     if given.count(STDIN_PATH) > 1:
         raise UsageError("- is given more than once, and stdin can be read once")
+
+
+def gather(given: Sequence[Path]) -> list[Path]:
+    """The pictures that are meant, those of a folder in place of it; what is passed over in one is
+    said. Raises ImageError where a folder has none."""
+    from reidsearch.probe import in_folder
+
     found = []
     for path in given:
         if path == STDIN_PATH or not path.is_dir():
@@ -33,8 +41,21 @@ def gather(given: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read(path: Path) -> Path | bytes:
+def read(path: Path) -> "Path | Probe":
     """The picture as the library takes it."""
     from reidsearch.images import MAX_BYTES
+    from reidsearch.probe import Probe
 
-    return sys.stdin.buffer.read(MAX_BYTES + 1) if path == STDIN_PATH else path
+    if path != STDIN_PATH:
+        return path
+    return Probe.of(sys.stdin.buffer.read(MAX_BYTES + 1), name=STDIN)
+
+
+def read_now(path: Path) -> "Probe":
+    """A picture that every question needs: where it is none, that is told of at once. Raises
+    ImageError."""
+    from reidsearch.probe import Probe
+
+    probe = Probe.of(read(path))
+    probe.check()
+    return probe

@@ -9,6 +9,7 @@ import typer
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     REJECTED,
+    Expand,
     OfDataset,
     ProbeCamera,
     ProbeTime,
@@ -19,7 +20,7 @@ from reidsearch.cli.options import (
     moment,
     parse_names,
 )
-from reidsearch.cli.pictures import STDIN, STDIN_PATH, gather, read
+from reidsearch.cli.pictures import check_stdin, gather, read, read_now
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.types import Split
 
@@ -38,6 +39,15 @@ def query(
     exclude_camera: Annotated[
         bool, typer.Option("--exclude-camera", help="Leave out the probe's own camera.")
     ] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="All pictures show one person: ask for them once.")
+    ] = False,
+    unlike: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--not", metavar="IMG", help="A picture of somebody else, who is not meant; repeatable."
+        ),
+    ] = None,
     camera: ProbeCamera = None,
     only_camera: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Search these cameras alone.")
@@ -47,16 +57,26 @@ def query(
     since: Since = "",
     until: Until = "",
     split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
-    top_k: Annotated[int, typer.Option(min=1, max=10_000, help="Hits for each probe.")] = 10,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Hits, or stays, for each probe.")
+    ] = 10,
     min_score: Annotated[
         float, typer.Option(help="Leave out hits with a smaller score.", show_default=False)
     ] = -math.inf,
+    expand: Expand = False,
     spatio_temporal: SpatioTemporal = False,
     rerank: Annotated[
         bool,
         typer.Option(
             "--rerank", help="Re-rank by k-reciprocal neighbours; scores are 1 - distance."
         ),
+    ] = False,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Cosines alone, not the best that `calibrate` has learned."),
+    ] = False,
+    by_stay: Annotated[
+        bool, typer.Option("--by-stay", help="One row for each visit to a camera.")
     ] = False,
     time: ProbeTime = "",
     save: Annotated[
@@ -82,13 +102,16 @@ def query(
     )
     answers: list[Answer] = []
     failed = 0
+    check_stdin([*probes, *(unlike or ())])
     pictures = gather(probes)
+    questions = [pictures] if together else [[one] for one in pictures]
+    others = [read_now(one) for one in gather(unlike or ())]
     with Gallery(ctx.obj, purpose="query") as gallery:
-        for probe in pictures:
+        for question in questions:
             try:
                 answer = gallery.query(
-                    read(probe),
-                    name=STDIN if probe == STDIN_PATH else None,
+                    [read(one) for one in question],
+                    unlike=others,
                     camera=camera,
                     time=timestamp,
                     exclude_camera=exclude_camera,
@@ -100,11 +123,14 @@ def query(
                     split=split,
                     top_k=top_k,
                     min_score=min_score,
+                    expand=expand,
                     spatio_temporal=spatio_temporal,
                     rerank=rerank,
+                    plain=plain,
+                    by_stay=by_stay,
                 )
             except ImageError as error:
-                if len(pictures) == 1:
+                if len(questions) == 1:
                     raise
                 output.complain(error)
                 failed += 1
@@ -113,7 +139,7 @@ def query(
             if json:
                 output.print_json(answer.document())
     if csv:
-        show.print_hits_csv(answers)
+        show.print_hits_csv(answers, by_stay=by_stay)
     elif not json:
         for answer in answers:
             show.print_answer(answer)

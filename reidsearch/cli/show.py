@@ -2,28 +2,46 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from reidsearch import documents, names, times
 from reidsearch.cli import output
 from reidsearch.ranking.clock import in_words
 from reidsearch.ranking.scores import RATES
 from reidsearch.views import exploration, sheet
+from reidsearch.words import counted
 
 if TYPE_CHECKING:  # a command loads its own verb alone
-    from reidsearch.answer import Answer
+    from reidsearch.answer import Answer, Asked
     from reidsearch.compare import Comparison
     from reidsearch.contents import Contents
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
     from reidsearch.ingest import IngestSummary
     from reidsearch.ranking.calibration import Calibration
+    from reidsearch.stays import Stay
     from reidsearch.trace import Trace
 
 SHOWN_FAILURES = 10
+SCORES = {
+    "cosine": "cosine",
+    "spatio_temporal": "with times",
+    "expanded": "expanded",
+    "expanded_spatio_temporal": "expanded, with times",
+}
 SHOWN_SUSPECTS = 10
 SHOWN_KINDS = 8  # of files passed over
+SHOWN_PICTURES = 3  # of a question
+
+# Columns of tables: hits, and stays.
+HITS = ("rank", "score", "identity", "site", "camera", "sequence", "frame", "time", "path")
+STAYS = (
+    "", "site", "camera", "sequence", "from", "to", "hits", "score", "identity", "best hit",
+)  # fmt: skip
+OF_STAY = ("start", "end", "count")  # what CSV tells of a stay beside its best hit
+Cells: TypeAlias = tuple[object, ...]
 
 
 def print_ingest(summary: "IngestSummary", zone: times.Zone) -> None:
@@ -31,6 +49,7 @@ def print_ingest(summary: "IngestSummary", zone: times.Zone) -> None:
     rows += [("ingested", summary.ingested), ("unchanged", summary.unchanged)]
     rows += [("failed", len(summary.failures))]
     extra = {
+        "changed files": summary.changed,
         "renamed": summary.moved,
         "described anew": summary.relabelled,
         "too old": summary.expired,
@@ -48,18 +67,26 @@ def print_ingest(summary: "IngestSummary", zone: times.Zone) -> None:
     if len(summary.failures) > SHOWN_FAILURES:
         output.say(f"... and {len(summary.failures) - SHOWN_FAILURES} more; --json lists them all")
     if summary.unlike_crop is not None:
+        are = counted(summary.unlike_crops, "is hardly a crop", "are hardly crops")
         output.say(
-            f"{summary.unlike_crops} are hardly crops of one person, "
-            f"{output.one_line(summary.unlike_crop)} for one. They were taken in as they are."
+            f"{are} of one person, {output.one_line(summary.unlike_crop)} for one. Taken in all "
+            "the same."
         )
     for depth, count in sorted(summary.scaled.items()):
-        output.say(f"{count} pictures of more than 8 bits were read as {depth} and scaled.")
+        pictures = counted(
+            count, "picture of more than 8 bits was", "pictures of more than 8 bits were"
+        )
+        output.say(f"{pictures} read as {depth} and scaled.")
     if summary.calibrated is not None:
         output.say(f"The gallery has changed; calibrated anew from {summary.calibrated} images.")
+    if summary.expanded:
+        carry = counted(summary.expanded, "vector carries", "vectors carry")
+        output.say(f"{carry} other neighbours now.")
     if summary.vanished:
+        gone = counted(len(summary.vanished), "stored image is", "stored images are")
         output.say(
-            f"{len(summary.vanished)} stored images are not in the data set any more, "
-            f"{output.one_line(summary.vanished[0])} for one. They stay; --prune removes them."
+            f"{gone} not in the data set any more, {output.one_line(summary.vanished[0])} for one; "
+            "still stored. --prune removes what is gone."
         )
 
 
@@ -67,57 +94,113 @@ def _known(found: "Contents", zone: times.Zone) -> str:
     """What is known of the crops, in a few sentences."""
     read = f"Read as {output.one_line(found.layout)}: " if found.layout else ""
     said = [
-        f"{read}{found.crops} crops, {found.cameras} cameras, {found.people} people"
-        + ("" if found.first is None else f", from {times.show(found.first, zone)}")
-        + ("" if found.last is None else f" to {times.show(found.last, zone)}")
+        f"{read}{counted(found.crops, 'crop')}, {counted(found.cameras, 'camera')}, "
+        f"{counted(found.people, 'person', 'people')}{_span(found, zone)}"
     ]
     without = {
         "camera": found.without_camera,
         "person": found.without_person,
         "time": found.without_time,
     }
-    lacking = [f"{count} without a {what}" for what, count in without.items() if count]
+    lacking = [f"{count:,} without a {what}" for what, count in without.items() if count]
     if lacking:
         said.append(", ".join(lacking))
     if found.passed_over:
         kinds = list(found.passed_over.items())
-        some = [f"{count} {output.one_line(kind)}" for kind, count in kinds[:SHOWN_KINDS]]
+        some = [f"{count:,} {output.one_line(kind)}" for kind, count in kinds[:SHOWN_KINDS]]
         more = ["..."] if len(kinds) > SHOWN_KINDS else []
         said.append(f"Passed over, no crops: {', '.join(some + more)}")
     return "\n".join(f"{line}." for line in said)
 
 
-def print_hits_csv(answers: "list[Answer]") -> None:
-    rows = [{"query": a.query, **documents.hit(hit, a.zone)} for a in answers for hit in a.hits]
-    output.print_csv(rows, columns=("query", *documents.HitDocument.__annotations__))
+def _span(found: "Contents", zone: times.Zone) -> str:
+    """From when to when, or when."""
+    if found.first is None or found.last is None:
+        return ""
+    first, last = (times.show(one, zone) for one in (found.first, found.last))
+    return f", all at {first}" if first == last else f", from {first} to {last}"
+
+
+def print_hits_csv(answers: "list[Answer]", *, by_stay: bool) -> None:
+    """A row for each hit; by stay, for the best of each, with how many there are and from when to
+    when."""
+    rows: list[dict[str, object]] = []
+    for answer in answers:
+        found: list[dict[str, object]] = [
+            {"query": answer.query, **documents.hit(hit, answer.zone)} for hit in answer.hits
+        ]
+        if answer.stays is not None:
+            for row, stay in zip(found, answer.stays, strict=True):
+                row |= {"start": stay.start, "end": stay.end, "count": len(stay.hits)}
+        rows += found
+    columns = ("query", *documents.HitDocument.__annotations__, *(OF_STAY if by_stay else ()))
+    output.print_csv(rows, columns=columns)
 
 
 def print_answer(answer: "Answer") -> None:
     styles = {True: "green", False: "red", None: ""}
-    columns = ("rank", "score", "identity", "site", "camera", "sequence", "frame", "time", "path")
-    several = len({hit.site for hit in answer.hits}) > 1
-    where = "" if answer.camera is None else f", camera {answer.camera}"
+    title = output.one_line(answer.query)
+    if answer.camera is not None:
+        title += f", camera {answer.camera}"
+    if answer.more:
+        title += f", together with {_named(answer.more)}"
+    if answer.unlike:
+        title += f"; not {_named(answer.unlike)}"
+    found = answer.stays
     output.print_table(
-        [
-            (
-                hit.rank,
-                hit.score,
-                hit.identity,
-                hit.site if several else None,
-                hit.camera,
-                hit.sequence,
-                hit.frame,
-                _when(hit.timestamp, answer.zone),
-                _from_here(hit.path),
-            )
-            for hit in answer.hits
-        ],
-        columns=columns,
-        title=f"{output.one_line(answer.query)}{where}",
+        _hit_rows(answer) if found is None else _stay_rows(found, answer.unit, answer.zone),
+        columns=HITS if found is None else STAYS,
+        title=title,
         styles=[styles[sheet.verdict(answer, hit)] for hit in answer.hits],
     )
     if not answer.hits:
         output.say("No hits.")
+    if answer.ranking.words:
+        output.say(f"Ranked by {', '.join(answer.ranking.words)}; --plain ranks without.")
+
+
+def _named(asked: "Sequence[Asked]") -> str:
+    """The first few by name."""
+    shown = [output.one_line(one.query) for one in asked[:SHOWN_PICTURES]]
+    more = len(asked) - len(shown)
+    return ", ".join([*shown, *([f"{more} more"] if more else [])])
+
+
+def _hit_rows(answer: "Answer") -> "list[Cells]":
+    several = len({hit.site for hit in answer.hits}) > 1
+    return [
+        (
+            hit.rank,
+            hit.score,
+            hit.identity,
+            hit.site if several else None,
+            hit.camera,
+            hit.sequence,
+            hit.frame,
+            _when(hit.timestamp, answer.zone),
+            _from_here(hit.path),
+        )
+        for hit in answer.hits
+    ]
+
+
+def _stay_rows(stays: "Sequence[Stay]", unit: str | None, zone: times.Zone) -> "list[Cells]":
+    several = len({stay.site for stay in stays}) > 1
+    return [
+        (
+            number,
+            stay.site if several else None,
+            stay.camera,
+            stay.sequence,
+            first := in_words(stay.start, unit, zone),
+            _later(first, in_words(stay.end, unit, zone)),
+            len(stay.hits),
+            stay.hits[0].score,
+            stay.hits[0].identity,
+            _from_here(stay.hits[0].path),
+        )
+        for number, stay in enumerate(stays, start=1)
+    ]
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
@@ -223,10 +306,13 @@ def print_calibration(learned: "Calibration") -> None:
     document = learned.document()
     rows = [item for item in document.items() if not item[0].startswith("thresholds")]
     output.print_table(rows, columns=("", "transit times"))
-    found = (learned.cosines, learned.scores)
+    found = learned.distributions
     output.print_table(
-        [(f"1 in {1 / rate:,.0f}", *(one.threshold(rate) for one in found)) for rate in RATES],
-        columns=("false matches", "cosine", "with transit times"),
+        [
+            (f"1 in {1 / rate:,.0f}", *(one.threshold(rate) for one in found.values()))
+            for rate in RATES
+        ],
+        columns=("false matches", *(SCORES[kind] for kind in found)),
         title="The least score of a match, where so many pairs of different people reach it",
     )
     if not learned.transit.pairs:
@@ -245,24 +331,8 @@ def print_calibration(learned: "Calibration") -> None:
 
 def print_trace(found: "Trace") -> None:
     """A row for each stay, in time order."""
-    several = len({stay.site for stay in found.stays}) > 1
-    rows = [
-        (
-            number,
-            stay.site if several else None,
-            stay.camera,
-            stay.sequence,
-            in_words(stay.start, found.unit, found.zone),
-            in_words(stay.end, found.unit, found.zone),
-            len(stay.hits),
-            stay.hits[0].score,
-            stay.hits[0].identity,
-            _from_here(stay.hits[0].path),
-        )
-        for number, stay in enumerate(found.stays, start=1)
-    ]
-    columns = ("", "site", "camera", "sequence", "from", "to", "hits", "score", "identity")
-    output.print_table(rows, columns=(*columns, "best hit"), title=output.one_line(found.query))
+    rows = _stay_rows(found.stays, found.unit, found.zone)
+    output.print_table(rows, columns=STAYS, title=output.one_line(found.query))
     by = "cosine and transit times" if found.spatio_temporal else "cosine"
     rate = ""
     if found.rate is not None:
@@ -279,6 +349,14 @@ def print_trace(found: "Trace") -> None:
         )
     elif not found.stays:
         output.say("Nothing is stored of what was asked for.")
+
+
+def _later(first: str, last: str) -> str:
+    """The later of two times, without the date that both have; nothing where it is the first."""
+    if last == first:
+        return ""
+    date, _, clock = last.partition(" ")
+    return clock if date.count("-") == 2 and first.startswith(f"{date} ") else last
 
 
 def _below(score: float) -> str:

@@ -16,7 +16,7 @@ from reidsearch.cli.options import (
     Until,
     moment,
 )
-from reidsearch.cli.pictures import STDIN, STDIN_PATH, read
+from reidsearch.cli.pictures import read
 
 
 def trace(
@@ -58,7 +58,6 @@ def trace(
     with Gallery(ctx.obj, purpose="trace") as gallery:
         found = gallery.trace(
             read(probe),
-            name=STDIN if probe == STDIN_PATH else None,
             camera=camera,
             time=timestamp,
             site=site,

@@ -21,7 +21,8 @@ class Calibration:
     """What was learned, and its provenance: from ``source``, over ``images`` images, at ``learned``
     (seconds since 1970 UTC). A ratio of ``transit`` times ``weight`` adds to a cosine; ``cosines``
     and ``scores``, the latter with transit times, are what then comes up between images.
-    ``by_identity`` tells whether these two know people apart."""
+    ``expanded`` are the same two of expanded vectors, where there are some. ``by_identity`` tells
+    whether all these know people apart."""
 
     transit: Transit
     weight: float
@@ -30,6 +31,16 @@ class Calibration:
     learned: float
     cosines: ScoreDistribution
     scores: ScoreDistribution
+    expanded: tuple[ScoreDistribution, ScoreDistribution] | None = None
+
+    @property
+    def distributions(self) -> dict[str, ScoreDistribution]:
+        """All of them, by kind of score."""
+        found = {"cosine": self.cosines, "spatio_temporal": self.scores}
+        if self.expanded is not None:
+            alone, with_times = self.expanded
+            found |= {"expanded": alone, "expanded_spatio_temporal": with_times}
+        return found
 
     @property
     def by_identity(self) -> bool:

@@ -122,9 +122,11 @@ def select(
     size: int,
     k: int,
     at_once: int = BLOCK,
+    most: float = 1.0,
 ) -> KNearest:
     """Of ``count`` images among ``size``, in turn; ``fill`` writes the cosines of so many of them
-    ``at_once`` to all, and gives each one's least."""
+    ``at_once`` to all, and gives each one's least. Rounding must not pass ``most``; where scores
+    take the place of cosines, that is more."""
     width = -(-size // min(SLABS, size // k))
     slabs = -(-size // width)
     # Padded to whole slabs, and one array is used again and again: new ones are slow.
@@ -138,10 +140,10 @@ def select(
         least[rows] = fill(rows, block[:, :size])
         # The k-th largest of the columns' maxima is no more than the k-th largest of all.
         tops = block.reshape(len(block), slabs, width).max(axis=1)
-        bar = np.minimum(np.partition(tops, width - k, axis=1)[:, width - k], 1)
+        bar = np.minimum(np.partition(tops, width - k, axis=1)[:, width - k], most)
         place = np.flatnonzero(block >= bar[:, None])
         row, column = np.divmod(place, slabs * width)
-        values = np.minimum(block.reshape(-1)[place], 1)  # rounding must not pass 1
+        values = np.minimum(block.reshape(-1)[place], most)
         order = np.lexsort((column, -values, row))
         first = np.searchsorted(row, np.arange(len(block)))
         kept = order[first[:, None] + np.arange(k)]

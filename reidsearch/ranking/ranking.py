@@ -8,17 +8,21 @@ store, ``evaluate`` for all probes against arrays.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 
 from reidsearch.ranking import rerank, transit
-from reidsearch.ranking.calibration import Calibration
+from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.clock import Times
 from reidsearch.types import Distances, Ids, Vectors
 
 BLOCK = 256  # the most probes whose distances are held at once
 BLOCK_DISTANCES = 1 << 25  # and the most of these: 128 MB
+# Of the weight of times, beside vectors whose neighbours times have helped to choose. The best for
+# people held out from training (train/RESULTS.md).
+EXPANDED_SHARE = 0.5
 
 
 class Sighted(NamedTuple):
@@ -29,24 +33,58 @@ class Sighted(NamedTuple):
     times: Times
 
 
+class Expanded(StrEnum):
+    """How the neighbours are chosen that expanded vectors carry."""
+
+    NOT = "not"  # no vector carries any
+    APPEARANCE = "appearance"
+    TIMES = "times"  # by appearance and by transit times
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Appearance alone, or also what else is given here.
 
     ``calibration`` adds transit times; ``reranked`` takes k-reciprocal neighbours among all images
-    in place of the cosine.
+    in place of the cosine. ``expanded`` says which neighbours the vectors carry, that cosines are
+    taken of.
     """
 
     calibration: Calibration | None = None
     reranked: bool = False
+    expanded: Expanded = Expanded.NOT
 
     @property
     def words(self) -> tuple[str, ...]:
         """What it uses beside single cosines, for people."""
         used = ["re-ranked"] if self.reranked else []
+        if self.is_expanded:
+            used.append("expanded")
         if self.calibration is not None:
             used.append(f"transit times from {self.calibration.source}")
         return tuple(used)
+
+    @property
+    def is_expanded(self) -> bool:
+        """Whether vectors carry neighbours."""
+        return self.expanded is not Expanded.NOT
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What it knows beside a probe and single vectors, in the words of a benchmark's table."""
+        used = []
+        if self.reranked or self.is_expanded:
+            used.append("the unlabelled gallery")
+        if self.calibration is not None or self.expanded is Expanded.TIMES:
+            used.append("times")
+        if self.calibration is not None and self.calibration.source is not Source.MATCHES:
+            used.append(f"labels of {self.calibration.source}")
+        return tuple(used)
+
+    @property
+    def neighbours(self) -> Expanded:
+        """How this ranking chooses neighbours."""
+        return Expanded.APPEARANCE if self.calibration is None else Expanded.TIMES
 
     @property
     def most_added(self) -> float:
@@ -59,6 +97,13 @@ class Ranking:
         if self.calibration is None:
             return np.zeros((len(probes.camera), len(gallery.camera)), dtype=np.float32)
         ratios = self.calibration.transit.ratios(*probes, *gallery)
+        return np.float32(self._weight) * ratios
+
+    def added_to_pairs(self, a: Sighted, b: Sighted) -> Vectors:
+        """The same of P pairs of images: P."""
+        if self.calibration is None:
+            return np.zeros(len(a.camera), dtype=np.float32)
+        ratios = self.calibration.transit.of_pairs(*a, *b)
         return np.float32(self._weight) * ratios
 
     def distances(
@@ -97,7 +142,10 @@ class Ranking:
     def _weight(self) -> float:
         if self.calibration is None:
             return 0.0
-        return transit.RERANKED_WEIGHT if self.reranked else self.calibration.weight
+        if self.reranked:
+            return transit.RERANKED_WEIGHT
+        share = 1.0 if self.expanded is Expanded.NOT else EXPANDED_SHARE
+        return share * self.calibration.weight
 
 
 def blocks(probes: int, gallery: int, *, at_once: int = BLOCK) -> Iterator[slice]:

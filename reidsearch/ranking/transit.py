@@ -109,6 +109,17 @@ class Transit:
                     out[np.ix_(rows, columns)] = self._look_up(here, there, later)
         return out
 
+    def of_pairs(self, camera_a: Ids, times_a: Times, camera_b: Ids, times_b: Times) -> Ratios:
+        """The same of P pairs of sightings: P."""
+        a, b = (np.floor(t / self.bin) for t in (times_a, times_b))
+        out = np.zeros(len(a), dtype=np.float32)
+        known = np.flatnonzero(np.isfinite(a) & np.isfinite(b) & (camera_a != camera_b))
+        cameras = np.stack([camera_a[known], camera_b[known]], axis=1)
+        for (here, there), rows in _by_pair(cameras).items():
+            later = (b[known[rows]] - a[known[rows]]).astype(np.int64)
+            out[known[rows]] = self._look_up(here, there, later)
+        return out
+
     def _look_up(self, here: int, there: int, later: Bins) -> Ratios:
         last = len(self.prior) - 1
         if later.size > 2 * last + 1:  # then it is quicker to have the ratio of every difference

@@ -1,0 +1,112 @@
+"""Expanded vectors: how they are made, which neighbours each carries, whether all are current.
+
+Whatever changes what they depend on says so in its own transaction (``outdate``), so that a process
+that dies anywhere leaves them marked.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from reidsearch.catalog.database import TableGroup
+from reidsearch.catalog.records import ExpandedRecord, ExpansionRecord
+from reidsearch.catalog.tables import expanded, expansion
+
+
+class Expansions(TableGroup):
+    """Rows of ``expansion`` and ``expanded``."""
+
+    def of(self, encoder_id: int) -> ExpansionRecord | None:
+        """How an encoder's expanded vectors stand; None where it has none."""
+        columns = [c for c in expansion.c if c.name != "encoder_id"]
+        query = select(*columns).where(expansion.c.encoder_id == encoder_id)
+        with self._reading() as db:
+            row = db.execute(query).first()
+        return None if row is None else ExpansionRecord(**row._mapping)
+
+    def begin(self, encoder_id: int, form: str) -> None:
+        """Note that vectors of that form are being made, in place of those of any other."""
+        with self._writing() as db:
+            known = db.execute(
+                select(expansion.c.form).where(expansion.c.encoder_id == encoder_id)
+            ).scalar()
+            if known != form:
+                _drop(db, encoder_id)
+                new = {"encoder_id": encoder_id, "form": form, "current": False, "generation": 0}
+                db.execute(insert(expansion).values(new))
+            outdate(db, encoder_id)
+
+    def drop(self, encoder_id: int) -> None:
+        """Forget that an encoder has expanded vectors."""
+        with self._writing() as db:
+            _drop(db, encoder_id)
+
+    def all(self, encoder_id: int) -> list[ExpandedRecord]:
+        """All expanded vectors of an encoder."""
+        columns = [c for c in expanded.c if c.name != "encoder_id"]
+        query = select(*columns).where(expanded.c.encoder_id == encoder_id)
+        with self._reading() as db:
+            return [ExpandedRecord(**row._mapping) for row in db.execute(query)]
+
+    def finish(
+        self, encoder_id: int, changed: Sequence[ExpandedRecord], *, gone: Sequence[int]
+    ) -> None:
+        """Record the vectors that are stored anew, drop those of images that are ``gone``, and note
+        that all are current: in one step, or the next one could not tell what is left to do."""
+        with self._writing() as db:
+            for some in self._batches(gone):
+                mine = expanded.c.encoder_id == encoder_id
+                db.execute(delete(expanded).where(mine, expanded.c.image_id.in_(some)))
+            if changed:
+                new = insert(expanded)
+                columns = ("made_of", "neighbours", "checksum")
+                db.execute(
+                    new.on_conflict_do_update(
+                        index_elements=["encoder_id", "image_id"],
+                        set_={name: new.excluded[name] for name in columns},
+                    ),
+                    [
+                        {
+                            "encoder_id": encoder_id,
+                            "image_id": one.image_id,
+                            "made_of": one.made_of,
+                            "neighbours": one.neighbours,
+                            "checksum": one.checksum,
+                        }
+                        for one in changed
+                    ],
+                )
+            mine = expansion.c.encoder_id == encoder_id
+            db.execute(update(expansion).where(mine).values(current=True))
+
+    def save_scores(self, encoder_id: int, *, cosines: bytes, scores: bytes) -> None:
+        """Record what scores with expanded vectors mean."""
+        mine = update(expansion).where(expansion.c.encoder_id == encoder_id)
+        with self._writing() as db:
+            db.execute(mine.values(cosines=cosines, scores=scores))
+
+    def outdate(self, encoder_id: int, ids: Sequence[int]) -> None:
+        """Note that these vectors are missing or wrong."""
+        with self._writing() as db:
+            outdate_images(db, encoder_id, ids)
+            outdate(db, encoder_id)
+
+
+def _drop(db: Connection, encoder_id: int) -> None:
+    for table in (expanded, expansion):
+        db.execute(delete(table).where(table.c.encoder_id == encoder_id))
+
+
+def outdate(db: Connection, encoder_id: int | None = None) -> None:
+    """Expanded vectors, of one encoder or of all, may not be what they would be made now."""
+    stale = update(expansion).values(current=False, generation=expansion.c.generation + 1)
+    db.execute(stale if encoder_id is None else stale.where(expansion.c.encoder_id == encoder_id))
+
+
+def outdate_images(db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
+    """The expanded vectors of these images are to be made anew, whatever they were made of."""
+    mine = update(expanded).where(
+        expanded.c.encoder_id == encoder_id, expanded.c.image_id == bindparam("of")
+    )
+    db.execute(mine.values(made_of=None), [{"of": id} for id in ids])

@@ -1,0 +1,198 @@
+"""Expansion: vectors that carry their nearest neighbours, so that a cosine sees further.
+
+A stored vector becomes the direction of the sum of itself and its nearest neighbours, weighted by
+their scores to the power alpha (database-side feature augmentation: Turcot and Lowe, ICCV Workshops
+2009; Arandjelovic and Zisserman, CVPR 2012; the weights: Radenovic, Tolias and Chum, "Fine-tuning
+CNN Image Retrieval with No Human Annotation", TPAMI 2018). A probe takes its nearest from other
+cameras likewise. Where transit times are known, they choose the neighbours, too.
+
+Lists do not depend on the order in which images came: candidates are found in single precision, and
+ordered by scores that come out the same whatever was computed beside them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch.ranking.arrays import ranges
+from reidsearch.ranking.knn import ROUNDING, select
+from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.types import UNKNOWN, Ids, Vectors
+
+NONE = -1  # in place of a neighbour, where there are fewer
+SPARE = 4  # more candidates than neighbours, as single precision may order the last ones otherwise
+BLOCK = 512  # images whose scores to all others are held at once
+PAIRS = 1 << 14  # pairs whose vectors are held at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How many neighbours a ``stored`` vector carries and a ``probe`` takes, and how fast their
+    weight falls with the score: ``alpha``."""
+
+    stored: int
+    probe: int
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Of some images the ``nearest`` others (R x K, positions, NONE where there are fewer) by
+    (-score, position), and their ``scores`` (R x K, -inf there)."""
+
+    nearest: Ids
+    scores: Vectors
+
+    def __getitem__(self, rows: Ids) -> "Neighbours":
+        return Neighbours(self.nearest[rows], self.scores[rows])
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N images that may be each other's neighbours: their ``vectors`` (N x D, of unit length), the
+    ``place`` of each (N), across which nobody is anybody's neighbour, and where and when they were
+    ``seen``, for a ``ranking`` by times."""
+
+    vectors: Vectors
+    place: Ids
+    seen: Sighted
+    ranking: Ranking
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def scores(self, a: Ids, b: Ids) -> Vectors:
+        """Of pairs of positions, P, in single precision. The same whatever other pairs there
+        are."""
+        cosines = np.empty(len(a), dtype=np.float32)
+        for start in range(0, len(a), PAIRS):
+            rows = slice(start, start + PAIRS)
+            left, right = (self.vectors[of[rows]].astype(np.float64) for of in (a, b))
+            cosines[rows] = np.minimum(np.einsum("pd,pd->p", left, right), 1)
+        mine, theirs = (Sighted(self.seen.camera[of], self.seen.times[of]) for of in (a, b))
+        return cosines + self.ranking.added_to_pairs(mine, theirs)
+
+    def fill(self, vectors: Vectors, place: Ids, seen: Sighted, out: Vectors) -> None:
+        """Write the scores of R images, given likewise, with all (R x N) as single precision
+        computes them, -inf across places."""
+        np.matmul(vectors, self.vectors.T, out=out)
+        if self.ranking.calibration is not None:
+            out += self.ranking.added(seen, self.seen)
+        if np.any(place[:, None] != self.place):
+            out[place[:, None] != self.place] = -np.inf
+
+    def fill_own(self, rows: Ids, out: Vectors) -> None:
+        """The same of the images at these positions (R), and -inf of each with itself."""
+        seen = Sighted(self.seen.camera[rows], self.seen.times[rows])
+        self.fill(self.vectors[rows], self.place[rows], seen, out)
+        out[np.arange(len(rows)), rows] = -np.inf
+
+
+def nearest(pool: Pool, rows: Ids, *, k: int, at_once: int = BLOCK) -> Neighbours:
+    """Of the images at these positions (R) the k nearest others of their place."""
+
+    def fill(part: slice, out: Vectors) -> Vectors:
+        pool.fill_own(rows[part], out)
+        return np.zeros(len(out), dtype=np.float32)  # how far the farthest is, nobody asks
+
+    wanted = min(k + SPARE, len(pool))
+    if not len(rows) or not wanted:
+        return nobody(len(rows), k)
+    found = select(fill, count=len(rows), size=len(pool), k=wanted, at_once=at_once, most=np.inf)
+    row, column = np.nonzero(np.isfinite(found.cosines))
+    return _best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
+
+
+def nearest_elsewhere(
+    pool: Pool, probes: Vectors, place: Ids, seen: Sighted, *, k: int, at_once: int = BLOCK
+) -> Neighbours:
+    """Of Q probes, which are none of the pool's images, the k nearest of the pool from other
+    cameras than theirs; from all where a probe's camera is not known."""
+
+    def fill(part: slice, out: Vectors) -> Vectors:
+        mine = Sighted(seen.camera[part], seen.times[part])
+        pool.fill(probes[part], place[part], mine, out)
+        own = mine.camera[:, None] == pool.seen.camera
+        out[own & (mine.camera != UNKNOWN)[:, None]] = -np.inf
+        return np.zeros(len(out), dtype=np.float32)
+
+    wanted = min(k, len(pool))
+    if not len(probes) or not wanted:
+        return nobody(len(probes), k)
+    found = select(fill, count=len(probes), size=len(pool), k=wanted, at_once=at_once, most=np.inf)
+    missing = k - wanted
+    nearest = np.where(np.isfinite(found.cosines), found.nearest, NONE)
+    return Neighbours(
+        np.pad(nearest, ((0, 0), (0, missing)), constant_values=NONE),
+        np.pad(found.cosines, ((0, 0), (0, missing)), constant_values=-np.inf),
+    )
+
+
+def grown(
+    pool: Pool, known: Neighbours, new: Ids, *, but: Ids, at_once: int = BLOCK
+) -> tuple[Ids, Neighbours]:
+    """Which images' neighbours (``known``, N x K, positions in the pool as it is now) are others
+    with those at the positions ``new`` in it, in ascending order, and what they are then. Nothing
+    is asked of those at the positions ``but``."""
+    size, k = known.nearest.shape
+    bars = known.scores[:, -1] - np.float32(ROUNDING)
+    bars[but] = np.inf
+    images, candidates = [new[:0]], [new[:0]]
+    for start in range(0, len(new), at_once):
+        rows = new[start : start + at_once]
+        block = np.empty((len(rows), size), dtype=np.float32)
+        pool.fill_own(rows, block)
+        row, column = np.nonzero((block >= bars) & np.isfinite(block))
+        images.append(column)
+        candidates.append(rows[row])
+    touched, row = np.unique(np.concatenate(images), return_inverse=True)
+    old = known[touched]
+    there, column = np.nonzero(old.nearest != NONE)
+    row = np.concatenate([there, row])
+    found = _best(
+        pool,
+        len(touched),
+        row,
+        touched[row],
+        np.concatenate([old.nearest[there, column], *candidates]),
+        k=k,
+    )
+    changed = (found.nearest != old.nearest).any(axis=1)
+    return touched[changed], found[np.flatnonzero(changed)]
+
+
+def carrying(own: Vectors, neighbours: Neighbours, vectors: Vectors, settings: Settings) -> Vectors:
+    """The vectors ``own`` (R x D) with their neighbours among ``vectors`` in them (R x D, of unit
+    length)."""
+    weights = np.maximum(neighbours.scores, 0) ** np.float32(settings.alpha)
+    out = own.astype(np.float64)
+    for nth in range(weights.shape[1]):
+        column = neighbours.nearest[:, nth]
+        rows = np.flatnonzero(column != NONE)
+        out[rows] += weights[rows, nth, None] * vectors[column[rows]]
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    made: Vectors = out.astype(np.float32)
+    return made
+
+
+def _best(
+    pool: Pool, count: int, row: NDArray[np.intp], images: Ids, candidates: Ids, *, k: int
+) -> Neighbours:
+    """The k best candidates of each of ``count`` rows; candidate i is of ``row[i]``, for the image
+    at the position ``images[i]``."""
+    scores = pool.scores(images, candidates)
+    order = np.lexsort((candidates, -scores, row))
+    row, candidates, scores = row[order], candidates[order], scores[order]
+    counts = np.bincount(row, minlength=count)
+    rank = ranges(np.zeros(count, dtype=np.int64), counts)
+    first = rank < k
+    found = nobody(count, k)
+    found.nearest[row[first], rank[first]] = candidates[first]
+    found.scores[row[first], rank[first]] = scores[first]
+    return found
+
+
+def nobody(count: int, k: int) -> Neighbours:
+    """No neighbours, of so many images."""
+    return Neighbours(np.full((count, k), NONE), np.full((count, k), -np.inf, dtype=np.float32))
