@@ -20,7 +20,7 @@ from reidsearch.ranking import metrics
 from reidsearch.types import UNKNOWN, Labels, Split
 from tests.conftest import COLORS, write_crop, write_encoder
 from train import augment, data, export, loop, losses, quantise, recipe, sampler, thresholds
-from train.network import Head, OSNet, Siamese
+from train.network import Head, OSNet, Siamese, mix_styles
 from train.run import MARKET_TERMS, OWN_TERMS, Run, resume, save, save_weights, start
 
 ROOT = Path(__file__).parent.parent
@@ -311,6 +311,43 @@ def test_an_instance_norms_stem_does_not_see_a_cameras_contrast() -> None:
     torch.testing.assert_close(stem(3 * images), stem(images), rtol=1e-3, atol=1e-3)
     plain = OSNet(0.25).eval().stem
     assert not torch.allclose(plain(3 * images), plain(images), rtol=0.1)
+
+
+def test_mixed_styles_keep_what_maps_show_and_lie_between_two_of_the_batch() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(6, 4, 16, 8) * torch.rand(6, 4, 1, 1) + torch.randn(6, 4, 1, 1)
+    mixed = mix_styles(maps)
+
+    def style(x: torch.Tensor) -> torch.Tensor:
+        deviation, mean = torch.std_mean(x, (2, 3), correction=0)
+        return torch.stack([deviation, mean], -1)  # B C 2
+
+    def shown(x: torch.Tensor) -> torch.Tensor:
+        deviation, mean = style(x)[..., None, None].unbind(2)
+        return (x - mean) / deviation
+
+    torch.testing.assert_close(shown(mixed), shown(maps), rtol=1e-3, atol=1e-3)
+    for own, new in zip(style(maps), style(mixed), strict=True):
+        # One share for all channels: new = own + t (another - own), for one of the images.
+        fits = []
+        for other in style(maps):
+            way = (other - own).flatten()
+            t = torch.dot((new - own).flatten(), way) / torch.dot(way, way).clamp(min=1e-9)
+            fits.append(torch.allclose(own + t * (other - own), new, atol=1e-3) and -1e-3 <= t <= 1)
+        assert any(fits)
+    assert not torch.allclose(mixed, maps, atol=0.01)
+
+
+def test_styles_are_mixed_in_training_alone_and_by_chance() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 64, 32)
+    never, always = OSNet(0.25), OSNet(0.25, mix_styles=1.0)
+    always.load_state_dict(never.state_dict())
+    for trunk in (never, always):  # batch norm's own statistics, so that both modes compare
+        trunk.eval()
+    torch.testing.assert_close(always(images), never(images))
+    always.training = True  # the trunk alone: its batch norms stay as they are
+    assert not torch.allclose(always(images)[0], never(images)[0], atol=0.01)
 
 
 def test_the_trunks_maps_halve_from_stage_to_stage() -> None:

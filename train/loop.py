@@ -64,7 +64,7 @@ def train(run: Run, crops: Crops, *, out: Path) -> Generator[dict[str, Any], Non
             for group in run.optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, run.step / total)
             picked = torch.tensor(rows, device=device)
-            generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
+            generator = torch.manual_seed(recipe.seed * 1_000_003 + run.step)
             batch = augment(
                 images[picked],
                 pad=recipe.pad,

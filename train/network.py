@@ -6,6 +6,7 @@ CVPRW 2019.
 Heads at every stage, after PFH-OSNet: label-smoothed cross-entropy and triplets on each.
 Instance norm where OSNet-AIN has it: Zhou et al., "Learning Generalisable Omni-Scale
 Representations for Person Re-Identification", TPAMI 2021.
+Mixed styles: Zhou et al., "Domain Generalization with MixStyle", ICLR 2021.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from torch.nn import functional as F
 SCALES = 4  # streams per block; stream t sees a (2t+1) x (2t+1) field
 GATE_REDUCTION = 16
 EMBEDDED = slice(1, None)  # of the heads at earlier stages
+MIXED_STAGES = 2  # whose maps may trade styles, from the first
+STYLES_MIXED = 0.1  # Beta's parameter: most mixtures are nearly one of the two styles
+LEAST_VARIANCE = 1e-6
 
 
 def norm(channels: int, *, instance: bool) -> nn.Module:
@@ -28,6 +32,23 @@ def norm(channels: int, *, instance: bool) -> nn.Module:
     if instance:
         return nn.InstanceNorm2d(channels, affine=True)
     return nn.BatchNorm2d(channels)
+
+
+def mix_styles(maps: Tensor) -> Tensor:
+    """Give each image's maps a mixture of its own style and another one's: B C H W to the same.
+
+    A style is each map's mean and standard deviation, what cameras and light leave in it. No
+    gradient flows through styles. Draws from PyTorch's generator of the CPU.
+    """
+    style = maps.detach().float()
+    variance, mean = torch.var_mean(style, (2, 3), keepdim=True, correction=0)
+    deviation = (variance + LEAST_VARIANCE).sqrt()
+    share = torch.distributions.Beta(STYLES_MIXED, STYLES_MIXED).sample((len(maps), 1, 1, 1))
+    share = share.to(maps.device)
+    other = torch.randperm(len(maps)).to(maps.device)
+    scale = share + (1 - share) * deviation[other] / deviation
+    shift = share * mean + (1 - share) * mean[other] - scale * mean
+    return maps * scale.to(maps.dtype) + shift.to(maps.dtype)
 
 
 class ConvNormReLU(nn.Sequential):
@@ -109,14 +130,17 @@ class OSBlock(nn.Module):
 
 class OSNet(nn.Module):
     """OSNet's convolutional trunk; ``width`` scales every channel count, ``instance`` makes it
-    OSNet-AIN's.
+    OSNet-AIN's, ``mix_styles`` is the chance that a batch in training trades styles.
 
     Yields the maps of its four last stages, of ``channels`` channels, for B 3 H W images:
     256 at H/4 W/4, 384 at H/8 W/8, 512 and 512 at H/16 W/16 (times ``width``).
     """
 
-    def __init__(self, width: float = 1.0, *, instance: bool = False) -> None:
+    def __init__(
+        self, width: float = 1.0, *, instance: bool = False, mix_styles: float = 0.0
+    ) -> None:
         super().__init__()
+        self.mix_styles = mix_styles
         c0, c1, c2, c3 = (int(c * width) for c in (64, 256, 384, 512))
         self.channels = (c1, c2, c3, c3)
         self.stem = nn.Sequential(
@@ -148,9 +172,12 @@ class OSNet(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         x = self.stem(images)
+        mixing = self.training and float(torch.rand(())) < self.mix_styles
         maps = []
-        for stage in self.stages:
+        for at, stage in enumerate(self.stages):
             x = stage(x)
+            if mixing and at < MIXED_STAGES:
+                x = mix_styles(x)
             maps.append(x)
         return maps
 
@@ -213,9 +240,10 @@ class Siamese(nn.Module):
         stripes: int = 0,
         stripe: int = 0,
         instance: bool = False,
+        mix_styles: float = 0.0,
     ) -> None:
         super().__init__()
-        self.trunk = OSNet(width, instance=instance)
+        self.trunk = OSNet(width, instance=instance, mix_styles=mix_styles)
         *earlier, last = self.trunk.channels
         self.main = Head(last, last, identities=identities)
         self.sides = nn.ModuleList(

@@ -41,6 +41,7 @@ class Recipe:
     jitter: float = 0.0  # how far brightness, contrast, saturation and colours stray from 1
     grey: float = 0.0  # chance that a picture loses its colours
     blur: float = 0.0  # chance that a picture is blurred
+    mix_styles: float = 0.0  # chance that a batch's early maps trade styles
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

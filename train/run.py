@@ -159,6 +159,7 @@ def _network(recipe: Recipe, identities: list[int]) -> Siamese:
         stripes=recipe.stripes,
         stripe=recipe.stripe,
         instance=recipe.instance_norm,
+        mix_styles=recipe.mix_styles,
     )
 
 
