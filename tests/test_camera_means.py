@@ -96,7 +96,7 @@ def test_a_camera_that_nothing_was_learned_of_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1000])
 def test_equal_images_stay_equal_and_keep_their_direction(size: int) -> None:
-    vectors = np.repeat(unit(np.arange(1, 7)[None]), size, axis=0)
+    vectors = np.repeat(unit(np.arange(1.0, 7.0)[None]), size, axis=0)
     camera = np.arange(size) % 2 + 1
     found = camera_means.learn(vectors, camera).adapted(vectors, camera)
     np.testing.assert_allclose(found, vectors, atol=1e-6)

@@ -93,7 +93,7 @@ class CameraMeans:
         return cls(saved["camera"], saved["images"], saved["scale"], saved["offset"])
 
 
-def learn(vectors: Vectors, camera: Ids) -> CameraMeans:
+def learn(vectors: Vectors, camera: Ids, *, prior: float = PRIOR) -> CameraMeans:
     """From a gallery's N vectors (N x D) and their cameras (N). The same images give the same bits,
     where they come in one order. Images whose camera is not known count for the gallery's mean
     alone."""
@@ -111,7 +111,7 @@ def learn(vectors: Vectors, camera: Ids) -> CameraMeans:
         variance[at] = squares / len(own)
     overall = vectors.mean(axis=0, dtype=np.float64)
     spread = np.average(variance, axis=0, weights=images)
-    count = (images / (images + PRIOR))[:, None]
+    count = (images / (images + prior))[:, None]
     mean = overall + count * (mean - overall)
     variance = spread + count * (variance - spread)
     scale = np.ones_like(variance)
