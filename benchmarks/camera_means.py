@@ -2,11 +2,11 @@
 
     python -m benchmarks.camera_means --data MARKET_ROOT --hold-out N ENCODER.onnx
 
-Give an encoder that was trained with the same --hold-out and seed. Prints Markdown tables of R1 and
-mAP by appearance, not expanded and expanded, with what cameras add left in and taken out: of the
-gallery as it is, of one whose strangers are at one camera each, and those who look alike at the same
-one, and of probes whose camera is not known; and of drawn galleries with few images at each camera,
-over the number of images that the gallery's own mean counts for.
+Give an encoder that was trained with the same --hold-out and seed. Prints Markdown tables by
+appearance, not expanded and expanded, with what cameras add left in and taken out. R1 and mAP: of
+the gallery as it is, of one whose strangers are at one camera each, of one where those who look
+alike are at the same, and of probes whose camera is not known. mAP: of drawn galleries with few
+images at each camera, over the number of images that the gallery's own mean counts for.
 """
 
 import argparse
@@ -68,12 +68,9 @@ def report(held: HeldOut) -> None:
     for count, draws in FEW.items():
         galleries = [whole.small(count, random) for _ in range(draws)]
         for how, expanded in WAYS.items():
-            found = [mean_ap(galleries, expanded=expanded)]
-            found += [
-                mean_ap([one.without(prior) for one in galleries], expanded=expanded)
-                for prior in PRIORS
-            ]
-            print(f"| {count} | {how} | {' | '.join(f'{one:.2%}' for one in found)} |", flush=True)
+            ways = [galleries, *([one.without(prior) for one in galleries] for prior in PRIORS)]
+            cells = " | ".join(f"{mean_ap(way, expanded=expanded):.2%}" for way in ways)
+            print(f"| {count} | {how} | {cells} |", flush=True)
 
 
 @dataclass(frozen=True)
