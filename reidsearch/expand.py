@@ -39,7 +39,7 @@ from reidsearch.types import Ids, Kind, Split, Vectors
 
 log = logging.getLogger(__name__)
 
-# Chosen on people held out from training (train/RESULTS.md).
+# Chosen on people held out from training, and on cameras that nobody trained on (train/RESULTS.md).
 SETTINGS = Settings(stored=8, probe=3, alpha=3.0)
 WRITTEN = 2048  # vectors made and stored together
 

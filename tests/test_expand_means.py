@@ -131,6 +131,18 @@ def test_the_forgotten_are_in_no_mean_and_the_old_means_in_no_file(
     assert_as_from_scratch(opened)
 
 
+def test_vectors_made_anew_are_another_generation_whatever_the_means(opened: Gallery) -> None:
+    """A search that began before must notice that they were written meanwhile."""
+    collection = opened._session.collection()
+    seen = [expand.generation(collection)]
+    for source in ("gallery", "matches"):
+        opened.calibrate(source=source)
+        seen.append(expand.generation(collection))
+    assert opened.forget(identity=3).vectors == 12
+    seen.append(expand.generation(collection))
+    assert sorted(set(seen)) == seen
+
+
 def test_doctor_notices_and_mends_altered_means(opened: Gallery, tmp_path: Path) -> None:
     collection = opened._session.collection()
     _, vectors = stored(collection)
