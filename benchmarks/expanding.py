@@ -38,7 +38,7 @@ def building(home: Path) -> tuple[float, float, int]:
         for start in range(0, len(vectors), BLOCK):
             vectors[start : start + BLOCK] @ vectors.T
         product = time.perf_counter() - started
-        collection.catalog.expansions.begin(collection.encoder_id, "made anew")
+        collection.catalog.expansions.drop(collection.encoder_id)
         started = time.perf_counter()
         count = expand.build(collection)
         return product, time.perf_counter() - started, count

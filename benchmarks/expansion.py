@@ -6,8 +6,9 @@ Give an encoder that was trained with the same --hold-out and seed. Transit time
 the gallery's own matches, without a label. Prints Markdown tables: over the number of neighbours
 that a stored vector carries and a probe takes, over the exponent of their weights and over the
 share of times in the final score, by appearance and by times; with neighbours of other cameras
-alone, with mutual neighbours alone, in two rounds, with each camera's mean taken out first; and of
-a gallery with one crop for each person and camera.
+alone, with mutual neighbours alone, in two rounds, with a probe's neighbours as they were before
+they carried theirs, with what cameras add left in or their means alone taken out; and of a gallery
+with one crop for each person and camera.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.held_out import HeldOut, Images
 from reidsearch.encoder import Encoder
 from reidsearch.expand import SETTINGS
-from reidsearch.ranking import expansion, transit
+from reidsearch.ranking import camera_means, expansion, transit
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.expansion import NONE, Neighbours, Pool, Settings
 from reidsearch.ranking.pairs import mutual_pairs
@@ -44,24 +45,21 @@ class World:
     def __post_init__(self) -> None:
         self.pool = _pool(self.held.gallery, self.ranking)
         self.lists = expansion.nearest(self.pool, np.arange(len(self.pool)), k=MOST)
-        self.found = self.taken(self.held.probes.vectors, self.pool)
-
-    def taken(self, probes: Vectors, pool: Pool) -> Neighbours:
-        """What probes take from a pool."""
-        nowhere = np.zeros(len(probes), dtype=np.int64)
-        seen = self.held.probes.seen
-        return expansion.nearest_elsewhere(pool, probes, nowhere, seen, k=MOST)
 
     def expanded(self, how: Settings, lists: Neighbours | None = None) -> tuple[Vectors, Vectors]:
         """The vectors of probes and gallery."""
-        vectors = self.pool.vectors
-        lists = self.lists if lists is None else lists
-        return (
-            expansion.carrying(
-                self.held.probes.vectors, _first(self.found, how.probe), vectors, how
-            ),
-            expansion.carrying(vectors, _first(lists, how.stored), vectors, how),
+        lists = _first(self.lists if lists is None else lists, how.stored)
+        vectors = expansion.carrying(self.pool.vectors, lists, self.pool.vectors, how)
+        return self.looked_again(how, vectors), vectors
+
+    def looked_again(self, how: Settings, gallery: Vectors) -> Vectors:
+        """The probes with what they take from these vectors of the gallery."""
+        probes = self.held.probes
+        nowhere = np.zeros(len(probes.vectors), dtype=np.int64)
+        found = expansion.nearest_elsewhere(
+            replace(self.pool, vectors=gallery), probes.vectors, nowhere, probes.seen, k=how.probe
         )
+        return expansion.carrying(probes.vectors, found, gallery, how)
 
     def row(self, name: str, compared: tuple[Vectors, Vectors], share: float) -> None:
         """Print one row of a table."""
@@ -116,11 +114,24 @@ def report(held: HeldOut, title: str) -> None:
         ("by times", timed, EXPANDED_SHARE),
     ):
         print(f"\n| {name} | R1 | mAP | mINP |\n|---|---|---|---|")
-        world = World(held, ranking, times)
-        plain = held.probes.vectors, gallery.vectors
-        world.row("not expanded", plain, 0.0 if ranking.calibration is None else 1.0)
+        alone = 0.0 if ranking.calibration is None else 1.0
+        without = less_cameras(held)
+        world = World(without, ranking, times)
+        world.row("not expanded", (held.probes.vectors, gallery.vectors), alone)
+        world.row(
+            "not expanded, camera means out",
+            (without.probes.vectors, without.gallery.vectors),
+            alone,
+        )
         over_settings(world, share)
         what_is_near(world, share)
+        world.row("camera means left in", World(held, ranking, times).expanded(SETTINGS), share)
+        means_alone = less_cameras(held, spread=False)
+        world.row(
+            "camera means without spread",
+            World(means_alone, ranking, times).expanded(SETTINGS),
+            share,
+        )
 
 
 def over_settings(world: World, share: float) -> None:
@@ -147,15 +158,14 @@ def what_is_near(world: World, share: float) -> None:
     k = SETTINGS.stored
     mutual = (there[there][:, :, :k] == np.arange(len(there))[:, None, None]).any(axis=2)
     world.row("mutual alone", world.expanded(SETTINGS, _without(lists, ~mutual)), share)
-    probes, once = world.expanded(SETTINGS)
+    _, once = world.expanded(SETTINGS)
     again = replace(world.pool, vectors=once)
-    twice = expansion.nearest(again, np.arange(len(again)), k=k)
-    world.row("two rounds", (probes, expansion.carrying(once, twice, once, SETTINGS)), share)
-    centred = World(_centred(world.held), world.ranking, world.times)
-    if world.ranking.calibration is None:
-        plain = centred.held.probes.vectors, centred.held.gallery.vectors
-        world.row("camera means out, not expanded", plain, 0.0)
-    world.row("camera means out", centred.expanded(SETTINGS), share)
+    twice = expansion.carrying(
+        once, expansion.nearest(again, np.arange(len(again)), k=k), once, SETTINGS
+    )
+    world.row("two rounds", (world.looked_again(SETTINGS, twice), twice), share)
+    early = world.looked_again(SETTINGS, world.pool.vectors)
+    world.row("a probe's neighbours before they carry theirs", (early, once), share)
 
 
 def _sorted(lists: Neighbours) -> Neighbours:
@@ -167,21 +177,20 @@ def _sorted(lists: Neighbours) -> Neighbours:
     )
 
 
-def _centred(held: HeldOut) -> HeldOut:
-    """Each camera's mean of the gallery taken from all vectors."""
-    gallery = held.gallery
-    means = {
-        camera: gallery.vectors[gallery.seen.camera == camera].mean(axis=0)
-        for camera in np.unique(gallery.seen.camera).tolist()
-    }
+def less_cameras(held: HeldOut, *, spread: bool = True) -> HeldOut:
+    """The same with what each camera adds taken out; without ``spread`` its mean alone."""
+    learned = camera_means.learn(held.gallery.vectors, held.gallery.seen.camera)
+    if not spread:
+        ones = np.ones_like(learned.scale)
+        # The offset is the gallery's mean less the scaled one of the camera.
+        overall = held.gallery.vectors.mean(axis=0, dtype=np.float64)
+        offset = overall - (overall - learned.offset) / learned.scale
+        learned = replace(learned, scale=ones, offset=offset.astype(np.float32))
 
     def less(images: Images) -> Images:
-        own = np.stack([means[camera] for camera in images.seen.camera.tolist()])
-        left = images.vectors - own
-        unit: Vectors = left / np.linalg.norm(left, axis=1, keepdims=True)
-        return replace(images, vectors=unit)
+        return replace(images, vectors=learned.adapted(images.vectors, images.seen.camera))
 
-    return replace(held, probes=less(held.probes), gallery=less(gallery))
+    return replace(held, probes=less(held.probes), gallery=less(held.gallery))
 
 
 def few(held: HeldOut) -> HeldOut:

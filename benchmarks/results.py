@@ -27,7 +27,7 @@ from reidsearch.ranking.metrics import precision_recall
 HEADLINE, CMC, CURVE, PAIRS, PROBES = (
     "headline.json", "cmc.csv", "precision-recall.csv", "camera-pairs.csv", "probes.csv",
 )  # fmt: skip
-PLAIN, RERANK, EXPANDED = "plain", "rerank", "expanded"
+PLAIN, MEANS, RERANK, EXPANDED = "plain", "camera-means", "rerank", "expanded"
 CMC_LENGTH = 50
 CURVE_STEPS = 100
 
@@ -51,6 +51,7 @@ def evaluations(gallery: Gallery) -> Iterator[tuple[str, Evaluation]]:
             hint="Add it with: reidsearch ingest DATA --split train",
         )
     yield PLAIN, gallery.evaluate(camera_pairs=True)
+    yield MEANS, gallery.evaluate(camera_means=True)
     yield RERANK, gallery.evaluate(rerank=True)
     yield EXPANDED, gallery.evaluate(expand=True)
     for source in (Source.MATCHES, Source.TRAIN):

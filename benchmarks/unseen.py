@@ -1,10 +1,9 @@
-"""Encoders on cameras they never saw: plain, and with each camera's mean vector taken out.
+"""Encoders on cameras they never saw: plain, and with what can be learned there without a label.
 
     python -m benchmarks.unseen --data CSV_OR_MARKET_ROOT ENCODER.onnx...
 
-Prints a Markdown table of R1 and mAP on the data's test split. The means are those of the gallery's
-vectors, camera by camera, without any label; probes lose the mean of their camera, too. What a
-camera adds to all its pictures is in that mean; the last columns divide by its spread as well.
+Prints a Markdown table of R1 and mAP on the data's test split: plain and expanded by appearance,
+each with what cameras add left in and taken out.
 """
 
 import argparse
@@ -12,30 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.encoders import score, split
+from benchmarks.camera_means import Asked
+from benchmarks.encoders import split
+from benchmarks.held_out import Images
 from reidsearch.encoder import Encoder
-from reidsearch.types import Vectors
+from reidsearch.ranking.ranking import Sighted
 from train.data import Crops
 
-LEAST_SPREAD = 1e-6
 
-
-def centred(
-    probes: Crops, p: Vectors, gallery: Crops, g: Vectors, *, spread: bool
-) -> tuple[Vectors, Vectors]:
-    """Probes' and gallery's vectors, Q x D and G x D float32, less the gallery's mean of their
-    camera; with ``spread``, each number divided by its standard deviation in that camera.
-
-    Vectors of a camera that the gallery lacks stay as they are.
-    """
-    p, g = p.copy(), g.copy()
-    for camera in np.unique(gallery.labels.camera):
-        here = gallery.labels.camera == camera
-        mean = g[here].mean(0)
-        scale = np.maximum(g[here].std(0), LEAST_SPREAD) if spread else 1.0
-        for vectors, rows in ((p, probes.labels.camera == camera), (g, here)):
-            vectors[rows] = (vectors[rows] - mean) / scale
-    return p, g
+def images(crops: Crops, encoder: Encoder) -> Images:
+    """With their vectors; when they were seen is not asked."""
+    seen = Sighted(crops.labels.camera, np.full(len(crops), np.nan))
+    return Images(encoder.encode(crops.images.numpy()), crops.labels, seen)
 
 
 def main() -> None:
@@ -43,16 +30,18 @@ def main() -> None:
     parser.add_argument("encoders", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
-    print("| encoder | plain | less the camera's mean | and divided by its spread |")
-    print("|---|---|---|---|")
+    print("| encoder | plain | camera means out | expanded, means left in | expanded, means out |")
+    print("|---|---|---|---|---|")
     for path in arguments.encoders:
         encoder = Encoder(path)
-        probes, gallery = split(arguments.data, encoder.size, hold_out=0, seed=0)
-        p, g = (encoder.encode(crops.images.numpy()) for crops in (probes, gallery))
-        ways = [(p, g)]
-        ways += [centred(probes, p, gallery, g, spread=spread) for spread in (False, True)]
-        scores = [score(probes, mine, gallery, theirs) for mine, theirs in ways]
-        cells = " | ".join(f"{s.cmc[1]:.2%} / {s.mAP:.2%}" for s in scores)
+        crops = split(arguments.data, encoder.size, hold_out=0, seed=0)
+        asked = Asked(*(images(some, encoder) for some in crops))
+        found = [
+            one.scores(expanded=expanded)
+            for expanded in (False, True)
+            for one in (asked, asked.without())
+        ]
+        cells = " | ".join(f"{s.cmc[1]:.2%} / {s.mAP:.2%}" for s in found)
         print(f"| {encoder.name} | {cells} |", flush=True)
 
 

@@ -61,6 +61,10 @@ class Kind(StrEnum):
         "altered-expansion",
         "missing, or not the expanded vector that was stored",
     )
+    ALTERED_MEANS = (
+        "altered-means",
+        "not the camera means that expanded vectors were made with, and searches go without",
+    )
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
     PENDING = "pending", "recorded, and its vector not confirmed"
     DELETING = "deleting", "forgotten, and not yet gone"
@@ -227,6 +231,9 @@ def _expanded(one: Collection, listed: Mapping[int, ImageRecord], findings: list
     name = one.encoder_name
     if not record.current:
         findings.append(Finding(Kind.STALE_EXPANSION, name, name))
+        return
+    if expand.means_of(record) is None:
+        findings.append(Finding(Kind.ALTERED_MEANS, name, name))
         return
 
     def outdate(ids: Sequence[int]) -> None:

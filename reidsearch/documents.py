@@ -176,6 +176,7 @@ class EvaluationDocument(TypedDict):
     multi_query: bool
     reranked: bool
     expanded: bool
+    camera_means: bool
     uses: list[str]
     queries_without_positive: int
     gallery_without_identity: int
@@ -494,6 +495,7 @@ def evaluation(done: "Evaluation") -> EvaluationDocument:
         "multi_query": done.multi_query,
         "reranked": done.ranking.reranked,
         "expanded": done.ranking.is_expanded,
+        "camera_means": done.ranking.camera_means,
         "uses": list(done.ranking.uses),
         "queries_without_positive": done.queries_without_positive,
         "gallery_without_identity": done.unlabelled,

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +114,7 @@ def evaluate(
     multi_query: bool = False,
     rerank: bool = False,
     expand: bool = False,
+    camera_means: bool = False,
     spatio_temporal: bool = False,
     camera_pairs: bool = False,
     details: bool = False,
@@ -124,7 +125,9 @@ def evaluate(
     ``multi_query`` replaces a probe's vector by the mean of its person's multi-query images from
     its camera, where there are some. ``rerank`` re-ranks by k-reciprocal neighbours among probes
     and gallery without junk. ``expand`` compares vectors that carry their neighbours in the
-    gallery, which transit times help to choose where these are used. ``spatio_temporal`` adds the
+    gallery, which transit times help to choose where these are used. ``camera_means`` takes out of
+    all vectors what each camera adds, learned from the unlabelled gallery; expanded ones are
+    without it anyhow. ``spatio_temporal`` adds the
     weighted log-likelihood ratio of the time between two sightings to their score; images of the
     probe's camera keep theirs. ``camera_pairs`` also ranks each camera's gallery images alone for
     each camera's probes. ``details`` also gathers what a report shows, with times in ``zone``.
@@ -145,6 +148,7 @@ def evaluate(
     ranking = calibrate.ranking(
         collection, spatio_temporal=spatio_temporal, rerank=rerank, expanded=expanded
     )
+    ranking = replace(ranking, camera_means=camera_means or expand)
     loaded = time.perf_counter()
 
     probes, others = trial.probe_labels, trial.gallery_labels
@@ -203,9 +207,11 @@ def evaluate(
 
 def _vectors(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Vectors, Vectors]:
     """Those of probes and gallery that a ranking compares."""
-    if not ranking.is_expanded:
-        return trial.vectors[trial.probes], trial.vectors[trial.gallery]
-    return expand.of_trial(collection, trial, Ranking(ranking.calibration))
+    if ranking.is_expanded:
+        return expand.of_trial(collection, trial, Ranking(ranking.calibration))
+    if ranking.camera_means:
+        return expand.without_means(trial)
+    return trial.vectors[trial.probes], trial.vectors[trial.gallery]
 
 
 class _CameraPairs:

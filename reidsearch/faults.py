@@ -30,7 +30,7 @@ FORGET = (
     "collection swapped",
     "catalog compacted",
 )
-EXPAND = ("expanded written", "expanded recorded")
+EXPAND = ("expansion begun", "expanded written", "expanded recorded")
 FORGET_ENCODER = (
     "encoder given up",
     "collection put aside",

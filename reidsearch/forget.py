@@ -105,10 +105,10 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
 
     They leave all answers at once; then their vectors go, their rows, all neighbours, the log's
     pictures and hashes of probes with the same content, and the catalog's backups; what was
-    calibrated is learned anew, and no expanded vector carries them any more. At last both stores
-    are rewritten, so that no file of theirs holds a byte of it. Where it is cut short, the next
-    call goes on, even one without images. The images' own files are not touched. Raises
-    StoreLocked, CatalogLocked, StoreError.
+    calibrated is learned anew, camera means too, and no expanded vector carries them any more. At
+    last both stores are rewritten, so that no file of theirs holds a byte of it. Where it is cut
+    short, the next call goes on, even one without images. The images' own files are not touched.
+    Raises StoreLocked, CatalogLocked, StoreError.
     """
     with session.changing():
         catalog = session.catalog
@@ -124,7 +124,7 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
         compacted = True
         for one in collections:
             _calibrate(one)
-            expand.keep_current(one)
+            expand.renew(one)
             compacted &= one.store.compact()
         backups = schema.backups(session.catalog_file)
         for path in backups:

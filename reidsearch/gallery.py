@@ -329,6 +329,7 @@ class Gallery:
         multi_query: bool = False,
         rerank: bool = False,
         expand: bool = False,
+        camera_means: bool = False,
         spatio_temporal: bool = False,
         camera_pairs: bool = False,
         details: bool = False,
@@ -337,9 +338,10 @@ class Gallery:
         """Run the Market-1501 protocol over the stored queries and gallery.
 
         ``multi_query`` pools each probe's multi-query images; ``rerank``, ``expand`` and
-        ``spatio_temporal`` rank as in ``query``; ``camera_pairs`` also tells mAP from each camera
-        to each other, and ``details`` gathers what ``report`` draws. ``encoder`` evaluates the
-        vectors of another one than the gallery was opened with.
+        ``spatio_temporal`` rank as in ``query``; ``camera_means`` takes out of all vectors what
+        each camera adds, as ``expand`` does anyhow; ``camera_pairs`` also tells mAP from each
+        camera to each other, and ``details`` gathers what ``report`` draws. ``encoder`` evaluates
+        the vectors of another one than the gallery was opened with.
 
         Raises EmptyGallery, IncompleteGallery, UnknownCamera, NotCalibrated.
 
@@ -354,6 +356,7 @@ class Gallery:
             multi_query=multi_query,
             rerank=rerank,
             expand=expand,
+            camera_means=camera_means,
             spatio_temporal=spatio_temporal,
             camera_pairs=camera_pairs,
             details=details,
@@ -367,6 +370,7 @@ class Gallery:
         multi_query: bool = False,
         rerank: bool = False,
         expand: bool = False,
+        camera_means: bool = False,
         spatio_temporal: bool = False,
         camera_pairs: bool = False,
         details: bool = False,
@@ -387,6 +391,7 @@ class Gallery:
                 multi_query=multi_query,
                 rerank=rerank,
                 expand=expand,
+                camera_means=camera_means,
                 spatio_temporal=spatio_temporal,
                 camera_pairs=camera_pairs,
                 details=details and one is None,

@@ -18,7 +18,7 @@ from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageE
 from reidsearch.neighbours import GalleryNeighbours
 from reidsearch.places import Scope
 from reidsearch.question import Question
-from reidsearch.ranking import expansion, rerank
+from reidsearch.ranking import expansion, feedback, rerank
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.expansion import Neighbours
 from reidsearch.ranking.feedback import Unlike
@@ -26,7 +26,7 @@ from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
 from reidsearch.stays import Stay
 from reidsearch.stores import Matches
-from reidsearch.types import Filter, Ids, Kind, Split, Vectors, check_span
+from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Split, Vectors, check_span
 
 FETCHED = 500  # more matches than asked for, among which times may reorder
 WIDENED = 4  # times as many are fetched where these do not suffice
@@ -250,32 +250,35 @@ def looked_again(
     ranking: Ranking,
     seen: Sighted | None,
 ) -> Vectors:
-    """The question's vector (1 x D) with its nearest gallery images in it, of its own site and of
-    other cameras than its pictures'. Times help to choose them where the stored vectors were made
-    so, and where ``seen`` is known."""
+    """The question's vector (1 x D), less what its cameras add, with its nearest gallery images in
+    it, of its own site and of other cameras than its pictures'. Times help to choose them where the
+    stored vectors were made so, and where ``seen`` is known."""
     everywhere = places.scope(collection.catalog)
     site = everywhere.site_of(question.probes[0])
-    own = []
-    for one in question.probes:
+    cameras = np.full(len(question.probes), UNKNOWN)
+    for at, one in enumerate(question.probes):
         with suppress(UnknownCamera):
             if one.seen.camera is not None:
-                own.append(everywhere.camera(one.seen.camera, site=everywhere.site_of(one)).id)
+                cameras[at] = everywhere.camera(one.seen.camera, site=everywhere.site_of(one)).id
+    means = expand.means(collection)
+    vector = feedback.pooled(means.adapted(np.repeat(vector, len(cameras), axis=0), cameras))[None]
     by_times = ranking.expanded is Expanded.TIMES and seen is not None
     found = find(
         vector,
         collection=collection,
         where=Filter(
             split=Split.GALLERY,
-            without_cameras=tuple(dict.fromkeys(own)),
+            without_cameras=tuple(np.unique(cameras[cameras != UNKNOWN]).tolist()),
             datasets=tuple(one.id for one in everywhere.datasets if site in (None, one.site)),
         ),
         ranking=Ranking(ranking.calibration if by_times else None),
+        kind=Kind.EXPANDED,
         top_k=expand.SETTINGS.probe,
         seen=seen if by_times else None,
     )
     if not found:
         return vector
-    ids, vectors = collection.store.retrieve([one.image.id for one in found])
+    ids, vectors = collection.store.retrieve([one.image.id for one in found], kind=Kind.EXPANDED)
     place = {id: at for at, id in enumerate(ids.tolist())}
     known = [one for one in found if one.image.id in place]  # or it is being deleted
     carried = Neighbours(
@@ -308,6 +311,7 @@ def find(
     collection: Collection,
     where: Filter,
     ranking: Ranking,
+    kind: Kind | None = None,
     top_k: int | None = None,
     min_score: float = -math.inf,
     seen: Sighted | None = None,
@@ -320,6 +324,7 @@ def find(
     """The best images for one vector (1 x D) by (-score, id): the ``top_k`` best, or all, of at
     least ``min_score``.
 
+    ``kind`` says which stored vectors are compared, by default those that the ranking names.
     ``seen`` is where and when the probe was taken, for a ranking by times (of several, what their
     times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
@@ -328,7 +333,8 @@ def find(
     ``top_k`` are fetched at first where times or ``unlike`` may reorder them. Raises EmptyGallery
     where the store holds none at all, or lacks some that re-ranking needs.
     """
-    kind = Kind.EXPANDED if ranking.is_expanded else Kind.PLAIN
+    if kind is None:
+        kind = Kind.EXPANDED if ranking.is_expanded else Kind.PLAIN
     ranked = None if around is None else _reranked(vector, collection, where, around)
     reordered = seen is not None or unlike is not None
     limit = margin if top_k is None else top_k + (margin if reordered else 0)

@@ -285,7 +285,7 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
     catalog.learned.save_calibration(
         encoder, source="train", images=9, transit=b"t", weight=0.5, cosines=b"c", scores=b"s"
     )
-    catalog.expansions.begin(encoder, "any")
+    catalog.expansions.begin(encoder, "any", means=b"m")
     catalog.expansions.finish(encoder, [ExpandedRecord(
         image_id=one.id, made_of=7, neighbours=b"n", checksum=9
     )], gone=[])  # fmt: skip

@@ -40,10 +40,11 @@ def stored(collection: Collection) -> tuple[Ids, Vectors]:
 
 
 def from_scratch(collection: Collection) -> tuple[Ids, Vectors]:
-    """The same, made anew."""
-    collection.catalog.expansions.begin(collection.encoder_id, "none")
+    """The same, made anew with the same camera means."""
+    ids, _ = stored(collection)
+    collection.catalog.expansions.outdate(collection.encoder_id, ids.tolist())
     collection.store.drop_expanded()
-    expand.build(collection)
+    assert expand.keep_current(collection) == len(ids)
     return stored(collection)
 
 
@@ -194,19 +195,20 @@ def test_a_query_uses_the_best_that_was_learned_and_says_what(
 def test_an_expanded_score_is_the_cosine_of_what_both_sides_carry(
     opened: Gallery, tmp_path: Path
 ) -> None:
-    """The probe's time is not known here, so that it takes its neighbours by appearance."""
+    """The probe's time is not known here, so that it takes its neighbours by appearance: among
+    expanded vectors, after its camera's mean was taken from it."""
     probe = tmp_path / "day1" / "0002_c1s1_000340_00.jpg"
     collection, encoder = opened._session.searchable()
     answer = opened.query(probe.read_bytes(), camera=1, expand=True, top_k=72)
     ids, expanded = stored(collection)
-    listed, plain = collection.store.retrieve(ids.tolist())
-    plain = plain[np.argsort(listed)]
     images = collection.catalog.images.describe(collection.encoder_id, ids.tolist())
     own = encoder.encode(Probe.of(probe.read_bytes()).pixels(encoder.size)[None])[0]
-    cosines = np.array([plain[at] @ own for at in range(72)])
+    (camera,) = {image.camera_id for image in images.values() if image.camera == "1"}
+    own = expand.means(collection).adapted(own[None], np.array([camera]))[0]
+    cosines = expanded @ own
     cosines[[images[id].camera == "1" for id in ids.tolist()]] = -np.inf
     best = np.argsort(-cosines)[: expand.SETTINGS.probe]
-    sum_ = own + (cosines[best, None] ** expand.SETTINGS.alpha * plain[best]).sum(axis=0)
+    sum_ = own + (cosines[best, None] ** expand.SETTINGS.alpha * expanded[best]).sum(axis=0)
     scores = dict(zip(ids.tolist(), expanded @ (sum_ / np.linalg.norm(sum_)), strict=True))
     assert len(answer.hits) == 72
     for hit in answer.hits:

@@ -25,6 +25,7 @@ LAYERS = [
     {"ranking"},
     {"ranking.arrays", "ranking.clock", "ranking.feedback", "ranking.knn"},
     {
+        "ranking.camera_means",
         "ranking.looks",
         "ranking.metrics",
         "ranking.pairs",
@@ -62,7 +63,7 @@ LAYERS = [
     {"views.exploration", "views.lanes", "views.report"},
     {"answer", "collection", "contents", "exploration", "losses", "probe", "selftest"},
     {"places", "session"},
-    {"audit", "calibrate", "moves", "neighbours", "question", "stays", "trial"},
+    {"audit", "calibrate", "carried", "moves", "neighbours", "question", "stays", "trial"},
     {"expand"},
     {"evaluate", "explore", "export", "forget", "search", "status"},
     {"compare", "ingest", "trace"},

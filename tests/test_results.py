@@ -26,6 +26,7 @@ RESULTS = ROOT / "results"
 # The README's rows, by how they begin, and the variant each is.
 VARIANTS = {
     "`evaluate` |": "plain",
+    "`evaluate --camera-means` |": "camera-means",
     "`evaluate --rerank` |": "rerank",
     "`evaluate --expand` |": "expanded",
     "`evaluate --spatio-temporal`, transit times learned from the training": "times-train",

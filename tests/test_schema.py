@@ -58,6 +58,7 @@ ROWS = {
     "transit": "(1, 1.5, 'train', 1, 9, x'00')",
     "calibration": "(1, 1.5, 'train', 1, 9, x'00', 0.1, x'00', x'00')",
     "neighbours": "(1, 'gallery', x'00')",
+    "expansion": "(1, 'times 8 3', 1, 1, x'00', x'00')",
 }
 SITES = {"site": "(1, 'old')"}
 ROWS_WITH_SITES = {
@@ -70,7 +71,9 @@ IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id,
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
+@pytest.mark.parametrize(
+    "revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+)
 def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     tmp_path: Path, revision: str
 ) -> None:
@@ -98,6 +101,10 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     assert opened.runs.last() is not None
     # 0005 writes it otherwise: it is learned anew.
     assert (opened.learned.calibration(1) is None) == (revision < "0005")
+    expansion = opened.expansions.of(1)
+    assert (expansion is None) == (revision < "0008")
+    # Before 0009 they were made without camera means.
+    assert expansion is None or (expansion.current, expansion.means) == (False, None)
     assert opened.learned.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
     opened.close()
     (backup,) = schema.backups(path)

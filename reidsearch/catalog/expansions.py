@@ -25,16 +25,19 @@ class Expansions(TableGroup):
             row = db.execute(query).first()
         return None if row is None else ExpansionRecord(**row._mapping)
 
-    def begin(self, encoder_id: int, form: str) -> None:
-        """Note that vectors of that form are being made, in place of those of any other."""
+    def begin(self, encoder_id: int, form: str, *, means: bytes) -> None:
+        """Note that vectors of that form are being made, with these camera means, in place of those
+        of any other."""
+        query = select(expansion.c.form, expansion.c.generation)
         with self._writing() as db:
-            known = db.execute(
-                select(expansion.c.form).where(expansion.c.encoder_id == encoder_id)
-            ).scalar()
-            if known != form:
+            known = db.execute(query.where(expansion.c.encoder_id == encoder_id)).first()
+            if known is None or known.form != form:
                 _drop(db, encoder_id)
-                new = {"encoder_id": encoder_id, "form": form, "current": False, "generation": 0}
+                new = {"encoder_id": encoder_id, "form": form, "current": False}
+                new["generation"] = 0 if known is None else known.generation
                 db.execute(insert(expansion).values(new))
+            mine = update(expansion).where(expansion.c.encoder_id == encoder_id)
+            db.execute(mine.values(means=means))
             outdate(db, encoder_id)
 
     def drop(self, encoder_id: int) -> None:

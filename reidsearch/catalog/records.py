@@ -195,13 +195,15 @@ class LoggedPicture:
 class ExpansionRecord:
     """The expanded vectors of one encoder: the ``form`` they have, whether they are ``current``,
     and their ``generation``, which is another whenever that was in question. ``cosines`` and
-    ``scores`` are models in bytes, None where nothing tells what scores with them mean."""
+    ``scores`` are models in bytes, None where nothing tells what scores with them mean; so are the
+    camera ``means`` that they were made with, None where an earlier version made them."""
 
     form: str
     current: bool
     generation: int
     cosines: bytes | None
     scores: bytes | None
+    means: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

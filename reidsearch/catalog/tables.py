@@ -126,8 +126,9 @@ neighbours = Table(
     Column("split", String, primary_key=True),
     Column("model", LargeBinary, nullable=False),
 )
-# Vectors that carry their neighbours, derived likewise. ``form`` says how they are made, and what
-# their scores mean in ``cosines`` and ``scores``; ``generation`` grows with every change.
+# Vectors that carry their neighbours, derived likewise. ``form`` says how they are made, and with
+# which camera ``means``; what their scores mean is in ``cosines`` and ``scores``; ``generation``
+# grows with every change.
 expansion = Table(
     "expansion",
     metadata,
@@ -137,6 +138,7 @@ expansion = Table(
     Column("generation", Integer, nullable=False),
     Column("cosines", LargeBinary),
     Column("scores", LargeBinary),
+    Column("means", LargeBinary),  # null in those of before 0009, which are not current
 )
 expanded = Table(
     "expanded",

@@ -26,6 +26,10 @@ def evaluate(
         bool, typer.Option("--camera-pairs", help="Also tell mAP from each camera to each other.")
     ] = False,
     expand: Expand = False,
+    camera_means: Annotated[
+        bool,
+        typer.Option("--camera-means", help="Take out of all vectors what their cameras add."),
+    ] = False,
     spatio_temporal: SpatioTemporal = False,
     compare: Annotated[
         Path | None,
@@ -52,6 +56,7 @@ def evaluate(
             multi_query=multi_query,
             rerank=rerank,
             expand=expand,
+            camera_means=camera_means,
             spatio_temporal=spatio_temporal,
             camera_pairs=camera_pairs or report is not None,
             details=report is not None,

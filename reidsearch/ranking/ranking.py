@@ -47,12 +47,14 @@ class Ranking:
 
     ``calibration`` adds transit times; ``reranked`` takes k-reciprocal neighbours among all images
     in place of the cosine. ``expanded`` says which neighbours the vectors carry, that cosines are
-    taken of.
+    taken of; ``camera_means``, that what their cameras add was taken out of them, as it always is
+    of expanded ones.
     """
 
     calibration: Calibration | None = None
     reranked: bool = False
     expanded: Expanded = Expanded.NOT
+    camera_means: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -60,6 +62,8 @@ class Ranking:
         used = ["re-ranked"] if self.reranked else []
         if self.is_expanded:
             used.append("expanded")
+        elif self.camera_means:
+            used.append("camera means out")
         if self.calibration is not None:
             used.append(f"transit times from {self.calibration.source}")
         return tuple(used)
@@ -73,7 +77,7 @@ class Ranking:
     def uses(self) -> tuple[str, ...]:
         """What it knows beside a probe and single vectors, in the words of a benchmark's table."""
         used = []
-        if self.reranked or self.is_expanded:
+        if self.reranked or self.is_expanded or self.camera_means:
             used.append("the unlabelled gallery")
         if self.calibration is not None or self.expanded is Expanded.TIMES:
             used.append("times")
