@@ -18,9 +18,9 @@ from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
 from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.times import Zone
-from reidsearch.trial import Rows, Trial
+from reidsearch.trial import SPLITS, Rows, Trial
 from reidsearch.types import UNKNOWN, Distances, Ids, Split, Vectors
-from reidsearch.views import report
+from reidsearch.views import plots, report
 
 SHOWN = 10  # worst and best probes in the details, and hits of each
 
@@ -28,11 +28,13 @@ SHOWN = 10  # worst and best probes in the details, and hits of each
 @dataclass(frozen=True)
 class Details:
     """What a report shows beside the numbers: the scores of pairs from two cameras, and the SHOWN
-    ``worst`` and ``best`` probes by AP with their nearest images."""
+    ``worst`` and ``best`` probes by AP with their nearest images, the best ones' up to their last
+    match. Times are shown in ``zone``."""
 
     pair_scores: ScoreDistribution
     worst: tuple[Answer, ...]
     best: tuple[Answer, ...]
+    zone: Zone = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Evaluation:
     and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
     camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
     each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
-    on each step. ``probe_ids``, ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks``
+    on each step. ``datasets`` are the names of those that were measured on. ``probe_ids``, ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks``
     (0-based, of the positives) are of all probes, in one order; ``details`` is what a report needs,
     where that was asked for. In a notebook it shows as a table."""
 
@@ -55,6 +57,7 @@ class Evaluation:
     camera_pairs: dict[tuple[str, str], float]
     other_cameras: Scores | None
     encoder: str
+    datasets: tuple[str, ...]
     seconds: dict[str, float]
     probe_ids: Ids = field(repr=False)
     probe_paths: list[str] = field(repr=False)
@@ -102,7 +105,7 @@ class Evaluation:
         Raises ValueError where the evaluation was made without ``details``, UsageError where
         matplotlib is missing.
         """
-        return report.write(self, Path(folder))
+        return report.write([self], Path(folder))
 
     def _repr_html_(self) -> str:
         return report.table(self)
@@ -136,7 +139,7 @@ def evaluate(
     report's plots could not be drawn.
     """
     if details:
-        report.require_plots()
+        plots.require()
     started = time.perf_counter()
     trial = Trial.of(collection, multi_query=multi_query)
     expanded = Expanded.NOT
@@ -151,7 +154,7 @@ def evaluate(
     ranks: list[Ranks] = []
     elsewhere: list[Ranks] = []
     pairs = _CameraPairs(trial, _labels(collection)) if camera_pairs else None
-    gathered = _Gathered(trial) if details else None
+    gathered = _Gathered(trial, ranking) if details else None
     start = 0
     seen = trial.seen(ranking)
     vectors = _vectors(collection, trial, ranking)
@@ -188,6 +191,7 @@ def evaluate(
         camera_pairs={} if pairs is None else pairs.summary(),
         other_cameras=metrics.per_probe(elsewhere).summary() if elsewhere else None,
         encoder=collection.encoder_name,
+        datasets=_datasets(collection),
         seconds={
             "load": loaded - started,
             **({"expand": compared - loaded} if expand else {}),
@@ -197,7 +201,7 @@ def evaluate(
         probe_paths=trial.probe_paths,
         per_probe=per_probe,
         ranks=ranks,
-        details=None if gathered is None else gathered.details(per_probe, collection, zone),
+        details=None if gathered is None else gathered.details(per_probe, ranks, collection, zone),
     )
 
 
@@ -206,6 +210,13 @@ def _vectors(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Ve
     if not ranking.is_expanded:
         return trial.vectors[trial.probes], trial.vectors[trial.gallery]
     return expand.of_trial(collection, trial, Ranking(ranking.calibration))
+
+
+def _datasets(collection: Collection) -> tuple[str, ...]:
+    """The names of those whose queries and gallery images take part."""
+    counts = collection.catalog.images.counts()
+    mine = (row for row in counts if row.encoder == collection.fingerprint)
+    return tuple(dict.fromkeys(row.dataset for row in mine if row.split in SPLITS))
 
 
 class _CameraPairs:
@@ -253,12 +264,14 @@ def _labels(collection: Collection) -> dict[int, str]:
 
 class _Gathered:
     """The scores of all probes with all gallery images from other cameras, and each probe's SHOWN
-    nearest in its own gallery."""
+    nearest in its own gallery, by the ranking's own scores."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, ranking: Ranking) -> None:
         self._trial = trial
+        self._ranking = ranking
         self._scores = ScoreDistribution.of([])
         self._nearest: list[Rows] = []  # positions in the gallery, Q x SHOWN in all
+        self._distances: list[Distances] = []  # theirs; infinite where a probe's gallery has ended
 
     def add(self, distances: Distances, rows: slice) -> None:
         probes, gallery = self._trial.probe_labels[rows], self._trial.gallery_labels
@@ -267,42 +280,56 @@ class _Gathered:
         pairs = (1 - distances, same & elsewhere, ~same & elsewhere)
         self._scores += ScoreDistribution.of([pairs])
         own = np.where(same & ~elsewhere, np.inf, distances)
-        self._nearest.append(np.argsort(own, axis=1, kind="stable")[:, :SHOWN])
+        nearest = np.argsort(own, axis=1, kind="stable")[:, :SHOWN]
+        self._nearest.append(nearest)
+        self._distances.append(np.take_along_axis(own, nearest, axis=1))
 
-    def details(self, per_probe: PerProbe, collection: Collection, zone: Zone) -> Details:
+    def details(
+        self, per_probe: PerProbe, ranks: list[Ranks], collection: Collection, zone: Zone
+    ) -> Details:
         order = np.argsort(per_probe.ap, kind="stable")
         order = order[per_probe.counted[order]]
-        worst, best = order[:SHOWN], order[::-1][:SHOWN]
+        # What stands behind a probe's last match is nobody's mistake.
+        last = {probe: int(ranks[probe][-1]) + 1 for probe in order[::-1][:SHOWN].tolist()}
         return Details(
             self._scores,
-            worst=self._answers(worst, collection, zone),
-            best=self._answers(best, collection, zone),
+            worst=self._answers({p: SHOWN for p in order[:SHOWN].tolist()}, collection, zone),
+            best=self._answers(last, collection, zone),
+            zone=zone,
         )
 
-    def _answers(self, probes: Rows, collection: Collection, zone: Zone) -> tuple[Answer, ...]:
-        """The nearest images of these probes, by cosine."""
-        trial, nearest = self._trial, np.concatenate(self._nearest)
+    def _answers(
+        self, most: Mapping[int, int], collection: Collection, zone: Zone
+    ) -> tuple[Answer, ...]:
+        """The nearest images of these probes, no more of each than told."""
+        trial = self._trial
+        probes = np.array(list(most), dtype=np.int64)
+        nearest = np.concatenate(self._nearest)[probes]
+        scores = 1 - np.concatenate(self._distances)[probes]
         ids = trial.stored.ids
-        wanted = np.concatenate([trial.probes[probes], trial.gallery[nearest[probes]].reshape(-1)])
+        wanted = np.concatenate([trial.probes[probes], trial.gallery[nearest.reshape(-1)]])
         images = collection.catalog.images.describe(
             collection.encoder_id, np.unique(ids[wanted]).tolist()
         )
         answers = []
-        for probe in probes.tolist():
-            at = int(trial.probes[probe])
-            own = images[int(ids[at])]
-            hits = []
-            for rank, row in enumerate(trial.gallery[nearest[probe]].tolist(), start=1):
-                score = float(trial.vectors[at] @ trial.vectors[row])
-                hits.append(Hit.of(images[int(ids[row])], rank=rank, score=score))
+        for row, (probe, count) in enumerate(most.items()):
+            own = images[int(ids[trial.probes[probe]])]
+            found = [
+                Hit.of(images[int(ids[trial.gallery[at]])], rank=rank, score=score)
+                for rank, (at, score) in enumerate(
+                    zip(nearest[row].tolist(), scores[row].tolist(), strict=True), start=1
+                )
+                if np.isfinite(score)
+            ]
             answers.append(
                 Answer(
                     query=str(own.file),
                     camera=names.numbered(own.camera),
                     identity=names.numbered(own.identity),
                     site=own.site,
-                    hits=tuple(hits),
+                    hits=tuple(found[:count]),
                     zone=zone,
+                    ranking=self._ranking,
                 )
             )
         return tuple(answers)

@@ -10,7 +10,7 @@ from reidsearch import documents, names, times
 from reidsearch.cli import output
 from reidsearch.ranking.clock import in_words
 from reidsearch.ranking.scores import RATES
-from reidsearch.views import exploration, sheet
+from reidsearch.views import exploration, verdicts
 from reidsearch.words import counted
 
 if TYPE_CHECKING:  # a command loads its own verb alone
@@ -151,7 +151,7 @@ def print_answer(answer: "Answer") -> None:
         _hit_rows(answer) if found is None else _stay_rows(found, answer.unit, answer.zone),
         columns=HITS if found is None else STAYS,
         title=title,
-        styles=[styles[sheet.verdict(answer, hit)] for hit in answer.hits],
+        styles=[styles[verdicts.verdict(answer, hit)] for hit in answer.hits],
     )
     if not answer.hits:
         output.say("No hits.")
