@@ -31,6 +31,11 @@ class Comparison:
     worse: int
 
     @property
+    def both(self) -> tuple[Evaluation, Evaluation]:
+        """The two evaluations."""
+        return self.first, self.second
+
+    @property
     def words(self) -> str:
         """How large the difference is, and how sure."""
         return (
@@ -42,8 +47,7 @@ class Comparison:
     def report(self, folder: str | Path) -> Path:
         """Write report.html with both encoders' numbers, plots and contact sheets to a folder;
         returns the page's path. Raises as ``Evaluation.report`` does."""
-        both = (self.first, self.second)
-        return report.write(both, Path(folder), difference=self.words)
+        return report.write(self.both, Path(folder), difference=self.words)
 
     def document(self) -> documents.ComparisonDocument:
         """As a JSON document."""

@@ -10,31 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from reidsearch import calibrate, documents, expand, names
-from reidsearch.answer import Answer, Hit
 from reidsearch.collection import Collection
+from reidsearch.details import Details, Gathered
 from reidsearch.errors import EmptyGallery
 from reidsearch.ranking import metrics
 from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
 from reidsearch.ranking.ranking import Expanded, Ranking
-from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.times import Zone
-from reidsearch.trial import SPLITS, Rows, Trial
+from reidsearch.trial import SPLITS, Trial
 from reidsearch.types import UNKNOWN, Distances, Ids, Split, Vectors
 from reidsearch.views import plots, report
-
-SHOWN = 10  # worst and best probes in the details, and hits of each
-
-
-@dataclass(frozen=True)
-class Details:
-    """What a report shows beside the numbers: the scores of pairs from two cameras, and the SHOWN
-    ``worst`` and ``best`` probes by AP with their nearest images, the best ones' up to their last
-    match. Times are shown in ``zone``."""
-
-    pair_scores: ScoreDistribution
-    worst: tuple[Answer, ...]
-    best: tuple[Answer, ...]
-    zone: Zone = None
 
 
 @dataclass(frozen=True)
@@ -43,9 +28,10 @@ class Evaluation:
     and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
     camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
     each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
-    on each step. ``datasets`` are the names of those that were measured on. ``probe_ids``, ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks``
-    (0-based, of the positives) are of all probes, in one order; ``details`` is what a report needs,
-    where that was asked for. In a notebook it shows as a table."""
+    on each step. ``datasets`` are the names of those that were measured on. ``probe_ids``,
+    ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks`` (0-based, of the positives)
+    are of all probes, in one order; ``details`` is what a report needs, where that was asked for.
+    In a notebook it shows as a table."""
 
     scores: Scores
     queries: int
@@ -154,7 +140,7 @@ def evaluate(
     ranks: list[Ranks] = []
     elsewhere: list[Ranks] = []
     pairs = _CameraPairs(trial, _labels(collection)) if camera_pairs else None
-    gathered = _Gathered(trial, ranking) if details else None
+    gathered = Gathered(trial, ranking) if details else None
     start = 0
     seen = trial.seen(ranking)
     vectors = _vectors(collection, trial, ranking)
@@ -260,76 +246,3 @@ def _labels(collection: Collection) -> dict[int, str]:
     return {
         one.id: one.name if count[one.name] == 1 else f"{one.site}/{one.name}" for one in cameras
     }
-
-
-class _Gathered:
-    """The scores of all probes with all gallery images from other cameras, and each probe's SHOWN
-    nearest in its own gallery, by the ranking's own scores."""
-
-    def __init__(self, trial: Trial, ranking: Ranking) -> None:
-        self._trial = trial
-        self._ranking = ranking
-        self._scores = ScoreDistribution.of([])
-        self._nearest: list[Rows] = []  # positions in the gallery, Q x SHOWN in all
-        self._distances: list[Distances] = []  # theirs; infinite where a probe's gallery has ended
-
-    def add(self, distances: Distances, rows: slice) -> None:
-        probes, gallery = self._trial.probe_labels[rows], self._trial.gallery_labels
-        same = probes.identity[:, None] == gallery.identity
-        elsewhere = probes.camera[:, None] != gallery.camera
-        pairs = (1 - distances, same & elsewhere, ~same & elsewhere)
-        self._scores += ScoreDistribution.of([pairs])
-        own = np.where(same & ~elsewhere, np.inf, distances)
-        nearest = np.argsort(own, axis=1, kind="stable")[:, :SHOWN]
-        self._nearest.append(nearest)
-        self._distances.append(np.take_along_axis(own, nearest, axis=1))
-
-    def details(
-        self, per_probe: PerProbe, ranks: list[Ranks], collection: Collection, zone: Zone
-    ) -> Details:
-        order = np.argsort(per_probe.ap, kind="stable")
-        order = order[per_probe.counted[order]]
-        # What stands behind a probe's last match is nobody's mistake.
-        last = {probe: int(ranks[probe][-1]) + 1 for probe in order[::-1][:SHOWN].tolist()}
-        return Details(
-            self._scores,
-            worst=self._answers({p: SHOWN for p in order[:SHOWN].tolist()}, collection, zone),
-            best=self._answers(last, collection, zone),
-            zone=zone,
-        )
-
-    def _answers(
-        self, most: Mapping[int, int], collection: Collection, zone: Zone
-    ) -> tuple[Answer, ...]:
-        """The nearest images of these probes, no more of each than told."""
-        trial = self._trial
-        probes = np.array(list(most), dtype=np.int64)
-        nearest = np.concatenate(self._nearest)[probes]
-        scores = 1 - np.concatenate(self._distances)[probes]
-        ids = trial.stored.ids
-        wanted = np.concatenate([trial.probes[probes], trial.gallery[nearest.reshape(-1)]])
-        images = collection.catalog.images.describe(
-            collection.encoder_id, np.unique(ids[wanted]).tolist()
-        )
-        answers = []
-        for row, (probe, count) in enumerate(most.items()):
-            own = images[int(ids[trial.probes[probe]])]
-            found = [
-                Hit.of(images[int(ids[trial.gallery[at]])], rank=rank, score=score)
-                for rank, (at, score) in enumerate(
-                    zip(nearest[row].tolist(), scores[row].tolist(), strict=True), start=1
-                )
-                if np.isfinite(score)
-            ]
-            answers.append(
-                Answer(
-                    query=str(own.file),
-                    camera=names.numbered(own.camera),
-                    identity=names.numbered(own.identity),
-                    site=own.site,
-                    hits=tuple(found[:count]),
-                    zone=zone,
-                    ranking=self._ranking,
-                )
-            )
-        return tuple(answers)

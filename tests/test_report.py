@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from reidsearch.collection import Collection
+from reidsearch.details import SHOWN
 from reidsearch.errors import UsageError
-from reidsearch.evaluate import SHOWN, evaluate
+from reidsearch.evaluate import evaluate
 from reidsearch.views import report
 from tests.conftest import Run
 from tests.test_sheet import HOSTILE, Tags

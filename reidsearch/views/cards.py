@@ -84,12 +84,12 @@ def card(
     kind: str, path: str, picture: Image.Image | str, said: Caption, *, quality: int = 90
 ) -> Card:
     """A card of a picture, or of why there is none."""
-    found = isinstance(picture, Image.Image)
+    gone = picture if isinstance(picture, str) else ""
     return Card(
         kind=kind,
         path=path,
-        picture=thumbnails.data_url(picture, quality=quality) if found else "",
-        gone="" if found else str(picture),
+        picture="" if isinstance(picture, str) else thumbnails.data_url(picture, quality=quality),
+        gone=gone,
         head=said.head,
         lines=said.lines,
         said=said.said(verdicts.MEANINGS.get(kind)),

@@ -95,11 +95,11 @@ def _ap(evaluations: "Sequence[Evaluation]") -> "Figure":
         values = 100 * one.per_probe.ap[one.per_probe.counted]
         label = f"mAP {values.mean():.2f} %"
         if len(evaluations) > 1:
-            bins = np.linspace(0, 100, 21)
+            bins = np.linspace(0, 100, 21).tolist()
             axes.hist(values, bins=bins, histtype="step", color=color, linestyle=line)
             axes.plot([], [], line, color=color, label=f"{one.encoder}: {label}")
         else:
-            axes.hist(values, bins=np.linspace(0, 100, 41), color=color)
+            axes.hist(values, bins=np.linspace(0, 100, 41).tolist(), color=color)
             axes.axvline(values.mean(), color=LIGHT.wrong, label=label)
     axes.set(title="Average precision", xlabel="AP of a probe", ylabel="probes")
     axes.xaxis.set_major_formatter("{x:g} %")

@@ -14,7 +14,8 @@ from reidsearch.views.made import Facts, Made
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from reidsearch.evaluate import Details, Evaluation
+    from reidsearch.details import Details
+    from reidsearch.evaluate import Evaluation
 
 PAGE = "report.html"
 
@@ -83,7 +84,9 @@ def facts(
 def numbers(evaluations: "Sequence[Evaluation]") -> list[tuple[str, ...]]:
     """A row for each measure, with all evaluations' values in percent."""
     columns = [one.numbers() for one in evaluations]
-    return [(row[0][0], *(f"{value:.2%}" for _, value in row)) for row in zip(*columns, strict=True)]
+    return [
+        (row[0][0], *(f"{value:.2%}" for _, value in row)) for row in zip(*columns, strict=True)
+    ]
 
 
 def thresholds(scores: ScoreDistribution) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""A trace by cameras: each one's stays, where they are on one time axis, and what is said of them."""
+"""A trace by cameras: each one's stays, their places on one time axis, and their words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,8 +68,14 @@ def title(trace: "Trace") -> str:
 def facts(trace: "Trace", made: Made) -> Facts:
     """What was found, by which threshold, when and by which command."""
     found = [("found", seen(trace)), ("matches", threshold(trace))]
-    axis = [("times", "frames after the first stay, over each camera's sequences one after another")]
-    return [*found, *(axis if trace.unit == FRAMES and trace.stays else []), *made.facts(trace.zone)]
+    axis = [
+        ("times", "frames after the first stay, over each camera's sequences one after another")
+    ]
+    return [
+        *found,
+        *(axis if trace.unit == FRAMES and trace.stays else []),
+        *made.facts(trace.zone),
+    ]
 
 
 def seen(trace: "Trace") -> str:
@@ -109,9 +115,8 @@ def threshold(trace: "Trace") -> str:
     if trace.rate is None:
         return said
     whose = "this gallery's calibration" if trace.origin == "gallery" else "the encoder"
-    return (
-        f"{said}, which 1 in {1 / trace.rate:,.0f} pairs of different people reach, as {whose} tells"
-    )
+    pairs = f"1 in {1 / trace.rate:,.0f} pairs of different people"
+    return f"{said}, which {pairs} reach, as {whose} tells"
 
 
 def _marks(trace: "Trace", axis: Axis | None) -> list[Mark]:
