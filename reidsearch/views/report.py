@@ -1,6 +1,7 @@
 """An evaluation, or two side by side, as one HTML page, with its plots beside it. Needs matplotlib
 ([report])."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,7 +138,8 @@ def _page(
 
 
 def _inline(svg: str) -> "Markup":
-    """A plot for a page that takes it as it is: matplotlib has escaped what it was given."""
+    """A plot for a page that takes it as it is: matplotlib has escaped what it was given. Its own
+    style sheet would be that of the whole page."""
     from markupsafe import Markup
 
-    return Markup(svg[svg.index("<svg") :] if svg else "")
+    return Markup(re.sub(r"<style.*?</style>", "", svg[svg.index("<svg") :])) if svg else Markup()
