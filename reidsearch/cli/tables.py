@@ -1,6 +1,6 @@
 """Tables on stdout, in which no word is broken and no path folded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TypeAlias
 
@@ -37,8 +37,8 @@ def print_table(
         console.width = max(console.width, PIPE)
     cells = [[_cell(row[index]) for index in shown] for row in rows]
     headers = [one_line(columns[index]) for index in shown]
-    paths = [any(isinstance(row[index], PurePath) for row in rows) for index in shown]
-    gap, widths = _fitted([headers, *cells], paths, console.width)
+    paths = [[isinstance(row[index], PurePath) for index in shown] for row in rows]
+    gap, widths = _fitted([headers, *cells], [[False] * len(headers), *paths], console.width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 2, 0, 1))
     for index, header, width in zip(shown, headers, widths, strict=True):
         values = [row[index] for row in rows if row[index] not in (None, "")]
@@ -46,12 +46,10 @@ def print_table(
         table.add_column(
             Text(header), justify="right" if numeric else "left", overflow="fold", width=width
         )
-    for row, style in zip(cells, styles or [""] * len(rows), strict=True):
+    for row, are_paths, style in zip(cells, paths, styles or [""] * len(rows), strict=True):
         fitted = [
-            shortened(cell, width)
-            if is_path
-            else " ".join(shortened(word, width) for word in cell.split(" "))
-            for cell, width, is_path in zip(row, widths, paths, strict=True)
+            " ".join(shortened(piece, width) for piece in _pieces(cell, is_path))
+            for cell, width, is_path in zip(row, widths, are_paths, strict=True)
         ]
         table.add_row(*map(Text, fitted), style=style)  # Text: no markup
     if title:  # Rich would wrap it at the table's width
@@ -69,14 +67,14 @@ def shortened(text: str, width: int) -> str:
 
     if cell_len(text) <= width:
         return text
-    left = max(width - 1, 1)
+    left = max(width - 1, 0)
     name = max(text.rfind("/"), text.rfind("\\"))
     tail = text[name:]
     if name < 0 or cell_len(tail) > left:
         text = text[name + 1 :]
         if cell_len(text) <= width:
             return text
-        tail = text[-(left // 2) :] if left > 1 else ""
+        tail = text[len(text) - left // 2 :]
         while cell_len(tail) > left // 2:
             tail = tail[1:]
     return set_cell_size(text, left - cell_len(tail)) + showable_or("…", ".") + tail
@@ -87,41 +85,48 @@ def showable_or(sign: str, plain: str) -> str:
     return sign if showable(sign) == sign else plain
 
 
+def _pieces(cell: str, is_path: bool) -> list[str]:
+    """What of a cell stays on one line: words, or a path as a whole."""
+    return [cell] if is_path else cell.split(" ")
+
+
 def _fitted(
-    rows: Sequence[Sequence[str]], paths: Sequence[bool], room: int
+    rows: Sequence[Sequence[str]], paths: Sequence[Sequence[bool]], room: int
 ) -> tuple[int, list[int]]:
     """The gap between a table's columns and their widths, so that it fits into a terminal: paths
     are cut, other columns broken between words. Where that does not suffice the widest columns give
     way, and their words are cut, too."""
     from rich.cells import cell_len
 
-    columns = list(zip(*rows, strict=True))
-    whole = [max(map(cell_len, column)) for column in columns]
-    words = [
-        max((cell_len(word) for cell in column for word in cell.split()), default=0)
-        for column in columns
+    columns = [
+        list(zip(column, are_paths, strict=True))
+        for column, are_paths in zip(zip(*rows, strict=True), zip(*paths, strict=True), strict=True)
     ]
-    names = [
-        max(min(cell_len(cell), cell_len(PurePath(cell).name) + 2) for cell in column)
-        for column in columns
-    ]
-    least = [
-        min(all_of_it, SHORTEST) if is_path else word
-        for all_of_it, word, is_path in zip(whole, words, paths, strict=True)
-    ]
+
+    def widest(column: list[tuple[str, bool]], path_needs: Callable[[str], int]) -> int:
+        return max(
+            min(cell_len(piece), path_needs(piece)) if is_path else cell_len(piece)
+            for cell, is_path in column
+            for piece in _pieces(cell, is_path)
+        )
+
+    whole = [max(cell_len(cell) for cell, _ in column) for column in columns]
+    least = [widest(column, lambda path: SHORTEST) for column in columns]
+    named = [widest(column, lambda path: cell_len(PurePath(path).name) + 2) for column in columns]
+    named = list(map(max, least, named))
     for gap in (3, 2):
         left = room - 2 - gap * (len(columns) - 1)
         if sum(whole) <= left:
             return gap, whole
-        named = [
-            max(a, b) if is_path else a for a, b, is_path in zip(least, names, paths, strict=True)
-        ]
         if sum(named) <= left:
             break
     while sum(least) > left and max(least) > 1:
         least[least.index(max(least))] -= 1
     widths, spare = list(least), max(0, left - sum(least))
-    texts = [0 if is_path else width for width, is_path in zip(whole, paths, strict=True)]
+    texts = [
+        0 if any(is_path for _, is_path in column) else width
+        for width, column in zip(whole, columns, strict=True)
+    ]
     for wanted in (named, texts, whole):  # a file's name comes first
         for index, most in enumerate(wanted):
             more = min(spare, max(0, most - widths[index]))
