@@ -51,7 +51,7 @@ def save(exploration: "Exploration", path: Path, made: Made | None = None) -> No
     end in .html, OSError where it cannot be written; then nothing is."""
     endings.check(path, ENDINGS)
     with replacing(path) as partial:
-        partial.write_text(html(exploration, made), encoding="utf-8")
+        partial.write_text(html(exploration, made or Made()), encoding="utf-8")
 
 
 def html(done: "Exploration", made: Made | None = None) -> str:
@@ -62,7 +62,7 @@ def html(done: "Exploration", made: Made | None = None) -> str:
         "exploration.html",
         done=done,
         title=f"{done.source}: exploration",
-        facts=_facts(done, made or Made()),
+        facts=_facts(done, made),
         numbers=numbers(done),
         plots=_plots(done),
         rows=list(zip(done.cameras, done.shared.tolist(), strict=True)) if few else [],
@@ -89,11 +89,12 @@ def html(done: "Exploration", made: Made | None = None) -> str:
     )
 
 
-def _facts(done: "Exploration", made: Made) -> Facts:
+def _facts(done: "Exploration", made: Made | None) -> Facts:
     """What was looked at, with what, when and by which command."""
     crops = f"{counted(len(done.crops), 'image')} of {counted(done.people, 'person', 'people')}"
     notes = [("note", note) for note in done.notes]
-    return [("found", crops), *notes, ("with", f"reidsearch {__version__}"), *made.facts(None)]
+    told = [("found", crops), *notes, ("with", f"reidsearch {__version__}")]
+    return told if made is None else [*told, *made.facts(None)]
 
 
 def numbers(done: "Exploration") -> list[tuple[str, str]]:

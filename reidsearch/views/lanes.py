@@ -33,9 +33,9 @@ def save(trace: "Trace", path: Path, made: Made | None = None) -> None:
     endings.check(path, ENDINGS)
     with replacing(path) as partial:
         if path.suffix.lower() == ".png":
-            draw(trace, made).save(partial, "PNG")
+            draw(trace, made or Made()).save(partial, "PNG")
         else:
-            partial.write_text(html(trace, made), encoding="utf-8")
+            partial.write_text(html(trace, made or Made()), encoding="utf-8")
 
 
 def html(trace: "Trace", made: Made | None = None) -> str:
@@ -45,7 +45,7 @@ def html(trace: "Trace", made: Made | None = None) -> str:
     return pages.render(
         "trace.html",
         title=tracks.title(trace),
-        facts=tracks.facts(trace, made or Made()),
+        facts=tracks.facts(trace, made),
         probe=card(PROBE, trace.query, thumbnails.of_probe(trace, LARGEST), asked),
         axis=axis,
         tracks=[
@@ -77,7 +77,7 @@ def draw(trace: "Trace", made: Made | None = None) -> Image.Image:
     """The picture: the probe, the axis, and a lane for each camera with a track, to scale, and the
     best hit of each stay below it."""
     axis, found = tracks.of(trace)
-    told = tracks.facts(trace, made or Made())
+    told = tracks.facts(trace, made)
     probe = painter.card(
         thumbnails.of_probe(trace, PICTURE, enlarge=True),
         *(PICTURE, PROBE, captions.of_probe(trace)),

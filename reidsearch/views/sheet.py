@@ -31,9 +31,9 @@ def save(answers: Sequence["Answer"], path: Path, made: Made | None = None) -> N
     endings.check(path, ENDINGS)
     with replacing(path) as partial:
         if path.suffix.lower() == ".png":
-            draw(answers, made).save(partial, "PNG")
+            draw(answers, made or Made()).save(partial, "PNG")
         else:
-            partial.write_text(html(answers, made), encoding="utf-8")
+            partial.write_text(html(answers, made or Made()), encoding="utf-8")
 
 
 def html(answers: Sequence["Answer"], made: Made | None = None, *, full_paths: bool = True) -> str:
@@ -41,7 +41,7 @@ def html(answers: Sequence["Answer"], made: Made | None = None, *, full_paths: b
     return pages.render(
         "sheet.html",
         title=title(answers),
-        facts=facts(answers, made or Made()),
+        facts=facts(answers, made),
         answers=cards.rows(answers, full_paths=full_paths),
     )
 
@@ -53,11 +53,12 @@ def title(answers: Sequence["Answer"]) -> str:
     return f"{counted(len(answers), 'query', 'queries')}{where}"
 
 
-def facts(answers: Sequence["Answer"], made: Made) -> Facts:
+def facts(answers: Sequence["Answer"], made: Made | None) -> Facts:
     """How they were ranked, when and by which command."""
     ranked = dict.fromkeys(", ".join(answer.ranking.words) or "cosine" for answer in answers)
     zone = answers[0].zone if answers else None
-    return [*([("ranked by", "; ".join(ranked))] if ranked else []), *made.facts(zone)]
+    by = [("ranked by", "; ".join(ranked))] if ranked else []
+    return by if made is None else [*by, *made.facts(zone)]
 
 
 def draw(answers: Sequence["Answer"], made: Made | None = None) -> Image.Image:
@@ -89,6 +90,5 @@ def draw(answers: Sequence["Answer"], made: Made | None = None) -> Image.Image:
             drawn = painter.card(picture, THUMBNAIL, kind, caption, lines=lines)
             strip.paste(drawn, ((head + column) * cell + painter.GAP, 0))
         strips.append(strip)
-    told = facts(answers, made or Made())
-    top = painter.heading(title(answers), told, verdicts.MEANINGS, width=whole)
+    top = painter.heading(title(answers), facts(answers, made), verdicts.MEANINGS, width=whole)
     return painter.stacked([top, *strips])

@@ -65,17 +65,12 @@ def title(trace: "Trace") -> str:
     return f"Where was the person in {captions.file_name(trace.query)}{where}?"
 
 
-def facts(trace: "Trace", made: Made) -> Facts:
+def facts(trace: "Trace", made: Made | None) -> Facts:
     """What was found, by which threshold, when and by which command."""
-    found = [("found", seen(trace)), ("matches", threshold(trace))]
-    axis = [
-        ("times", "frames after the first stay, over each camera's sequences one after another")
-    ]
-    return [
-        *found,
-        *(axis if trace.unit == FRAMES and trace.stays else []),
-        *made.facts(trace.zone),
-    ]
+    told = [("found", seen(trace)), ("matches", threshold(trace))]
+    if trace.unit == FRAMES and trace.stays:
+        told.append(("times", "frames after the first stay, each camera's sequences joined"))
+    return told if made is None else [*told, *made.facts(trace.zone)]
 
 
 def seen(trace: "Trace") -> str:
