@@ -172,6 +172,14 @@ def test_a_sheet_says_what_was_asked_of_what_how_when_and_by_which_command(answe
         assert count(np.asarray(sheet.draw([], Made()).convert("RGB")), painter.color(kind)) > 100
 
 
+def test_a_command_with_a_thousand_files_is_cut_in_its_middle(answer: Answer) -> None:
+    command = f"reidsearch query {' '.join(map(str, range(1000)))} --save x.html"
+    told = facts(parsed(sheet.html([answer], Made(command))))["command"]
+    assert len(told) < 500
+    assert told.startswith("reidsearch query 0 1 ")
+    assert told.endswith(" 999 --save x.html")
+
+
 def test_each_hit_tells_rank_score_whom_where_when_and_its_file(
     answer: Answer, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from reidsearch.cli.options import (
     Json,
     SpatioTemporal,
     command_line,
+    say_idle,
 )
 
 
@@ -67,6 +68,8 @@ def evaluate(
     from reidsearch.views import report as pages
     from reidsearch.views.made import Made
 
+    unseen = camera_pairs and compare is not None and report is None and not json
+    say_idle((unseen, "--camera-pairs", "in a comparison without --report or --json"))
     with Gallery(ctx.obj, purpose="evaluate") as gallery:
         evaluate = gallery.evaluate if compare is None else partial(gallery.compare, compare)
         result = evaluate(

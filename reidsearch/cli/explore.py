@@ -15,7 +15,7 @@ from reidsearch.cli.options import (
     command_line,
     say_idle,
 )
-from reidsearch.cli.tables import print_table
+from reidsearch.cli.tables import print_matrix, print_table
 from reidsearch.errors import UsageError
 from reidsearch.types import Split
 
@@ -128,7 +128,7 @@ def _print_exploration(found: "Exploration") -> None:
         columns=("", "least", "median", "mean", "most"),
     )
     if 1 < len(found.cameras) <= exploration.MATRIX:
-        print_table(
+        print_matrix(
             [(a, *row) for a, row in zip(found.cameras, found.shared.tolist(), strict=True)],
             columns=("camera", *found.cameras),
             title="People whom two cameras share",

@@ -64,16 +64,24 @@ class Command(TyperCommand):
     """A command that takes files whose names begin with a dash, as Market-1501's junk has them."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        parameters = self.get_params(ctx)
-        arguments = [
-            one.metavar if one.required else f"[{one.metavar}]"
-            for one in parameters
-            if one.param_type_name == "argument"
-        ]
-        usage = " ".join([ctx.command_path, "[OPTIONS]", *map(str, arguments)])
         examples = EXAMPLES[self.name or ""]
         told = [(f"{help.EXAMPLE}{'s' * (len(examples) > 1)}", list(examples))]
-        formatter.write(help.page(usage, inspect.cleandoc(self.help or ""), parameters, told))
+        formatter.write(
+            help.page(
+                self._usage(ctx), inspect.cleandoc(self.help or ""), self.get_params(ctx), told
+            )
+        )
+
+    def get_usage(self, ctx: Any) -> str:
+        return f"Usage: {self._usage(ctx)}"
+
+    def _usage(self, ctx: Any) -> str:
+        arguments = [
+            str(one.metavar) if one.required else f"[{one.metavar}]"
+            for one in self.get_params(ctx)
+            if one.param_type_name == "argument"
+        ]
+        return " ".join([ctx.command_path, "[OPTIONS]", *arguments])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         takes_value = {

@@ -42,12 +42,6 @@ def query(
             metavar="IMG...", help="Pictures to search for, folders of them, or - for stdin."
         ),
     ],
-    exclude_camera: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-camera", help="Leave out the probe's own camera.", rich_help_panel=WHERE
-        ),
-    ] = False,
     together: Annotated[
         bool,
         typer.Option(
@@ -66,6 +60,12 @@ def query(
         ),
     ] = None,
     camera: ProbeCamera = None,
+    exclude_camera: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-camera", help="Leave out the probe's own camera.", rich_help_panel=WHERE
+        ),
+    ] = False,
     only_camera: Annotated[
         list[str] | None,
         typer.Option(
@@ -216,6 +216,8 @@ def query(
             answers.append(answer)
             if json:
                 output.print_json(answer.document())
+    untimed = all(answer.ranking.calibration is None for answer in answers)
+    say_idle((timestamp is not None and untimed, "--time", "where hits are ranked without times"))
     if csv:
         hits.print_hits_csv(answers, by_stay=by_stay)
     elif not json:

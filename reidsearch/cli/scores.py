@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from reidsearch import names
 from reidsearch.cli import output
-from reidsearch.cli.tables import print_table
+from reidsearch.cli.tables import print_matrix, print_table
 
 if TYPE_CHECKING:
     from reidsearch.compare import Comparison
@@ -56,7 +56,7 @@ def _print_camera_pairs(pairs: dict[tuple[str, str], float]) -> None:
         (f"camera {a}", *(f"{pairs[a, b]:.1%}" if (a, b) in pairs else "" for b in cameras))
         for a in cameras
     ]
-    print_table(
+    print_matrix(
         rows,
         columns=("probe", *cameras),
         title="mAP where the gallery is one camera alone",

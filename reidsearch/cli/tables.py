@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TypeAlias
 
-from reidsearch.cli.output import one_line, showable
+from reidsearch.cli.output import one_line, say, showable
 
 Cells: TypeAlias = Sequence[object]
 
@@ -58,6 +58,20 @@ def print_table(
             whole = shortened(whole, console.width)
         console.print(Text(whole, style="italic"), soft_wrap=True)
     console.print(table)
+
+
+def print_matrix(rows: Sequence[Cells], *, columns: Sequence[str], title: str) -> None:
+    """A table of numbers on stdout, whole or not at all: where a terminal is too narrow for it,
+    that is said, and where to find it."""
+    from rich.console import Console
+
+    console = Console()
+    whole = [max(len(str(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
+    needed = sum(whole) + 2 * len(whole)
+    if console.is_terminal and needed > console.width:
+        say(f"{title}: too wide for this terminal, which takes {needed} columns. --json has it.")
+    else:
+        print_table(rows, columns=columns, title=title)
 
 
 def shortened(text: str, width: int) -> str:

@@ -90,6 +90,9 @@ def trace(
             false_matches=false_matches,
             min_score=min_score,
         )
+    say_idle(
+        (timestamp is not None and not found.spatio_temporal, "--time", "on scores by cosine alone")
+    )
     if json:
         output.print_json(found.document())
     else:

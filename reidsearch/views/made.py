@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from reidsearch import times
 
+LONGEST = 400  # characters of a command; a shell may have put a thousand files into it
 Facts: TypeAlias = list[tuple[str, str]]  # names and values, for the head of a page or picture
 
 
@@ -19,4 +20,8 @@ class Made:
     def facts(self, zone: times.Zone) -> Facts:
         """The last lines of a head, with times in ``zone``."""
         found = [("made", times.show(self.when, zone))]
-        return found if self.command is None else [*found, ("command", self.command)]
+        if self.command is None:
+            return found
+        half = LONGEST // 2
+        short = f"{self.command[:half]} … {self.command[-half:]}"
+        return [*found, ("command", self.command if len(self.command) <= LONGEST else short)]
