@@ -75,7 +75,7 @@ def ingested(run: Run, market: Path) -> Path:
 def test_hits_take_a_line_each_with_marks_and_a_legend(settings: Config, ingested: Path) -> None:
     lines = plain(shown(settings, "query", ingested, "--exclude-camera", NO_COLOR="1"))
     assert max(map(cell_len, lines)) <= 80
-    hits = [line for line in lines if re.match(r" +\d+ +[✓✗]? ", line)]
+    hits = [line for line in lines if re.match(r" +\d+ +-?\d\.\d{3} ", line)]
     assert len(hits) == 10
     for line in hits:
         assert re.search(r"/-?\d{1,4}_c\ds1_\d{6}_\d\d\.jpg(\.jpg)?$", line.rstrip()), line
@@ -107,6 +107,29 @@ def test_the_frames_told_are_those_of_the_files(settings: Config, run: Run, tmp_
     told = run("trace", tmp_path / "crops/0001_c1s1_305238_01.jpg", "--min-score", 0.5).stdout
     frames = set(re.findall(r"\d{5,}", re.sub(r"\S*\.jpg", "", told)))
     assert frames == {"305238", "88392", "88400"}
+
+
+def test_times_stay_whole_on_a_terminal_and_have_their_offset_elsewhere(
+    settings: Config, run: Run, tmp_path: Path
+) -> None:
+    from tests.conftest import COLORS, write_crop
+
+    rows = ["path,camera,identity,timestamp"]
+    for n, camera in enumerate(("Lobby South", "Eingang Nord-West", "Garage")):
+        write_crop(tmp_path / f"crops/0001_{n}.jpg", color=COLORS[1], seed=n)
+        rows.append(f"0001_{n}.jpg,{camera},Person 1,2024-05-01T1{n}:00:00+02:00")
+    (tmp_path / "crops/crops.csv").write_text("\n".join(rows))
+    run("ingest", tmp_path / "crops/crops.csv")
+    probe = tmp_path / "crops/0001_0.jpg"
+    for words in (("trace", probe, "--min-score", "0.5"), ("query", probe)):
+        lines = plain(shown(settings, *words, REIDSEARCH_TIMEZONE="Europe/Berlin"))
+        told = " ".join(lines).split()
+        assert max(map(cell_len, lines)) <= 80
+        assert [told.count(f"1{n}:00:00") for n in range(3)] == [1, 1, 1]
+        assert told.count("2024-05-01") == 3
+        assert "Times are those of Europe/Berlin." in lines
+        piped = run(*words).stdout
+        assert len(re.findall(r"1\d:00:00[+-]\d\d:\d\d|\d\d:00:00\+00:00", piped)) == 3
 
 
 def test_a_folder_that_is_not_there_is_told_of_before_any_work(

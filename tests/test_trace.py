@@ -90,7 +90,7 @@ def test_the_command_prints_a_table_json_and_a_picture(
     picture = tmp_path / "trace.png"
     table = run("trace", probe, "--min-score", 0.9, "--save", picture).stdout
     stays = [line.split() for line in table.splitlines() if "bounding_box_test" in line]
-    assert [stay[4:6] for stay in stays] == [["10", "20"]] * 3
+    assert [stay[3:5] for stay in stays] == [["10", "20"]] * 3
     with Image.open(picture) as image:
         assert image.width == lanes.WIDTH + 2 * painter.MARGIN
     page = tmp_path / "trace.html"

@@ -1,6 +1,7 @@
 """Hits and stays as tables and CSV."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from reidsearch import documents, times
 from reidsearch.cli import output
 from reidsearch.cli.tables import Cells, print_table, showable_or
-from reidsearch.ranking.clock import FRAMES
+from reidsearch.ranking.clock import FRAMES, SECONDS
 from reidsearch.views import captions, verdicts
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from reidsearch.stays import Stay
     from reidsearch.views.verdicts import Probe
 
-HITS = ("rank", "", "score", "identity", "site", "camera", "sequence", "frame", "time", "path")
+HITS = ("rank", "score", "identity", "", "site", "camera", "sequence", "frame", "time", "path")
+OFFSET = re.compile(r"(?<=\d\d:\d\d)[+-]\d\d:\d\d$")
 SHOWN_PICTURES = 3  # of a question
 OF_STAY = ("start", "end", "count")  # what CSV tells of a stay beside its best hit
 STYLES = {"right": "green", "wrong": "red", "unsure": ""}
@@ -63,6 +65,8 @@ def print_answer(answer: "Answer") -> None:
     if not answer.hits:
         output.say("No hits.")
     print_legend(kinds)
+    if found is None and any(hit.timestamp is not None for hit in answer.hits):
+        _print_zone(answer.zone)
     if answer.ranking.words:
         output.say(f"Ranked by {', '.join(answer.ranking.words)}; --plain ranks without.")
 
@@ -81,10 +85,22 @@ def print_stays(
     kinds = [verdicts.kind(probe, stay.hits[0]) for stay in stays]
     since = "frame" if unit == FRAMES else "from"
     columns = (
-        "", "", "site", "camera", "sequence", since, "to", "hits", "score", "identity", "best hit",
+        "", "site", "camera", "sequence", since, "to", "hits", "score", "identity", "", "best hit",
     )  # fmt: skip
     styles = [STYLES[kind] for kind in kinds]
     print_table(_stay_rows(stays, kinds, unit, zone), columns=columns, title=title, styles=styles)
+    if unit == SECONDS:
+        _print_zone(zone)
+
+
+def _clock(text: str) -> str:
+    """A time, on a terminal without its offset from UTC, for which there is little room."""
+    return OFFSET.sub("", text) if sys.stdout.isatty() else text
+
+
+def _print_zone(zone: times.Zone) -> None:
+    if sys.stdout.isatty():
+        output.say(f"Times are those of {times.name(zone)}.")
 
 
 def print_legend(kinds: Sequence[str]) -> None:
@@ -110,14 +126,14 @@ def _hit_rows(answer: "Answer", kinds: Sequence[str]) -> list[Cells]:
     return [
         (
             hit.rank,
-            showable_or(*MARKS[kind]),
             hit.score,
             hit.identity,
+            showable_or(*MARKS[kind]),
             hit.site if several else None,
             hit.camera,
             hit.sequence,
             hit.frame,
-            _when(hit.timestamp, answer.zone),
+            None if hit.timestamp is None else _clock(times.show(hit.timestamp, answer.zone)),
             from_here(hit.path),
         )
         for hit, kind in zip(answer.hits, kinds, strict=True)
@@ -135,23 +151,19 @@ def _stay_rows(
         rows.append(
             (
                 number,
-                showable_or(*MARKS[kind]),
                 stay.site if several else None,
                 stay.camera,
                 stay.sequence,
-                first.removeprefix("frame "),
-                captions.later(first, last),
+                _clock(first.removeprefix("frame ")),
+                _clock(captions.later(first, last)),
                 len(stay.hits),
                 best.score,
                 best.identity,
+                showable_or(*MARKS[kind]),
                 from_here(best.path),
             )
         )
     return rows
-
-
-def _when(seconds: float | None, zone: times.Zone) -> str | None:
-    return None if seconds is None else times.show(seconds, zone)
 
 
 def from_here(path: str) -> Path:
