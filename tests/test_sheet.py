@@ -190,6 +190,14 @@ def test_each_hit_tells_rank_score_whom_where_when_and_its_file(
     assert card.values["title"] == card.one("span", "path").text == timed.path
 
 
+def test_of_one_query_the_picture_is_named_and_many_hits_stand_in_rows(answer: Answer) -> None:
+    assert sheet.title([answer]) == "Query 1.jpg in crops"
+    few, many = (sheet.draw([replace(answer, hits=answer.hits[:1] * n)]) for n in (10, 25))
+    _, height = painter.card_size(sheet.THUMBNAIL, lines=2)
+    assert many.width == few.width
+    assert many.height == few.height + 2 * (height + painter.GAP)
+
+
 def test_a_click_on_a_picture_enlarges_it_without_a_script(answer: Answer) -> None:
     page = parsed(sheet.html([answer]))
     labels = page.all("label", "picture")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".png", ".html")
 THUMBNAIL = (192, 96)  # height, width: twice a Market-1501 crop would blur less, but fit fewer
+BESIDE = 10  # hits in a row
 NARROWEST = 560  # pixels: what a title and a legend need
 
 
@@ -50,6 +51,8 @@ def title(answers: Sequence["Answer"]) -> str:
     """What was asked, and where the hits are from."""
     sets = list(dict.fromkeys(hit.dataset for answer in answers for hit in answer.hits))
     where = f" in {', '.join(sets)}" if sets else ""
+    if len(answers) == 1:
+        return f"Query {captions.file_name(answers[0].query)}{where}"
     return f"{counted(len(answers), 'query', 'queries')}{where}"
 
 
@@ -73,22 +76,22 @@ def draw(answers: Sequence["Answer"], made: Made | None = None) -> Image.Image:
     # Many pictures of one question stand in a square.
     sides = [math.ceil(math.sqrt(len(each))) for each in asked]
     head = max(sides, default=1)
-    columns = head + max((len(answer.hits) for answer in answers), default=0)
+    beside = min(max((len(answer.hits) for answer in answers), default=0), BESIDE)
     # What was asked with stands apart from the hits by one more gap.
-    whole = max(columns * cell, NARROWEST)
+    whole = max((head + beside) * cell, NARROWEST)
     strips = []
     for answer, each, side, hits in zip(answers, asked, sides, said, strict=True):
-        size = (whole, math.ceil(len(each) / side) * row - painter.GAP)
-        strip = Image.new("RGB", size, LIGHT.paper)
+        down = max(math.ceil(len(each) / side), math.ceil(len(hits) / BESIDE))
+        strip = Image.new("RGB", (whole, down * row - painter.GAP), LIGHT.paper)
         for at, (kind, one, caption) in enumerate(each):
             picture = thumbnails.of_probe(one, THUMBNAIL, enlarge=True)
             drawn = painter.card(picture, THUMBNAIL, kind, caption, lines=lines)
             strip.paste(drawn, (at % side * cell, at // side * row))
-        for column, (hit, caption) in enumerate(zip(answer.hits, hits, strict=True)):
+        for at, (hit, caption) in enumerate(zip(answer.hits, hits, strict=True)):
             picture = thumbnails.fitted(hit.path, THUMBNAIL, enlarge=True)
             kind = verdicts.kind(answer, hit)
             drawn = painter.card(picture, THUMBNAIL, kind, caption, lines=lines)
-            strip.paste(drawn, ((head + column) * cell + painter.GAP, 0))
+            strip.paste(drawn, ((head + at % BESIDE) * cell + painter.GAP, at // BESIDE * row))
         strips.append(strip)
     top = painter.heading(title(answers), facts(answers, made), verdicts.MEANINGS, width=whole)
     return painter.stacked([top, *strips])
