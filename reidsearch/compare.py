@@ -1,12 +1,14 @@
 """Two evaluations of the same probes side by side: is one encoder better, or lucky?"""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from reidsearch import documents
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation
+from reidsearch.views import report
 
 RESAMPLES = 10_000
 BLOCK = 500  # resamples at once
@@ -27,6 +29,25 @@ class Comparison:
     high: float
     better: int
     worse: int
+
+    @property
+    def both(self) -> tuple[Evaluation, Evaluation]:
+        """The two evaluations."""
+        return self.first, self.second
+
+    @property
+    def words(self) -> str:
+        """How large the difference is, and how sure."""
+        return (
+            f"mAP {self.difference:+.2%}, between {self.low:+.2%} and {self.high:+.2%} at "
+            f"{LEVEL:.0%} (paired bootstrap over {self.probes:,} probes); AP better on "
+            f"{self.better:,}, worse on {self.worse:,}"
+        )
+
+    def report(self, folder: str | Path) -> Path:
+        """Write report.html with both encoders' numbers, plots and contact sheets to a folder;
+        returns the page's path. Raises as ``Evaluation.report`` does."""
+        return report.write(self.both, Path(folder), difference=self.words)
 
     def document(self) -> documents.ComparisonDocument:
         """As a JSON document."""

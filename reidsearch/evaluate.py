@@ -10,29 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from reidsearch import calibrate, documents, expand, names
-from reidsearch.answer import Answer, Hit
 from reidsearch.collection import Collection
+from reidsearch.details import Details, Gathered
 from reidsearch.errors import EmptyGallery
 from reidsearch.ranking import metrics
 from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
 from reidsearch.ranking.ranking import Expanded, Ranking
-from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.times import Zone
-from reidsearch.trial import Rows, Trial
+from reidsearch.trial import SPLITS, Trial
 from reidsearch.types import UNKNOWN, Distances, Ids, Split, Vectors
-from reidsearch.views import report
-
-SHOWN = 10  # worst and best probes in the details, and hits of each
-
-
-@dataclass(frozen=True)
-class Details:
-    """What a report shows beside the numbers: the scores of pairs from two cameras, and the SHOWN
-    ``worst`` and ``best`` probes by AP with their nearest images."""
-
-    pair_scores: ScoreDistribution
-    worst: tuple[Answer, ...]
-    best: tuple[Answer, ...]
+from reidsearch.views import plots, report
 
 
 @dataclass(frozen=True)
@@ -41,9 +28,10 @@ class Evaluation:
     and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
     camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
     each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
-    on each step. ``probe_ids``, ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks``
-    (0-based, of the positives) are of all probes, in one order; ``details`` is what a report needs,
-    where that was asked for. In a notebook it shows as a table."""
+    on each step. ``datasets`` are the names of those that were measured on. ``probe_ids``,
+    ``probe_paths`` (in their data sets), ``per_probe`` and ``ranks`` (0-based, of the positives)
+    are of all probes, in one order; ``details`` is what a report needs, where that was asked for.
+    In a notebook it shows as a table."""
 
     scores: Scores
     queries: int
@@ -55,6 +43,7 @@ class Evaluation:
     camera_pairs: dict[tuple[str, str], float]
     other_cameras: Scores | None
     encoder: str
+    datasets: tuple[str, ...]
     seconds: dict[str, float]
     probe_ids: Ids = field(repr=False)
     probe_paths: list[str] = field(repr=False)
@@ -102,7 +91,7 @@ class Evaluation:
         Raises ValueError where the evaluation was made without ``details``, UsageError where
         matplotlib is missing.
         """
-        return report.write(self, Path(folder))
+        return report.write([self], Path(folder))
 
     def _repr_html_(self) -> str:
         return report.table(self)
@@ -139,7 +128,7 @@ def evaluate(
     report's plots could not be drawn.
     """
     if details:
-        report.require_plots()
+        plots.require()
     started = time.perf_counter()
     trial = Trial.of(collection, multi_query=multi_query)
     expanded = Expanded.NOT
@@ -155,7 +144,7 @@ def evaluate(
     ranks: list[Ranks] = []
     elsewhere: list[Ranks] = []
     pairs = _CameraPairs(trial, _labels(collection)) if camera_pairs else None
-    gathered = _Gathered(trial) if details else None
+    gathered = Gathered(trial, ranking) if details else None
     start = 0
     seen = trial.seen(ranking)
     vectors = _vectors(collection, trial, ranking)
@@ -192,6 +181,7 @@ def evaluate(
         camera_pairs={} if pairs is None else pairs.summary(),
         other_cameras=metrics.per_probe(elsewhere).summary() if elsewhere else None,
         encoder=collection.encoder_name,
+        datasets=_datasets(collection),
         seconds={
             "load": loaded - started,
             **({"expand": compared - loaded} if expand else {}),
@@ -201,7 +191,7 @@ def evaluate(
         probe_paths=trial.probe_paths,
         per_probe=per_probe,
         ranks=ranks,
-        details=None if gathered is None else gathered.details(per_probe, collection, zone),
+        details=None if gathered is None else gathered.details(per_probe, ranks, collection, zone),
     )
 
 
@@ -212,6 +202,13 @@ def _vectors(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Ve
     if ranking.camera_means:
         return expand.without_means(trial)
     return trial.vectors[trial.probes], trial.vectors[trial.gallery]
+
+
+def _datasets(collection: Collection) -> tuple[str, ...]:
+    """The names of those whose queries and gallery images take part."""
+    counts = collection.catalog.images.counts()
+    mine = (row for row in counts if row.encoder == collection.fingerprint)
+    return tuple(dict.fromkeys(row.dataset for row in mine if row.split in SPLITS))
 
 
 class _CameraPairs:
@@ -255,60 +252,3 @@ def _labels(collection: Collection) -> dict[int, str]:
     return {
         one.id: one.name if count[one.name] == 1 else f"{one.site}/{one.name}" for one in cameras
     }
-
-
-class _Gathered:
-    """The scores of all probes with all gallery images from other cameras, and each probe's SHOWN
-    nearest in its own gallery."""
-
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-        self._scores = ScoreDistribution.of([])
-        self._nearest: list[Rows] = []  # positions in the gallery, Q x SHOWN in all
-
-    def add(self, distances: Distances, rows: slice) -> None:
-        probes, gallery = self._trial.probe_labels[rows], self._trial.gallery_labels
-        same = probes.identity[:, None] == gallery.identity
-        elsewhere = probes.camera[:, None] != gallery.camera
-        pairs = (1 - distances, same & elsewhere, ~same & elsewhere)
-        self._scores += ScoreDistribution.of([pairs])
-        own = np.where(same & ~elsewhere, np.inf, distances)
-        self._nearest.append(np.argsort(own, axis=1, kind="stable")[:, :SHOWN])
-
-    def details(self, per_probe: PerProbe, collection: Collection, zone: Zone) -> Details:
-        order = np.argsort(per_probe.ap, kind="stable")
-        order = order[per_probe.counted[order]]
-        worst, best = order[:SHOWN], order[::-1][:SHOWN]
-        return Details(
-            self._scores,
-            worst=self._answers(worst, collection, zone),
-            best=self._answers(best, collection, zone),
-        )
-
-    def _answers(self, probes: Rows, collection: Collection, zone: Zone) -> tuple[Answer, ...]:
-        """The nearest images of these probes, by cosine."""
-        trial, nearest = self._trial, np.concatenate(self._nearest)
-        ids = trial.stored.ids
-        wanted = np.concatenate([trial.probes[probes], trial.gallery[nearest[probes]].reshape(-1)])
-        images = collection.catalog.images.describe(
-            collection.encoder_id, np.unique(ids[wanted]).tolist()
-        )
-        answers = []
-        for probe in probes.tolist():
-            at = int(trial.probes[probe])
-            own = images[int(ids[at])]
-            hits = []
-            for rank, row in enumerate(trial.gallery[nearest[probe]].tolist(), start=1):
-                score = float(trial.vectors[at] @ trial.vectors[row])
-                hits.append(Hit.of(images[int(ids[row])], rank=rank, score=score))
-            answers.append(
-                Answer(
-                    query=str(own.file),
-                    camera=names.numbered(own.camera),
-                    identity=names.numbered(own.identity),
-                    site=own.site,
-                    hits=tuple(hits),
-                    zone=zone,
-                )
-            )
-        return tuple(answers)

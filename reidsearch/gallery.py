@@ -376,7 +376,7 @@ class Gallery:
         details: bool = False,
     ) -> "Comparison":
         """Evaluate the gallery's encoder and another one whose vectors are stored too, and tell how
-        sure the difference is. The options are those of ``evaluate``; ``details`` are the first's.
+        sure the difference is. The options are those of ``evaluate``.
 
         Raises UsageError where the two were not evaluated on the same images, and as ``evaluate``
         does.
@@ -394,7 +394,7 @@ class Gallery:
                 camera_means=camera_means,
                 spatio_temporal=spatio_temporal,
                 camera_pairs=camera_pairs,
-                details=details and one is None,
+                details=details,
                 encoder=one,
             )
             for one in (None, encoder)

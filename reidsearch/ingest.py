@@ -57,7 +57,8 @@ class IngestSummary:
     ``moved`` images were renamed and kept their vector, and so did ``relabelled`` ones, of which
     the data set says something else now. ``vanished`` are the paths of stored images that the data
     set no longer has; ``expired`` counts those too old to be taken in, ``pruned`` stored ones that
-    were removed afterwards. ``calibrated`` is the number of images that transit times and
+    were removed afterwards. ``encoded`` counts what has a vector by now, also where that is not
+    stored yet. ``calibrated`` is the number of images that transit times and
     thresholds were learned anew from, None where they were not, ``expanded`` that of the expanded
     vectors that were written. ``contents`` is what the data set
     says of its crops, ``notes`` what else people should know. Of what was decoded,
@@ -71,6 +72,7 @@ class IngestSummary:
     notes: list[str] = field(default_factory=list)
     failures: list[Rejected] = field(default_factory=list)
     ingested: int = 0
+    encoded: int = 0
     changed: int = 0
     unchanged: int = 0
     moved: int = 0
@@ -88,8 +90,13 @@ class IngestSummary:
     @property
     def done(self) -> int:
         """The images that need no more work."""
+        return self.seen - self.encoded + self.ingested
+
+    @property
+    def seen(self) -> int:
+        """The images that need no more work than to be stored."""
         kept = self.unchanged + self.moved + self.relabelled
-        return self.ingested + kept + self.expired + len(self.failures)
+        return self.encoded + kept + self.expired + len(self.failures)
 
     @property
     def images_per_second(self) -> float:
@@ -207,7 +214,7 @@ def take_in(
     A renamed crop keeps its vector, and so does one that a table describes and a folder had; other
     files that another data set has are passed over. So are crops with a timestamp before ``oldest``
     (seconds since 1970 UTC). ``on_progress`` is called at
-    the start and after each STORE images. Files that cannot be read are listed in the summary's
+    the start and after each batch. Files that cannot be read are listed in the summary's
     ``failures`` and recorded in the catalog with their reason. Raises UsageError where its name is
     another data set's, StoreError, CatalogError or EncoderError where it cannot go on; what was
     confirmed stays.
@@ -250,7 +257,9 @@ def take_in(
         vectors = encoder.encode(np.stack([item.picture.pixels for item in batch]))
         faults.reach("encoded")
         points.extend(zip(batch, vectors, strict=True))
+        summary.encoded += int(np.isfinite(vectors).all(axis=1).sum())
         batch.clear()
+        on_progress(summary)
 
     # Decoding runs ahead of the encoder, storing behind it, each in threads of its own.
     with ThreadPoolExecutor(DECODERS) as decoders, ThreadPoolExecutor(1) as writer:
@@ -262,7 +271,6 @@ def take_in(
             stored = writer.submit(_store, collection, dataset_id, points, summary)
             points = []
             summary.seconds = time.monotonic() - started
-            on_progress(summary)
 
         stale = _stale(candidates, dataset_id, collection, summary, run)
         try:

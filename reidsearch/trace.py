@@ -82,7 +82,7 @@ class Trace:
         return documents.trace(self)
 
     def save(self, path: str | Path) -> None:
-        """Draw it, a lane for each camera; .png. Raises UsageError on another ending."""
+        """Draw it, a lane for each camera; .png or .html. Raises UsageError on another ending."""
         lanes.save(self, Path(path))
 
     def _repr_png_(self) -> bytes:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from reidsearch import __version__, config
 from reidsearch.catalog import schema
-from reidsearch.cli import app, output
+from reidsearch.cli import app, progress
 from reidsearch.config import Config
 from reidsearch.ingest import IngestSummary
 from reidsearch.stores import edge
@@ -221,13 +221,12 @@ def test_quiet_holds_wherever_it_stands(
     market: Path, run: Run, monkeypatch: pytest.MonkeyPatch, before: list[str]
 ) -> None:
     asked: list[bool] = []
-    progress = output.ingest_progress
 
     def noted(*, quiet: bool) -> AbstractContextManager[Callable[[IngestSummary], None]]:
         asked.append(quiet)
-        return progress(quiet=quiet)
+        return progress.ingest_progress(quiet=quiet)
 
-    monkeypatch.setattr(output, "ingest_progress", noted)
+    monkeypatch.setattr(sys.modules["reidsearch.cli.ingest"], "ingest_progress", noted)
     run(*before, "ingest", market)
     run("ingest", market, *before)
     assert asked == [bool(before)] * 2
@@ -237,12 +236,12 @@ def test_every_commands_help_shows_the_global_options_with_their_variables() -> 
     for words in ([], *([name] for name in COMMANDS)):
         shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).output
         assert max(map(len, shown.splitlines())) <= 80
-        panel = shown.partition("Global options")[2].partition("╰")[0]
+        panel = " ".join(shown.partition("Global options")[2].partition("\n\n")[0].split())
         flagged = [key for key, setting in config.SETTINGS.items() if setting.flag]
         assert flagged == ["data_dir", "qdrant_url", "encoder", "device"]
         for key in flagged:
             assert f"--{key.replace('_', '-')} " in panel
-            assert f" {config.variable(key)}. " in panel
+            assert f"Environment: {config.variable(key)}." in panel
         assert "--quiet" in panel
         assert "--debug" in panel
         assert ("--version" in shown) == (not words)

@@ -28,17 +28,20 @@ def test_letters_differ_where_a_font_has_them_and_none_shows_as_missing(text: st
     assert len(shows(text)) == len({letter for letter in text if not letter.isspace()})
 
 
-def test_english_is_drawn_with_the_font_that_is_always_there() -> None:
-    assert fonts.drawn("lobby", 12)[1] == "lobby"
-    assert fonts.drawn("lobby", 12)[0].getlength("x") == fonts.drawn("x", 12)[0].getlength("x")
+def test_a_space_is_seen_whichever_font_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files in (fonts._files(), ("no such font.ttf",)):
+        monkeypatch.setattr(fonts, "_files", lambda files=files: files)
+        font, apart = fonts.drawn("2 hits", 11)
+        _, joined = fonts.drawn("2hits", 11)
+        assert font.getlength(apart) - font.getlength(joined) >= 3
 
 
 def test_what_no_font_has_loses_its_accents_or_is_told_by_its_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fonts, "_files", lambda: ("no such font.ttf",))
-    assert fonts.drawn("Zoë, Ærø", 12)[1] == "Zoe, \\xc6r\\xf8"
-    assert fonts.drawn("עלי 1", 12)[1] == "\\u05e2\\u05dc\\u05d9 1"
+    assert fonts.drawn("Zoë, Ærø", 12)[1] == "Zoe,  \\xc6r\\xf8"
+    assert fonts.drawn("עלי 1", 12)[1] == "\\u05e2\\u05dc\\u05d9  1"
     assert fonts.drawn("\N{WOMAN}", 12)[1] == "\\U0001f469"
 
 

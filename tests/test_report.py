@@ -10,38 +10,124 @@ from typing import Any
 import numpy as np
 import pytest
 
+import reidsearch
 from reidsearch.collection import Collection
+from reidsearch.compare import compare
+from reidsearch.details import SHOWN
 from reidsearch.errors import UsageError
-from reidsearch.evaluate import SHOWN, evaluate
-from reidsearch.views import report
-from tests.conftest import Run
+from reidsearch.evaluate import Evaluation, evaluate
+from reidsearch.views import plots, report, verdicts
+from reidsearch.views.made import Made
+from tests.conftest import Run, write_encoder
+from tests.page import Element, facts, loads_nothing, parsed
 from tests.test_sheet import HOSTILE, Tags
 
 
 def test_the_page_holds_all_it_shows_and_the_numbers(tmp_path: Path, filled: Collection) -> None:
     evaluation = evaluate(filled, camera_pairs=True, details=True)
-    page = report.write(evaluation, tmp_path / "out")
+    page = report.write([evaluation], tmp_path / "out", Made("reidsearch evaluate", 1714557600.0))
     text = page.read_text(encoding="utf-8")
+    parsed_page = parsed(text)
+    rows = [[cell.text for cell in row.children if isinstance(cell, Element)]
+            for row in parsed_page.all("tr")]  # fmt: skip
     for name, value in evaluation.numbers():
-        assert f"<td>{name}</td><td>{value:.2%}</td>" in text
+        assert [name, f"{value:.2%}"] in rows
     assert text.count("<svg") == 4
     assert evaluation.details is not None
     answers = evaluation.details.worst + evaluation.details.best
-    assert text.count("data:image/jpeg;base64,") == sum(1 + len(a.hits) for a in answers) == 88
-    # Nothing is loaded from elsewhere: names of namespaces are the only addresses.
-    without = re.sub(r'xmlns[:\w]*="[^"]*"|"data:image[^"]*"|rdf:[^>]*|<dc:[^>]*', "", text)
-    assert not re.search(r'(?:src|href)="(?!#)', without)
+    assert text.count("data:image/jpeg;base64,") == sum(1 + len(a.hits) for a in answers)
+    loads_nothing(parsed_page)
+    assert parsed_page.one("h1").text == parsed_page.all("title")[0].text == "colours on market"
+    told = facts(parsed_page)
+    assert told["protocol"] == "Market-1501: 4 queries, 26 gallery images"
+    assert told["ranking"] == "single query"
+    assert told["command"] == "reidsearch evaluate"
+    assert "made" in told
     for name in ("cmc", "ap", "camera-pairs", "scores"):
         ElementTree.parse(tmp_path / "out" / f"{name}.svg")
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
+def test_all_shares_are_in_percent(tmp_path: Path, filled: Collection) -> None:
+    evaluation = evaluate(filled, camera_pairs=True, details=True)
+    report.write([evaluation], tmp_path / "out")
+    # What matplotlib draws as paths it names in comments.
+    for name in ("cmc", "ap", "camera-pairs"):
+        words = re.findall(r"<!-- (.*?) -->", (tmp_path / f"out/{name}.svg").read_text("utf-8"))
+        numbers = [word for word in words if re.fullmatch(r"[\d.]+( %)?", word)]
+        assert any(word.endswith(" %") for word in numbers), name
+        assert not [word for word in numbers if re.fullmatch(r"0\.\d+", word)], name
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_hits_carry_the_rankings_own_scores_in_order_and_the_best_end_with_their_last_match(
+    filled: Collection, rerank: bool
+) -> None:
+    details = evaluate(filled, rerank=rerank, details=True).details
+    assert details is not None
+    for answer in details.worst + details.best:
+        scores = [hit.score for hit in answer.hits]
+        assert scores == sorted(scores, reverse=True)
+        assert [hit.rank for hit in answer.hits] == list(range(1, len(scores) + 1))
+        assert np.isfinite(scores).all()
+    assert all(verdicts.verdict(one, one.hits[-1]) for one in details.best)
+    ranked = {one.ranking.words for one in details.best}
+    assert ranked == {("re-ranked",) if rerank else ()}
+
+
+def test_a_comparisons_report_shows_both_encoders(
+    market: Path, filled: Collection, tmp_path: Path
+) -> None:
+    other = write_encoder(tmp_path / "coarse.onnx", cell=8)
+    gallery = tmp_path / "both"
+    with reidsearch.open(gallery, encoder=other) as opened:
+        opened.ingest(market)
+    first = evaluate(filled, camera_pairs=True, details=True)
+    with reidsearch.open(gallery, encoder=other) as opened:
+        second = opened.evaluate(camera_pairs=True, details=True)
+    found = compare(first, second)
+    text = found.report(tmp_path / "out").read_text("utf-8")
+    page = parsed(text)
+    assert page.one("h1").text == "colours against coarse on market"
+    assert facts(page)["difference"] == found.words
+    head = [cell.text for cell in page.all("thead")[0].all("th")]
+    assert head == ["", "colours", "coarse"]
+    for row, (name, value), (_, last) in zip(
+        page.all("tbody")[0].all("tr"), first.numbers(), second.numbers(), strict=True
+    ):
+        assert row.text == f"{name} {value:.2%} {last:.2%}"
+    titles = [one.text for one in page.all("h2")]
+    for encoder in ("colours", "coarse"):
+        assert f"The worst probes of {encoder}" in titles
+        assert f"The best probes of {encoder}" in titles
+        assert f"Which score of {encoder} means the same person?" in titles
+    assert text.count("<svg") == 6  # two of both, two of each
+    loads_nothing(page)
+
+
+def test_no_heading_is_left_alone_at_the_foot_of_a_printed_page(
+    tmp_path: Path, filled: Collection
+) -> None:
+    page = parsed(report.write([evaluate(filled, details=True)], tmp_path).read_text("utf-8"))
+    printed = page.one("head").one("style").text.split("@media print")[-1]
+    for wanted in (".reidsearch h2, ", ".reidsearch h2 + p", ".reidsearch .legend"):
+        assert wanted in printed.split("break-after: avoid")[0]
+    for section in page.all("section", "part"):
+        first = next(one for one in section.children if isinstance(one, Element))
+        assert first.tag == "h2"
+
+
 def test_hostile_names_are_text_in_the_report(tmp_path: Path, filled: Collection) -> None:
-    plain = evaluate(filled, camera_pairs=True, details=True)
-    assert plain.details is not None
-    worst = tuple(replace(answer, query=HOSTILE) for answer in plain.details.worst)
-    hostile = replace(plain, encoder=HOSTILE, details=replace(plain.details, worst=worst))
-    pages = [report.write(e, tmp_path / "out").read_text("utf-8") for e in (plain, hostile)]
+    whole = evaluate(filled, camera_pairs=True, details=True)
+
+    def named(name: str) -> Evaluation:
+        assert whole.details is not None
+        worst = tuple(replace(answer, query=name) for answer in whole.details.worst)
+        details = replace(whole.details, worst=worst)
+        return replace(whole, encoder=name, datasets=(name,), details=details)
+
+    plain, hostile = named("gone.jpg"), named(HOSTILE)
+    pages = [report.write([e], tmp_path / "out").read_text("utf-8") for e in (plain, hostile)]
     harmless, found = map(Tags, pages)
     assert found.names == harmless.names
     assert ("title", HOSTILE.replace("\udcff", "?")) in found.values
@@ -50,7 +136,7 @@ def test_hostile_names_are_text_in_the_report(tmp_path: Path, filled: Collection
 
 
 def test_without_camera_pairs_their_plot_is_left_out(tmp_path: Path, filled: Collection) -> None:
-    page = report.write(evaluate(filled, details=True), tmp_path / "out")
+    page = report.write([evaluate(filled, details=True)], tmp_path / "out")
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 3
     assert "From camera to camera" not in text
@@ -59,7 +145,7 @@ def test_without_camera_pairs_their_plot_is_left_out(tmp_path: Path, filled: Col
 
 def test_an_evaluation_without_details_makes_no_report(tmp_path: Path, filled: Collection) -> None:
     with pytest.raises(ValueError, match="details"):
-        report.write(evaluate(filled), tmp_path / "out")
+        report.write([evaluate(filled)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -87,8 +173,11 @@ def test_the_scores_counted_are_those_of_probes_and_images_of_other_cameras(
         cosines = vectors[probe] @ vectors[others].T
         own = same[row] & ~elsewhere[row]
         expected = sorted(range(len(cosines)), key=lambda g: (own[g], -cosines[g], g))
-        ids = [int(stored.ids[others[g]]) for g in expected[:SHOWN]]
-        assert [hit.id for hit in shown[int(who[row])].hits] == ids
+        nearest = [g for g in expected[:SHOWN] if not own[g]]
+        ids = [int(stored.ids[others[g]]) for g in nearest]
+        hits = shown[int(who[row])].hits
+        assert [hit.id for hit in hits] == ids
+        assert [hit.score for hit in hits] == pytest.approx(cosines[nearest].tolist(), abs=1e-6)
 
 
 def test_without_matplotlib_a_hint_tells_what_to_install(
@@ -106,7 +195,7 @@ def test_without_matplotlib_a_hint_tells_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match="matplotlib"):
-        report.require_plots()
+        plots.require()
     result = run("evaluate", "--report", tmp_path / "none", exit_code=2)
     assert "reidsearch[report]" in result.stderr
     assert not (tmp_path / "none").exists()

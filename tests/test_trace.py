@@ -17,7 +17,9 @@ from reidsearch.probe import Probe
 from reidsearch.ranking import clock
 from reidsearch.stores import Matches
 from reidsearch.types import Filter, Kind, Pixels, Vectors
+from reidsearch.views import lanes, painter
 from tests.conftest import COLORS, HEIGHT, WIDTH, Run, write_crop, write_encoder
+from tests.page import facts, parsed
 
 
 @pytest.fixture
@@ -87,10 +89,18 @@ def test_the_command_prints_a_table_json_and_a_picture(
     assert "--min-score" in run("trace", probe, exit_code=1).output
     picture = tmp_path / "trace.png"
     table = run("trace", probe, "--min-score", 0.9, "--save", picture).stdout
-    assert table.count("frame 10") == 3
-    # Three lanes, three stays beside the labels.
+    stays = [line.split() for line in table.splitlines() if "bounding_box_test" in line]
+    assert [stay[3:5] for stay in stays] == [["10", "20"]] * 3
     with Image.open(picture) as image:
-        assert image.size == (96 + 3 * 112 + 2 * 64, 52 + 3 * 176 + 12)
+        assert image.width == lanes.WIDTH + 2 * painter.MARGIN
+    page = tmp_path / "trace.html"
+    run("trace", probe, "--min-score", 0.9, "--save", page)
+    shown = parsed(page.read_text("utf-8"))
+    assert [lane.one("h3").text for lane in shown.all("section", "lane")] == [
+        "camera 1", "camera 2", "camera 3"
+    ]  # fmt: skip
+    assert facts(shown)["command"].endswith(f"--save {page}")
+    assert " trace " in facts(shown)["command"]
     document = json.loads(run("trace", probe, "--min-score", 0.9, "--json").stdout)
     assert [stay["camera"] for stay in document["stays"]] == [1, 2, 3]
     assert document["stays"][0]["hits"][0]["identity"] == 2
@@ -135,7 +145,7 @@ def test_an_empty_answer_tells_how_near_the_best_is_and_what_to_try(
     told = run("trace", probe, "--min-score", 1.4)
     nearest = json.loads(run("trace", probe, "--min-score", 1.4, "--json").stdout)["nearest"]
     assert 0.9 < nearest <= 1.0
-    assert f"The nearest has {nearest:.3f}: --min-score" in told.output
+    assert f"Nobody: the nearest has {nearest:.3f}, " in told.output
     suggested = told.output.split("--min-score ")[1].split()[0]
     found = json.loads(run("trace", probe, "--min-score", suggested, "--json").stdout)
     assert found["stays"]

@@ -20,7 +20,6 @@ from reidsearch.cli.export import export
 from reidsearch.cli.forget import forget
 from reidsearch.cli.group import Command, Commands, with_global_options
 from reidsearch.cli.ingest import ingest
-from reidsearch.cli.options import ELSEWHERE
 from reidsearch.cli.query import query
 from reidsearch.cli.status import status
 from reidsearch.cli.trace import trace
@@ -28,7 +27,6 @@ from reidsearch.cli.trace import trace
 app = typer.Typer(
     cls=Commands,
     help="Find the same person across cameras.",
-    epilog=ELSEWHERE,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -8,7 +8,8 @@ import typer
 
 from reidsearch import times
 from reidsearch.cli import output
-from reidsearch.cli.options import Json, moment
+from reidsearch.cli.options import OUTPUT, Json, moment
+from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from reidsearch.audit import AuditEntry
@@ -28,7 +29,9 @@ def audit(
             metavar="DIR", help='Write the kept probes there (setting audit = "pictures").'
         ),
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each search.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="One CSV row for each search.", rich_help_panel=OUTPUT)
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show who searched for whom."""
@@ -59,7 +62,7 @@ def audit(
             )
             for e in entries
         ]
-        output.print_table(shown, columns=(*columns, "together with", "not", "filters"))
+        print_table(shown, columns=(*columns, "together with", "not", "filters"))
     if save is not None:
         kept = {digest for e in entries if e.picture for digest in e.digests}
         output.say(f"{len(kept)} pictures: {save}")

@@ -1,11 +1,22 @@
 """``reidsearch calibrate``"""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
+from reidsearch.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from reidsearch.ranking.calibration import Calibration
+
+SCORES = {
+    "cosine": "cosine",
+    "spatio_temporal": "with times",
+    "expanded": "expanded",
+    "expanded_spatio_temporal": "expanded, with times",
+}
 
 
 def calibrate(
@@ -13,6 +24,7 @@ def calibrate(
     source: Annotated[
         str,
         typer.Option(
+            metavar="SOURCE",
             help="train or gallery: from that split's identities; matches: without identities, "
             "from the gallery's own matches across cameras. By default train where it is stored.",
         ),
@@ -21,7 +33,6 @@ def calibrate(
 ) -> None:
     """Learn the times that people take from camera to camera and what scores say, and let stored
     vectors carry their neighbours."""
-    from reidsearch.cli import show
     from reidsearch.gallery import Gallery
 
     with Gallery(ctx.obj, purpose="calibrate") as gallery:
@@ -29,4 +40,33 @@ def calibrate(
     if json:
         output.print_json(learned.document())
     else:
-        show.print_calibration(learned)
+        _print_calibration(learned)
+
+
+def _print_calibration(learned: "Calibration") -> None:
+    from reidsearch.ranking.scores import RATES
+
+    document = learned.document()
+    rows = [item for item in document.items() if not item[0].startswith("thresholds")]
+    print_table(rows, columns=("", "transit times"))
+    found = learned.distributions
+    print_table(
+        [
+            (f"1 in {1 / rate:,.0f}", *(one.threshold(rate) for one in found.values()))
+            for rate in RATES
+        ],
+        columns=("false matches", *(SCORES[kind] for kind in found)),
+        title="The least score of a match, where so many pairs of different people reach it",
+    )
+    if not learned.transit.pairs:
+        output.say("No stored image has a time, so that there were no transit times to learn.")
+    if learned.by_times:
+        output.say(
+            "Identities are not used: pairs count as of different people where the time between "
+            "them is rare for one person."
+        )
+    elif not learned.by_identity:
+        output.say(
+            "Identities are not used, so pairs of one person count among those of different people "
+            "and make thresholds too strict; calibrate --source gallery uses known identities."
+        )

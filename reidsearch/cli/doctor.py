@@ -6,6 +6,7 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
+from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from reidsearch.documents import FindingDocument
@@ -48,7 +49,7 @@ def _print_findings(findings: list["FindingDocument"], *, fix: bool) -> None:
         )
         for one in findings
     ]
-    output.print_table(rows, columns=("finding", "found", "left", "what it means", "where"))
+    print_table(rows, columns=("finding", "found", "left", "what it means", "where"))
     if not fix:
         output.say("Nothing was changed; mend it with: reidsearch doctor --fix")
     elif any(one["left"] for one in findings):

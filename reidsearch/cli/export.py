@@ -7,6 +7,7 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json, Since, Until, moment
+from reidsearch.cli.tables import print_table
 
 
 def export(
@@ -28,4 +29,4 @@ def export(
     if json:
         output.print_json(counts)
     else:
-        output.print_table(list(counts.items()), columns=("", "images"))
+        print_table(list(counts.items()), columns=("", "images"))

@@ -9,7 +9,8 @@ import typer
 
 from reidsearch import times
 from reidsearch.cli import output
-from reidsearch.cli.options import Json, OfDataset, Site, moment
+from reidsearch.cli.options import Json, OfDataset, Site, moment, say_idle
+from reidsearch.cli.tables import print_table
 from reidsearch.errors import UsageError
 from reidsearch.words import counted
 
@@ -58,6 +59,7 @@ def forget(
     """
     from reidsearch.gallery import Gallery
 
+    say_idle((yes and dry_run, "--yes", "with --dry-run"))
     if vectors_of is not None:
         if image or before or {identity, camera, dataset, site} != {None}:
             raise UsageError("--vectors-of stands alone", hint="Forget images by another command.")
@@ -93,7 +95,7 @@ def _print_gone(gone: "Forgotten", *, json: bool, dry_run: bool) -> None:
     elif not gone.images and not gone.vectors:
         output.say("Nothing that is stored fits.")
     else:
-        output.print_table(
+        print_table(
             [("images", len(gone.images)), ("vectors", gone.vectors)], columns=("", "forgotten")
         )
     if gone.backups:
@@ -113,7 +115,7 @@ def _print_selected(gone: "Forgotten", *, json: bool) -> None:
         output.print_json(documents.selected(gone))
         return
     if gone.images:
-        output.print_table([(str(path),) for path in gone.images], columns=("would be forgotten",))
+        print_table([(Path(path),) for path in gone.images], columns=("would be forgotten",))
     vectors = f" and {counted(gone.vectors, 'vector')}" if gone.vectors else ""
     output.say(f"{counted(len(gone.images), 'image')}{vectors}; nothing was changed.")
 

@@ -11,7 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from reidsearch import config
-from reidsearch.cli import interrupts, options, output
+from reidsearch.cli import help, interrupts, options, output
+from reidsearch.cli.examples import EXAMPLES
 from reidsearch.errors import ReidsearchError
 
 INTERRUPTED = 130  # an exit code beside those of errors.py
@@ -23,6 +24,21 @@ class Commands(TyperGroup):
     def main(self, *args: Any, **values: Any) -> Any:
         output.accept_any_text()  # before anything is said: help and usage errors come from here
         return super().main(*args, **values)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[options.TYPED] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        commands = [
+            (name, (command.help or "").split("\n\n")[0].replace("\n", " "))
+            for name in self.list_commands(ctx)
+            if (command := self.get_command(ctx, name)) is not None
+        ]
+        usage = f"{ctx.command_path} [OPTIONS] COMMAND [ARGS]..."
+        groups = [help.listed("Commands", commands), help.listed(*options.ELSEWHERE)]
+        first = [(help.EXAMPLE, ["reidsearch demo", "reidsearch query --help"])]
+        formatter.write(help.page(usage, self.help or "", self.get_params(ctx), groups + first))
 
     def invoke(self, ctx: Any) -> Any:
         output.relay_log()
@@ -46,6 +62,26 @@ class Commands(TyperGroup):
 
 class Command(TyperCommand):
     """A command that takes files whose names begin with a dash, as Market-1501's junk has them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        examples = EXAMPLES[self.name or ""]
+        told = [(f"{help.EXAMPLE}{'s' * (len(examples) > 1)}", list(examples))]
+        formatter.write(
+            help.page(
+                self._usage(ctx), inspect.cleandoc(self.help or ""), self.get_params(ctx), told
+            )
+        )
+
+    def get_usage(self, ctx: Any) -> str:
+        return f"Usage: {self._usage(ctx)}"
+
+    def _usage(self, ctx: Any) -> str:
+        arguments = [
+            str(one.metavar) if one.required else f"[{one.metavar}]"
+            for one in self.get_params(ctx)
+            if one.param_type_name == "argument"
+        ]
+        return " ".join([ctx.command_path, "[OPTIONS]", *arguments])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         takes_value = {

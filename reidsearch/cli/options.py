@@ -1,5 +1,7 @@
 """Options that several commands have, and those that all have."""
 
+import shlex
+from collections.abc import Sequence
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated
@@ -7,27 +9,55 @@ from typing import Annotated
 import typer
 
 from reidsearch import times
+from reidsearch.cli import output
+from reidsearch.cli.help import LAST
 from reidsearch.config import FILE, SETTINGS, VARIABLES, Setting, variable
 from reidsearch.errors import UsageError
 
 REJECTED = 3  # the exit code where some pictures were not taken
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
-Root = Annotated[
-    Path | None, typer.Option(help="Where the paths in a CSV begin, by default in its folder.")
+# Groups of options in a command's help.
+QUESTION = "The question"
+WHERE = "Which images"
+READING = "How it is read"
+RANKING, OUTPUT, PANEL = LAST
+
+TYPED = "typed"  # where a context keeps the words of the command line
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document instead.", rich_help_panel=OUTPUT),
 ]
-FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Look into linked folders, too.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where the paths in a CSV begin, by default in its folder.",
+        rich_help_panel=READING,
+    ),
+]
+FollowLinks = Annotated[
+    bool,
+    typer.Option("--follow-links", help="Look into linked folders, too.", rich_help_panel=READING),
+]
 ProbeCamera = Annotated[
     str | None,
     typer.Option(
-        "--camera", metavar="NAME", help="The probe's camera, where its name does not tell."
+        "--camera",
+        metavar="NAME",
+        help="The probe's camera, where its name does not tell.",
+        rich_help_panel=QUESTION,
     ),
 ]
 Site = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Only images of this site's cameras.")
+    str | None,
+    typer.Option(metavar="NAME", help="Only images of this site's cameras.", rich_help_panel=WHERE),
 ]
 OfDataset = Annotated[
-    str | None, typer.Option("--dataset", metavar="NAME", help="Only images of this data set.")
+    str | None,
+    typer.Option(
+        "--dataset", metavar="NAME", help="Only images of this data set.", rich_help_panel=WHERE
+    ),
 ]
 Since = Annotated[
     str,
@@ -35,25 +65,38 @@ Since = Annotated[
         metavar="TIME",
         help="Only what was taken at this time or later: 2024-05-01, 2024-05-01T12:30, or seconds "
         "since 1970.",
+        rich_help_panel=WHERE,
     ),
 ]
-Until = Annotated[str, typer.Option(metavar="TIME", help="Only what was taken before this time.")]
+Until = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="Only what was taken before this time.", rich_help_panel=WHERE
+    ),
+]
 ProbeTime = Annotated[
     str,
     typer.Option(
         "--time",
         metavar="TIME",
         help="When the probe was taken: 2024-05-01T12:30, or seconds since 1970.",
+        rich_help_panel=QUESTION,
     ),
 ]
 Expand = Annotated[
     bool,
-    typer.Option("--expand", help="Compare vectors that carry their neighbours in the gallery."),
+    typer.Option(
+        "--expand",
+        help="Compare vectors that carry their neighbours in the gallery.",
+        rich_help_panel=RANKING,
+    ),
 ]
 SpatioTemporal = Annotated[
     bool,
     typer.Option(
-        "--spatio-temporal", help="Add what `calibrate` learned of the times between cameras."
+        "--spatio-temporal",
+        help="Add what `calibrate` learned of the times between cameras.",
+        rich_help_panel=RANKING,
     ),
 ]
 
@@ -75,22 +118,21 @@ def _switch(name: str, help: str) -> Parameter:
     return Parameter(name, kind, default=False, annotation=Annotated[bool, option])
 
 
-PANEL = "Global options"
 GLOBAL = (
     *(_setting(key, setting) for key, setting in SETTINGS.items() if setting.flag),
     _switch("quiet", "No progress."),
     _switch("debug", "Show tracebacks."),
 )
-ELSEWHERE = "\n\n".join(  # an empty line between two is how Typer keeps them apart
+ELSEWHERE = (
+    "Without an option",
     [
-        "Without an option:",
         *(
-            f"{variable(key)}, or {key} in {FILE}: {setting.help}"
+            (variable(key), f"{setting.help} In {FILE}: {key}.")
             for key, setting in SETTINGS.items()
             if not setting.flag
         ),
-        *(f"{name}: {help}" for name, help in VARIABLES.items()),
-    ]
+        *VARIABLES.items(),
+    ],
 )
 """What is set by no option, for the end of the help."""
 
@@ -104,6 +146,19 @@ def moment(text: str, option: str, zone: times.Zone) -> float | None:
         raise UsageError(f"{option}: {error}") from None
 
 
-def parse_names(text: str) -> tuple[str, ...]:
-    """``"lobby, 2"`` as ``("lobby", "2")``."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """``["lobby, 2", "3"]`` as ``("lobby", "2", "3")``."""
+    parts = (part.strip() for text in texts for part in text.split(","))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+def command_line(ctx: typer.Context) -> str:
+    """The command as it was typed, for what it made."""
+    return shlex.join([*ctx.find_root().command_path.split(), *ctx.meta[TYPED]])
+
+
+def say_idle(*idle: tuple[bool, str, str]) -> None:
+    """Tell of options that were given and have no effect: whether so, which one, and why."""
+    for given, option, why in idle:
+        if given:
+            output.say(f"{option} has no effect {why}.")

@@ -8,7 +8,11 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import (
+    OUTPUT,
+    QUESTION,
+    RANKING,
     REJECTED,
+    WHERE,
     Expand,
     OfDataset,
     ProbeCamera,
@@ -17,8 +21,10 @@ from reidsearch.cli.options import (
     Site,
     SpatioTemporal,
     Until,
+    command_line,
     moment,
     parse_names,
+    say_idle,
 )
 from reidsearch.cli.pictures import check_stdin, gather, read, read_now
 from reidsearch.errors import ImageError, UsageError
@@ -36,66 +42,137 @@ def query(
             metavar="IMG...", help="Pictures to search for, folders of them, or - for stdin."
         ),
     ],
-    exclude_camera: Annotated[
-        bool, typer.Option("--exclude-camera", help="Leave out the probe's own camera.")
-    ] = False,
     together: Annotated[
-        bool, typer.Option("--together", help="All pictures show one person: ask for them once.")
+        bool,
+        typer.Option(
+            "--together",
+            help="All pictures show one person: ask for them once.",
+            rich_help_panel=QUESTION,
+        ),
     ] = False,
     unlike: Annotated[
         list[Path] | None,
         typer.Option(
-            "--not", metavar="IMG", help="A picture of somebody else, who is not meant; repeatable."
+            "--not",
+            metavar="IMG",
+            help="A picture of somebody else, who is not meant; repeatable.",
+            rich_help_panel=QUESTION,
         ),
     ] = None,
     camera: ProbeCamera = None,
+    exclude_camera: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-camera", help="Leave out the probe's own camera.", rich_help_panel=WHERE
+        ),
+    ] = False,
     only_camera: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Search these cameras alone.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Search these cameras alone; repeatable.",
+            rich_help_panel=WHERE,
+        ),
     ] = None,
     site: Site = None,
     dataset: OfDataset = None,
     since: Since = "",
     until: Until = "",
-    split: Annotated[Split, typer.Option(help="The part to search.")] = Split.GALLERY,
+    split: Annotated[
+        Split,
+        typer.Option(
+            metavar="SPLIT",
+            help=f"The part to search: {', '.join(Split)}.",
+            rich_help_panel=WHERE,
+        ),
+    ] = Split.GALLERY,
     top_k: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Hits, or stays, for each probe.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=10_000,
+            help="Hits, or stays, for each probe.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = 10,
     min_score: Annotated[
-        float, typer.Option(help="Leave out hits with a smaller score.", show_default=False)
+        float,
+        typer.Option(
+            metavar="SCORE",
+            help="Leave out hits with a smaller score.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
     ] = -math.inf,
     expand: Expand = False,
     spatio_temporal: SpatioTemporal = False,
     rerank: Annotated[
         bool,
         typer.Option(
-            "--rerank", help="Re-rank by k-reciprocal neighbours; scores are 1 - distance."
+            "--rerank",
+            help="Re-rank by k-reciprocal neighbours; scores are 1 - distance.",
+            rich_help_panel=RANKING,
         ),
     ] = False,
     plain: Annotated[
         bool,
-        typer.Option("--plain", help="Cosines alone, not the best that `calibrate` has learned."),
+        typer.Option(
+            "--plain",
+            help="Cosines alone, not the best that `calibrate` has learned.",
+            rich_help_panel=RANKING,
+        ),
     ] = False,
     by_stay: Annotated[
-        bool, typer.Option("--by-stay", help="One row for each visit to a camera.")
+        bool,
+        typer.Option(
+            "--by-stay", help="One row for each visit to a camera.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     time: ProbeTime = "",
     save: Annotated[
-        Path | None, typer.Option(help="Also write a contact sheet, .png or .html.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a contact sheet, .png or .html.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line and probe.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="One CSV row for each hit.")] = False,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures",
+            "-p",
+            help="Also draw the hits, in terminals that can (kitty, iTerm2, sixel).",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object a line and probe.", rich_help_panel=OUTPUT),
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="One CSV row for each hit.", rich_help_panel=OUTPUT),
+    ] = False,
 ) -> None:
     """Find the stored images that show the person in IMG."""
-    from reidsearch.cli import show
+    from reidsearch.cli import hits, terminal
     from reidsearch.gallery import Gallery
     from reidsearch.views import endings, sheet
+    from reidsearch.views.made import Made
 
     timestamp = moment(time, "--time", ctx.obj.timezone)
     if json and csv:
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
     if save is not None:
         endings.check(save, sheet.ENDINGS)
-    cameras = parse_names(only_camera or "")
+    shows = terminal.canvas() if pictures and not json and not csv else None
+    say_idle(
+        (pictures and (json or csv), "--pictures", "beside --json and --csv"),
+        (pictures and not (json or csv or shows), "--pictures", terminal.WHY),
+    )
+    cameras = parse_names(only_camera or ())
     first, last = (
         moment(since, "--since", ctx.obj.timezone),
         moment(until, "--until", ctx.obj.timezone),
@@ -103,8 +180,9 @@ def query(
     answers: list[Answer] = []
     failed = 0
     check_stdin([*probes, *(unlike or ())])
-    pictures = gather(probes)
-    questions = [pictures] if together else [[one] for one in pictures]
+    given = gather(probes)
+    questions = [given] if together else [[one] for one in given]
+    say_idle((together and len(given) == 1, "--together", "with a single picture"))
     others = [read_now(one) for one in gather(unlike or ())]
     with Gallery(ctx.obj, purpose="query") as gallery:
         for question in questions:
@@ -138,13 +216,17 @@ def query(
             answers.append(answer)
             if json:
                 output.print_json(answer.document())
+    untimed = all(answer.ranking.calibration is None for answer in answers)
+    say_idle((timestamp is not None and untimed, "--time", "where hits are ranked without times"))
     if csv:
-        show.print_hits_csv(answers, by_stay=by_stay)
+        hits.print_hits_csv(answers, by_stay=by_stay)
     elif not json:
         for answer in answers:
-            show.print_answer(answer)
+            hits.print_answer(answer)
+            if shows is not None:
+                shows.draw(answer)
     if save is not None:
-        sheet.save(answers, save)
-        output.say(f"Contact sheet: {save}")
+        sheet.save(answers, save, Made(command_line(ctx)))
+        output.say(f"Contact sheet: {output.one_line(str(save))}")
     if failed:
         raise typer.Exit(REJECTED)

@@ -1,12 +1,15 @@
 """``reidsearch status``"""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
+from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from reidsearch.status import Status
@@ -25,8 +28,8 @@ def status(ctx: typer.Context, json: Json = False) -> None:
     if json:
         output.print_json(document)
         return
-    settings = [(setting.key, setting.value, setting.source) for setting in now.settings]
-    output.print_table(settings, columns=("setting", "value", "from"))
+    settings = [(setting.key, _value(setting.value), setting.source) for setting in now.settings]
+    print_table(settings, columns=("setting", "value", "from"))
     if now.running is not None:
         verb = now.running.command
         what = "An ingest" if verb == "ingest" else f"reidsearch {verb}"
@@ -35,8 +38,12 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         output.say("Nothing is stored yet. Fill the gallery with: reidsearch ingest FOLDER")
         return
     columns = ("dataset", "root", "split", "encoder", "state", "images")
-    output.print_table([tuple(row.values()) for row in document["images"]], columns=columns)
-    output.print_table(_facts(now, ctx.obj.timezone), columns=("", "gallery"))
+    rows = [
+        tuple(Path(str(value)) if key == "root" else value for key, value in row.items())
+        for row in document["images"]
+    ]
+    print_table(rows, columns=columns)
+    print_table(_facts(now, ctx.obj.timezone), columns=("", "gallery"))
     if now.last_ingest and not now.last_ingest.finished and now.running is None:
         output.say("The last ingest was cut short; run it again to go on.")
 
@@ -57,3 +64,8 @@ def _facts(now: "Status", zone: "Zone") -> list[tuple[str, str]]:
 def _listed(names: Sequence[int | str]) -> str:
     some = ", ".join(map(str, names[:LISTED])) or "none known"
     return f"{some} and {len(names) - LISTED} more" if len(names) > LISTED else some
+
+
+def _value(text: str | None) -> Path | str | None:
+    """A setting's value, a path as such: it may be cut."""
+    return Path(text) if text and os.path.isabs(text) else text

@@ -1,12 +1,14 @@
 """``reidsearch trace``"""
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import (
+    OUTPUT,
     Json,
     OfDataset,
     ProbeCamera,
@@ -14,9 +16,16 @@ from reidsearch.cli.options import (
     Since,
     Site,
     Until,
+    command_line,
     moment,
+    say_idle,
 )
 from reidsearch.cli.pictures import read
+
+if TYPE_CHECKING:
+    from reidsearch.trace import Trace
+
+MATCHES = "What counts as a match"
 
 
 def trace(
@@ -27,14 +36,21 @@ def trace(
     false_matches: Annotated[
         float | None,
         typer.Option(
+            metavar="SHARE",
             min=1e-6,
             max=0.5,
             help="Take scores that at most this share of the pairs of different people reach; by "
             "default as many as let 1 hit in 10 be somebody else.",
+            rich_help_panel=MATCHES,
         ),
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option(help="Take scores from here on, without a calibration.")
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Take scores from here on, without a calibration.",
+            rich_help_panel=MATCHES,
+        ),
     ] = None,
     camera: ProbeCamera = None,
     time: ProbeTime = "",
@@ -43,18 +59,25 @@ def trace(
     since: Since = "",
     until: Until = "",
     save: Annotated[
-        Path | None, typer.Option(help="Also draw it, a lane for each camera; .png.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also draw it, a lane for each camera; .png or .html.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Where was this person? Stays at cameras, in time order."""
-    from reidsearch.cli import show
     from reidsearch.gallery import Gallery
     from reidsearch.views import endings, lanes
+    from reidsearch.views.made import Made
 
     timestamp = moment(time, "--time", ctx.obj.timezone)
     if save is not None:
         endings.check(save, lanes.ENDINGS)
+    both = false_matches is not None and min_score is not None
+    say_idle((both, "--false-matches", "beside --min-score"))
     with Gallery(ctx.obj, purpose="trace") as gallery:
         found = gallery.trace(
             read(probe),
@@ -67,10 +90,40 @@ def trace(
             false_matches=false_matches,
             min_score=min_score,
         )
+    say_idle(
+        (timestamp is not None and not found.spatio_temporal, "--time", "on scores by cosine alone")
+    )
     if json:
         output.print_json(found.document())
     else:
-        show.print_trace(found)
+        _print_trace(found)
     if save is not None:
-        found.save(save)
-        output.say(f"Picture: {save}")
+        lanes.save(found, save, Made(command_line(ctx)))
+        output.say(f"Picture: {output.one_line(str(save))}")
+
+
+def _print_trace(found: "Trace") -> None:
+    """A row for each stay, in time order."""
+    from reidsearch.cli import hits
+    from reidsearch.views import tracks, verdicts
+
+    title = output.one_line(found.query)
+    hits.print_stays(found, found.stays, found.unit, found.zone, title=title)
+    hits.print_legend([verdicts.kind(found, stay.hits[0]) for stay in found.stays])
+    output.say(f"{_sentence(tracks.threshold(found))}")
+    if found.stays:
+        return
+    output.say(_sentence(tracks.nobody(found)))
+    if found.nearest is not None:
+        output.say(
+            f"--min-score {_below(found.nearest)} shows it; another picture of the person, or "
+            "--camera and --time after reidsearch calibrate, may find more."
+        )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _below(score: float) -> str:
+    return f"{math.floor(score * 100) / 100:.2f}"

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from reidsearch import __version__, names
 from reidsearch.files import replacing
 from reidsearch.types import Ids
-from reidsearch.views import endings, pages, sheet
+from reidsearch.views import captions, endings, pages, thumbnails
+from reidsearch.views.captions import Caption
+from reidsearch.views.cards import Card, card
+from reidsearch.views.made import Facts, Made
+from reidsearch.words import counted
 
 if TYPE_CHECKING:
     from reidsearch.exploration import Crop, Exploration
@@ -42,32 +46,23 @@ class Bars(NamedTuple):
         return max(1, -(-len(self.bars) // 8))
 
 
-class Shown(NamedTuple):
-    """A crop on the page, as a data URL, with two lines below it; ``kind`` colours its frame."""
-
-    kind: str
-    picture: str
-    path: str
-    head: str
-    foot: str
-
-
-def save(exploration: "Exploration", path: Path) -> None:
-    """Write the page to ``path``. Raises UsageError where that does not end in .html, OSError where
-    it cannot be written; then nothing is."""
+def save(exploration: "Exploration", path: Path, made: Made | None = None) -> None:
+    """Write the page to ``path``, with ``made`` in its head. Raises UsageError where that does not
+    end in .html, OSError where it cannot be written; then nothing is."""
     endings.check(path, ENDINGS)
     with replacing(path) as partial:
-        partial.write_text(html(exploration), encoding="utf-8")
+        partial.write_text(html(exploration, made or Made()), encoding="utf-8")
 
 
-def html(done: "Exploration") -> str:
+def html(done: "Exploration", made: Made | None = None) -> str:
     """The page."""
     few = len(done.cameras) <= MATRIX
     suspects = done.suspects or ()
     return pages.render(
         "exploration.html",
         done=done,
-        version=__version__,
+        title=f"{done.source}: exploration",
+        facts=_facts(done, made),
         numbers=numbers(done),
         plots=_plots(done),
         rows=list(zip(done.cameras, done.shared.tolist(), strict=True)) if few else [],
@@ -78,7 +73,7 @@ def html(done: "Exploration") -> str:
         failures=[(one.path, one.reason) for one in done.failures[:LISTED]],
         samples=_samples(done),
         duplicates=[
-            [_shown(crop, "unsure") for crop in group[:ALIKE]]
+            [_shown(crop, "plain") for crop in group[:ALIKE]]
             for group in (*done.at_odds, *(g for g in done.duplicates if g not in done.at_odds))[
                 :GROUPS
             ]
@@ -92,6 +87,14 @@ def html(done: "Exploration") -> str:
             for number, one in enumerate(suspects[:SUSPECTS], start=1)
         ],
     )
+
+
+def _facts(done: "Exploration", made: Made | None) -> Facts:
+    """What was looked at, with what, when and by which command."""
+    crops = f"{counted(len(done.crops), 'image')} of {counted(done.people, 'person', 'people')}"
+    notes = [("note", note) for note in done.notes]
+    told = [("found", crops), *notes, ("with", f"reidsearch {__version__}")]
+    return told if made is None else [*told, *made.facts(None)]
 
 
 def numbers(done: "Exploration") -> list[tuple[str, str]]:
@@ -178,7 +181,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _samples(done: "Exploration") -> list[tuple[str, list[Shown]]]:
+def _samples(done: "Exploration") -> list[tuple[str, list[Card]]]:
     """Rows of crops: some of all, and the least and most of what was measured."""
     seen = done.looks
     if not len(seen.rows):
@@ -190,7 +193,7 @@ def _samples(done: "Exploration") -> list[tuple[str, list[Shown]]]:
         rows += [(f"The least {name}", order[:SAMPLES], values)]
         rows += [(f"The most {name}", order[::-1][:SAMPLES], values)]
     return [
-        (name, [_shown(done.crops[seen.rows[at]], "unsure", _value(values[at])) for at in picked])
+        (name, [_shown(done.crops[seen.rows[at]], "plain", _value(values[at])) for at in picked])
         for name, picked, values in rows
     ]
 
@@ -199,11 +202,8 @@ def _value(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.0f}"
 
 
-def _shown(crop: "Crop", kind: str, head: str = "") -> Shown:
-    return Shown(
-        kind,
-        sheet.data_url(sheet.thumbnail(str(crop.file), THUMBNAIL), quality=85),
-        crop.path,
-        head,
-        sheet.about(*map(names.numbered, (crop.identity, crop.camera))),
-    )
+def _shown(crop: "Crop", kind: str, head: str = "") -> Card:
+    where = captions.about(*map(names.numbered, (crop.identity, crop.camera)))
+    said = Caption((head,) if head else (), (where,) if where else ())
+    picture = thumbnails.fitted(str(crop.file), THUMBNAIL)
+    return card(kind, crop.path, picture, said, quality=85)

@@ -1,4 +1,5 @@
-"""Letters in pictures: names are of every script, and Pillow's own font has ASCII alone."""
+"""Letters in pictures: names are of every script; Pillow's own font has ASCII alone, with spaces
+that are hardly seen."""
 
 import unicodedata
 from functools import lru_cache
@@ -14,6 +15,7 @@ FILES = (
     "Hiragino Sans GB.ttc", "NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf",
     "NotoSansDevanagari-Regular.ttf", "NotoSansThai-Regular.ttf", "Nirmala.ttf",
 )  # fmt: skip
+WIDE = "  "  # a space in Pillow's own font, whose is 2 pixels in letters of 11
 MISSING = "\uffff"  # no letter, ever: it shows as a font shows what it has not
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -24,12 +26,12 @@ def drawn(text: str, size: int) -> tuple[Font, str]:
     Where none is found, letters lose their accents, and others are told by their numbers:
     ``Zoë`` is ``Zoe``, and ``עלי`` is ``\\u05e2\\u05dc\\u05d9``.
     """
-    if not text.isascii():
-        for file in _files():
-            font = _font(file, size)
-            if font is not None and all(_has(file, letter) for letter in text):
-                return font, text
-    return ImageFont.load_default(size), "".join(map(_plain, text))
+    for file in _files():
+        font = _font(file, size)
+        if font is not None and all(_has(file, letter) for letter in text):
+            return font, text
+    plain = "".join(map(_plain, text))
+    return ImageFont.load_default(size), plain.replace(" ", WIDE)
 
 
 def _plain(letter: str) -> str:

@@ -1,33 +1,69 @@
-"""A trace as a picture: a lane for each camera, its stays from left to right."""
+"""A trace as a page or a picture: a lane for each camera, its stays along one time axis."""
 
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from reidsearch import names
 from reidsearch.files import replacing
-from reidsearch.ranking.clock import SECONDS, in_words
-from reidsearch.views import endings, fonts, sheet
+from reidsearch.views import captions, endings, pages, painter, thumbnails, tracks
+from reidsearch.views.cards import LARGEST, card
+from reidsearch.views.made import Made
 from reidsearch.views.palette import LIGHT
+from reidsearch.views.verdicts import MEANINGS, PROBE
 
 if TYPE_CHECKING:
-    from reidsearch.stays import Stay
     from reidsearch.trace import Trace
+    from reidsearch.views.timeline import Axis
+    from reidsearch.views.tracks import Track
 
-ENDINGS = (".png",)
-LANE, HEAD, LABEL, STEP = 176, 52, 96, 112  # pixels: a lane's height, above it, beside it, a stay
-TIME = 13  # what a date above a time of day adds to a lane
+ENDINGS = (".png", ".html")
+WIDTH, LABEL = 1240, 112  # pixels: all of a lane, and its name's
 PICTURE = (128, 64)  # height, width of a thumbnail
+BESIDE = 136  # pixels for the words beside a thumbnail
+TRACK, LINE = 44, 26  # a track's height, and its line's place from above
+BAR = 12  # a stay's mark is so high, and no narrower than half of it
 
 
-def save(trace: "Trace", path: Path) -> None:
-    """Write the picture to ``path``. Raises UsageError where that does not end in .png, OSError
-    where it cannot be written; then nothing is."""
+def save(trace: "Trace", path: Path, made: Made | None = None) -> None:
+    """Write it to ``path``; its ending, .png or .html, says which kind; ``made`` is told in its
+    head. Raises UsageError on another ending, OSError where it cannot be written; then nothing is.
+    """
     endings.check(path, ENDINGS)
     with replacing(path) as partial:
-        draw(trace).save(partial, "PNG")
+        if path.suffix.lower() == ".png":
+            draw(trace, made or Made()).save(partial, "PNG")
+        else:
+            partial.write_text(html(trace, made or Made()), encoding="utf-8")
+
+
+def html(trace: "Trace", made: Made | None = None) -> str:
+    """The page, which holds its pictures."""
+    axis, found = tracks.of(trace)
+    asked = captions.of_probe(trace)
+    return pages.render(
+        "trace.html",
+        title=tracks.title(trace),
+        facts=tracks.facts(trace, made),
+        probe=card(PROBE, trace.query, thumbnails.of_probe(trace, LARGEST), asked),
+        axis=axis,
+        tracks=[
+            (
+                track,
+                [
+                    card(
+                        mark.kind,
+                        mark.stay.hits[0].path,
+                        thumbnails.fitted(mark.stay.hits[0].path, LARGEST),
+                        mark.caption,
+                    )
+                    for mark in track.marks
+                ],
+            )
+            for track in found
+        ],
+    )
 
 
 def png(trace: "Trace") -> bytes:
@@ -37,50 +73,69 @@ def png(trace: "Trace") -> bytes:
     return buffer.getvalue()
 
 
-def draw(trace: "Trace") -> Image.Image:
-    """A lane for each camera, the best hit of each stay along time, from left to right. Stays stand
-    side by side, not to scale: they may be seconds or days apart."""
-    lanes = sorted({_lane(stay) for stay in trace.stays}, key=_order)
-    sites = {site for site, _ in lanes}
-    height = LANE + (TIME if trace.unit == SECONDS else 0)
-    width = LABEL + STEP * max(len(trace.stays), 1) + 2 * PICTURE[1]
-    image = Image.new("RGB", (width, HEAD + height * max(len(lanes), 1) + 12), LIGHT.paper)
+def draw(trace: "Trace", made: Made | None = None) -> Image.Image:
+    """The picture: the probe, the axis, and a lane for each camera with a track, to scale, and the
+    best hit of each stay below it."""
+    axis, found = tracks.of(trace)
+    told = tracks.facts(trace, made)
+    probe = painter.card(
+        thumbnails.of_probe(trace, PICTURE, enlarge=True),
+        *(PICTURE, PROBE, captions.of_probe(trace)),
+        lines=2,
+        beside=BESIDE,
+    )
+    beside = WIDTH - probe.width - painter.GAP
+    words = painter.heading(tracks.title(trace), told, MEANINGS, width=beside)
+    head = Image.new("RGB", (WIDTH, max(probe.height, words.height)), LIGHT.paper)
+    head.paste(probe, (0, 0))
+    head.paste(words, (probe.width + painter.GAP, 0))
+    parts = [head]
+    if axis is not None:
+        parts.append(_axis(axis))
+    return painter.stacked([*parts, *(_lane(track, axis) for track in found)], gap=6)
+
+
+def _axis(axis: "Axis") -> Image.Image:
+    image = Image.new("RGB", (WIDTH, 34), LIGHT.paper)
     pen = ImageDraw.Draw(image)
-    font, small = ImageFont.load_default(14), ImageFont.load_default(11)
-    x = LABEL + PICTURE[1] + 24
-    image.paste(sheet.probe_thumbnail(trace, PICTURE), (LABEL // 2 - 32, HEAD + 4))
-    pen.text((LABEL // 2 - 32, 16), "probe", font=font, fill=LIGHT.ink)
-    for row, (site, camera) in enumerate(lanes):
-        top = HEAD + row * height
-        pen.line((LABEL, top + height - 8, width - 12, top + height - 8), fill=LIGHT.line)
-        name = camera or "?" if len(sites) == 1 else f"{site}: {camera or '?'}"
-        face, name = fonts.drawn(name, 14)
-        pen.text((LABEL, top + 4), sheet.fit(name, face, x - LABEL - 8), font=face, fill=LIGHT.ink)
-    corners = [
-        (x + column * STEP, HEAD + lanes.index(_lane(stay)) * height)
-        for column, stay in enumerate(trace.stays)
-    ]
-    middles = [(left + PICTURE[1] // 2, top + PICTURE[0] // 2) for left, top in corners]
-    pen.line(middles, fill=LIGHT.line, width=2)
-    for (left, top), stay in zip(corners, trace.stays, strict=True):
-        frame = (left - 3, top + 1, left + PICTURE[1] + 2, top + PICTURE[0] + 6)
-        best = stay.hits[0]
-        pen.rectangle(frame, fill=sheet.color(trace, best))
-        image.paste(sheet.thumbnail(best.path, PICTURE), (frame[0] + 3, frame[1] + 3))
-        count = f"{best.score:.2f}, {len(stay.hits)} hit{'s' * (len(stay.hits) > 1)}"
-        pen.text((frame[0], frame[3] + 2), count, font=small, fill=LIGHT.ink)
-        when = in_words(stay.start, trace.unit, trace.zone)
-        if trace.unit == SECONDS:
-            when = "\n".join(sheet.moment(stay.start, trace.zone))
-        pen.text((frame[0], frame[3] + 16), when, font=small, fill=LIGHT.quiet, spacing=2)
+    for tick in axis.ticks:
+        x = _x(tick.at)
+        painter.text(pen, (x, 2), tick.date, painter.SMALL, LIGHT.quiet, anchor="ma")
+        painter.text(pen, (x, 16), tick.label, painter.SMALL, LIGHT.quiet, anchor="ma")
     return image
 
 
-def _lane(stay: "Stay") -> tuple[str, str]:
-    """A stay's site, and its camera; empty where that is not known."""
-    return stay.site, "" if stay.camera is None else str(stay.camera)
+def _lane(track: "Track", axis: "Axis | None") -> Image.Image:
+    """A track, and the cards of its stays in rows."""
+    lines = max(len(mark.caption.lines) for mark in track.marks)
+    width, height = painter.card_size(PICTURE, lines=lines, beside=BESIDE)
+    cell = width + painter.GAP
+    columns = (WIDTH - LABEL + painter.GAP) // cell
+    down = -(-len(track.marks) // columns)
+    top = 14 if axis is None else TRACK
+    image = Image.new("RGB", (WIDTH, top + down * (height + painter.GAP)), LIGHT.paper)
+    pen = ImageDraw.Draw(image)
+    pen.line((0, 0, WIDTH, 0), fill=LIGHT.line)
+    painter.text(pen, (0, 10), track.name, painter.TEXT, LIGHT.ink, width=LABEL - 10)
+    if axis is not None:
+        for tick in axis.ticks:
+            pen.line((_x(tick.at), LINE - 10, _x(tick.at), LINE + 10), fill=LIGHT.line)
+        pen.line((LABEL, LINE, WIDTH, LINE), fill=LIGHT.line)
+    for mark in track.marks:
+        if mark.left is not None and mark.right is not None:
+            left, right = _x(mark.left) - BAR // 4, _x(mark.right) + BAR // 4
+            box = (left, LINE - BAR // 2, right, LINE + BAR // 2)
+            pen.rectangle(box, fill=painter.color(mark.kind), outline=LIGHT.paper)
+    for at, number in track.numbers:
+        painter.text(pen, (_x(at), 4), number, painter.SMALL, LIGHT.ink, anchor="ma")
+    for place, mark in enumerate(track.marks):
+        picture = thumbnails.fitted(mark.stay.hits[0].path, PICTURE, enlarge=True)
+        drawn = painter.card(picture, PICTURE, mark.kind, mark.caption, lines=lines, beside=BESIDE)
+        x, y = LABEL + place % columns * cell, top + place // columns * (height + painter.GAP)
+        image.paste(drawn, (x, y))
+    return image
 
 
-def _order(lane: tuple[str, str]) -> tuple[str, bool, tuple[bool, int, str]]:
-    site, camera = lane
-    return site, bool(camera), names.order(camera)
+def _x(place: float) -> int:
+    """Pixels from the left, of a share of the axis."""
+    return round(LABEL + place * (WIDTH - LABEL))

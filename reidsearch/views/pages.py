@@ -3,7 +3,7 @@
 import functools
 from typing import TYPE_CHECKING
 
-from reidsearch.views import palette
+from reidsearch.views import palette, verdicts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -19,6 +19,11 @@ def render(template: str, **values: object) -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
+def stylesheet() -> str:
+    """The one style sheet that every page holds, as text."""
+    return _environment().get_template("style.css").render()
+
+
 @functools.cache
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # here: few commands need it
@@ -30,5 +35,5 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(light=palette.LIGHT, dark=palette.DARK)
+    made.globals.update(light=palette.LIGHT, dark=palette.DARK, meanings=verdicts.MEANINGS)
     return made

@@ -1,0 +1,96 @@
+"""Cards: pictures in frames with what is said of them, as templates show them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from reidsearch.views import captions, thumbnails, verdicts
+from reidsearch.views.captions import Caption
+
+if TYPE_CHECKING:
+    from reidsearch.answer import Answer, Asked
+
+# What a page holds: twice as high and wide as a card's place, for who enlarges it.
+LARGEST = (384, 192)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture on a page, as a data URL, with a head and lines below it, and what it is said to be
+    where it cannot be seen. ``kind`` is "probe", "not", one of verdicts.KINDS, or "plain" for a
+    frame that means nothing. Without a picture ``gone`` says why."""
+
+    kind: str
+    path: str
+    picture: str
+    gone: str
+    head: Sequence[str]
+    lines: Sequence[str]
+    said: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """The pictures of a question, and its hits."""
+
+    asked: list[Card]
+    hits: list[Card]
+
+    @property
+    def many(self) -> str:
+        """The class that lets many pictures of one question stand in a square."""
+        return "many" if len(self.asked) > 4 else "several" if len(self.asked) > 1 else ""
+
+
+def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
+    """What the template answers.html shows; each card tells its path, or only its file's name."""
+
+    def told(path: str) -> str:
+        return path if full_paths else Path(path).name
+
+    return [
+        Row(
+            [
+                card(kind, told(one.query), thumbnails.of_probe(one, LARGEST), said)
+                for kind, one, said in asked(answer)
+            ],
+            [
+                card(
+                    verdicts.kind(answer, hit),
+                    told(hit.path),
+                    thumbnails.fitted(hit.path, LARGEST),
+                    said,
+                )
+                for hit, said in zip(answer.hits, captions.of_hits(answer), strict=True)
+            ],
+        )
+        for answer in answers
+    ]
+
+
+def asked(answer: "Answer") -> "list[tuple[str, Asked, Caption]]":
+    """All pictures of a question, with the kind of their cards and what is said below them."""
+    kinds = [
+        *((verdicts.PROBE, one) for one in answer.together),
+        *((verdicts.UNLIKE, one) for one in answer.unlike),
+    ]
+    return [(kind, one, captions.of_asked(kind, one)) for kind, one in kinds]
+
+
+def card(
+    kind: str, path: str, picture: Image.Image | str, said: Caption, *, quality: int = 90
+) -> Card:
+    """A card of a picture, or of why there is none."""
+    gone = picture if isinstance(picture, str) else ""
+    return Card(
+        kind=kind,
+        path=path,
+        picture="" if isinstance(picture, str) else thumbnails.data_url(picture, quality=quality),
+        gone=gone,
+        head=said.head,
+        lines=said.lines,
+        said=said.said(verdicts.MEANINGS.get(kind)),
+    )

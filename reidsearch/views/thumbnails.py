@@ -1,0 +1,41 @@
+"""Pictures as small as they are shown, in their own shape."""
+
+import base64
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from reidsearch import images
+from reidsearch.errors import ImageError
+from reidsearch.views.verdicts import Probe
+
+Size = tuple[int, int]  # height, width
+
+
+def fitted(picture: str | bytes, size: Size, *, enlarge: bool = False) -> Image.Image | str:
+    """A picture, a file's path or its bytes, no larger than that size (height, width) and in its
+    own shape; as large as fits with ``enlarge``. Where it cannot be read, why."""
+    try:
+        data = images.read_bytes(Path(picture)) if isinstance(picture, str) else picture
+        image = Image.fromarray(images.decode(data))
+    except ImageError as error:  # the file has gone or changed since it was stored
+        return error.message
+    scale = min(size[0] / image.height, size[1] / image.width)
+    if scale < 1 or (enlarge and scale > 1):
+        width, height = (max(1, round(scale * side)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return image
+
+
+def of_probe(probe: Probe, size: Size, *, enlarge: bool = False) -> Image.Image | str:
+    """The picture that was searched with, as ``fitted``."""
+    given = probe.query if probe.picture is None else probe.picture
+    return fitted(given, size, enlarge=enlarge)
+
+
+def data_url(picture: Image.Image, *, quality: int) -> str:
+    """The picture as a JPEG of that quality, for a page that holds it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
