@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         StoreLocked,
         StoreUnreachable,
         UnknownCamera,
+        UnknownImage,
         UsageError,
     )
     from reidsearch.evaluate import Evaluation
@@ -84,6 +85,7 @@ _HOMES = {
         "StoreLocked",
         "StoreUnreachable",
         "UnknownCamera",
+        "UnknownImage",
         "UsageError",
     ),
     "evaluate": ("Evaluation",),
@@ -140,6 +142,7 @@ __all__ = [
     "Suspect",
     "Trace",
     "UnknownCamera",
+    "UnknownImage",
     "UsageError",
     "__version__",
     "open",

@@ -7,6 +7,7 @@ file of that name.
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -84,9 +85,12 @@ class Gallery:
     processes wait for it (on a Qdrant server they need not). Threads may share it.
     """
 
-    def __init__(self, config: Config, *, purpose: str = "in Python") -> None:
-        """Raises as ``open`` does. ``purpose`` is what others are told that wait for it."""
-        self._session = Session(config, purpose=purpose)
+    def __init__(
+        self, config: Config, *, purpose: str = "in Python", address: str | None = None
+    ) -> None:
+        """Raises as ``open`` does. ``purpose`` is what others are told that wait for it, and
+        ``address`` the URL at which this process answers them, where it does."""
+        self._session = Session(config, purpose=purpose, address=address)
 
     @property
     def config(self) -> Config:
@@ -107,6 +111,23 @@ class Gallery:
     def close(self) -> None:
         """Let go of the gallery; whatever is asked of it afterwards raises GalleryClosed."""
         self._session.close()
+
+    def hold(self) -> None:
+        """Keep other processes out from now on, where vectors are in the data dir. Raises
+        StoreLocked where one of them has the gallery and does not end."""
+        self._session.hold()
+
+    def acting(self, operator: str) -> AbstractContextManager[None]:
+        """Within it, what this thread searches for is logged as that operator's.
+
+        >>> with gallery.acting("ann"):
+        ...     answer = gallery.query("somebody.png", camera=1)
+        >>> gallery.audit()[-1].operator
+        'ann'
+        """
+        from reidsearch import audit
+
+        return audit.acting(operator)
 
     def __repr__(self) -> str:
         return f"<Gallery {self.config.data_dir}>"
@@ -322,6 +343,20 @@ class Gallery:
             false_matches=false_matches,
             min_score=min_score,
         )
+
+    def stored(self, id: int) -> "Probe":
+        """The stored image with that id, as hits tell it: to look at, or to search with.
+
+        Raises UnknownImage where there is none, or none any more; ImageError where its file cannot
+        be read or has changed.
+
+        >>> hit = gallery.query("somebody.png", camera=1).hits[0]
+        >>> gallery.stored(hit.id).name == hit.path
+        True
+        """
+        from reidsearch import stored
+
+        return stored.probe(self._session, id)
 
     def evaluate(
         self,

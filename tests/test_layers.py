@@ -62,7 +62,7 @@ LAYERS = [
     {"views.exploration", "views.lanes", "views.report"},
     {"answer", "collection", "contents", "exploration", "losses", "probe", "selftest"},
     {"places", "session"},
-    {"audit", "calibrate", "moves", "neighbours", "question", "stays", "trial"},
+    {"audit", "calibrate", "moves", "neighbours", "question", "stays", "stored", "trial"},
     {"expand"},
     {"evaluate", "explore", "export", "forget", "search", "status"},
     {"compare", "ingest", "trace"},
