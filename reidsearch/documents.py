@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
+    from reidsearch.catalog.records import CameraRecord
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
@@ -195,6 +196,13 @@ class ComparisonDocument(TypedDict):
     interval_95: list[float]
     better: int
     worse: int
+
+
+class CameraDocument(TypedDict):
+    """A camera that has images, and where it is."""
+
+    camera: int | str
+    site: str
 
 
 class CalibrationDocument(TypedDict):
@@ -523,6 +531,10 @@ def comparison(found: "Comparison") -> ComparisonDocument:
         "better": found.better,
         "worse": found.worse,
     }
+
+
+def cameras(known: "Sequence[CameraRecord]") -> list[CameraDocument]:
+    return [{"camera": names.number(one.name), "site": one.site} for one in known]
 
 
 def calibration(learned: "Calibration") -> CalibrationDocument:

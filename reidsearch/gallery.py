@@ -22,7 +22,7 @@ from reidsearch.types import Split, choice
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
-    from reidsearch.catalog.records import EncoderRecord, ImageRecord
+    from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
     from reidsearch.evaluate import Evaluation
@@ -451,6 +451,37 @@ class Gallery:
             learned = calibrate.calibrate(collection, source=chosen)
             expand.build(collection)
             return replace(learned, expanded=expand.scores(collection))
+
+    def calibration(self) -> "Calibration":
+        """What ``calibrate`` has learned. Raises NotCalibrated where it never ran.
+
+        >>> gallery.calibration().by_identity
+        True
+        """
+        from reidsearch import calibrate, expand
+
+        collection = self._session.collection()
+        return replace(calibrate.load(collection), expanded=expand.scores(collection))
+
+    def cameras(self) -> "tuple[CameraRecord, ...]":
+        """The cameras that have images: by site, then in the order of names.
+
+        >>> [camera.name for camera in gallery.cameras()]
+        ['1', '2', '3']
+        """
+        return tuple(self._session.catalog.places.cameras())
+
+    def ready(self) -> None:
+        """Open all that a query takes, and raise what it would raise whatever it asked for:
+        EmptyGallery, EncoderMismatch, StoreLocked, StoreUnreachable, CatalogError.
+
+        >>> gallery.ready()
+        """
+        from reidsearch import audit
+
+        audit.require_log(self._session)
+        collection, _ = self._session.searchable()
+        collection.store.count()
 
     def export(
         self, out: FilePath, *, since: "Time | None" = None, until: "Time | None" = None

@@ -82,3 +82,8 @@ def order(name: str) -> tuple[bool, int, str]:
     """By which ``in_order`` sorts."""
     value = number(name)
     return (True, 0, value) if isinstance(value, str) else (False, value, "")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """``"lobby, 2"`` as ``("lobby", "2")``."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

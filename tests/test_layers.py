@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
     "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "doctor",
-    "forget", "audit", "claim", "demo",
+    "forget", "audit", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -71,6 +71,15 @@ LAYERS = [
     {"demo.figures"},
     {"demo.pedestrians"},
     {"demo"},
+    {"service.schemas", "service.limits", "service.tokens", "service.vocabulary"},
+    {"service.problems", "service.metrics"},
+    {"service.guards", "service.replies", "service.workers"},
+    {"service.parts"},
+    {"service.asking", "service.health", "service.overview"},
+    {"service.pictures"},
+    {"service.app"},
+    {"service.server"},
+    {"service"},
     {"cli.interrupts", "cli.vocabulary"},
     {"cli.output"},
     {"cli.options", "cli.pictures", "cli.show"},
@@ -138,5 +147,5 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
     ).stdout.split()
     assert "reidsearch.cli" in loaded
     heavy = {"torch", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
-    heavy |= {"jinja2", "matplotlib"}
+    heavy |= {"jinja2", "matplotlib", "fastapi", "uvicorn", "pydantic", "prometheus_client"}
     assert not heavy & set(loaded)

@@ -102,8 +102,3 @@ def moment(text: str, option: str, zone: times.Zone) -> float | None:
         return times.parse(text, zone) if text else None
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """``"lobby, 2"`` as ``("lobby", "2")``."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())

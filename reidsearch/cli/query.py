@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reidsearch import names
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     REJECTED,
@@ -18,7 +19,6 @@ from reidsearch.cli.options import (
     SpatioTemporal,
     Until,
     moment,
-    parse_names,
 )
 from reidsearch.cli.pictures import check_stdin, gather, read, read_now
 from reidsearch.errors import ImageError, UsageError
@@ -95,7 +95,7 @@ def query(
         raise UsageError("--json and --csv exclude each other", hint="Choose one.")
     if save is not None:
         endings.check(save, sheet.ENDINGS)
-    cameras = parse_names(only_camera or "")
+    cameras = names.listed(only_camera or "")
     first, last = (
         moment(since, "--since", ctx.obj.timezone),
         moment(until, "--until", ctx.obj.timezone),
