@@ -9,13 +9,21 @@ from starlette.responses import Response
 from reidsearch.errors import ReidsearchError
 from reidsearch.service import problems
 from reidsearch.service.parts import Anyone, service_of
-from reidsearch.service.replies import PROBLEM, Document, described
+from reidsearch.service.replies import PROBLEM, Described, Document, described
 from reidsearch.service.vocabulary import HTTP
 from reidsearch.status import Status
 
 router = APIRouter(tags=["health"])
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+TEXT: Described = {
+    200: {
+        "description": "Prometheus' text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
 
 
 class HealthDocument(TypedDict):
@@ -48,10 +56,9 @@ async def readyz(request: Request) -> Response:
 
 @router.get(
     "/metrics",
-    responses={200: {"description": "Prometheus' text format.",
-                     "content": {"text/plain": {"schema": {"type": "string"}}}}} | PROBLEM,
+    responses=TEXT | PROBLEM,
     response_class=Response,
-)  # fmt: skip
+)
 async def metrics(asking: Anyone) -> Response:
     """Requests, latencies, queues, images."""
     service = asking.service

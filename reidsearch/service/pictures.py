@@ -43,9 +43,10 @@ async def image(asking: Searching, id: Id) -> Response:
     try:
         data, kind = await asking.run(read)
     except ImageError as error:
-        hint = "Its vector is still searched; ingest it again, or forget it."
         raise Problem(
-            410, f"the picture is not there any more: {error.message}", hint=hint
+            410,
+            f"the picture is not there any more: {error.message}",
+            hint="Its vector is still searched; ingest it again, or forget it.",
         ) from None
     return Response(data, media_type=kind)
 
