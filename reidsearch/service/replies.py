@@ -34,7 +34,7 @@ def described(kind: object, what: str, *, more: Mapping[int, str] | None = None)
     content = {JSON: {"schema": SCHEMAS.of(kind)}}
     every = {200: what, **(more or {})}
     found: Described = {
-        status: {"description": d, "content": content} for status, d in every.items()
+        status: {"description": text, "content": content} for status, text in every.items()
     }
     return found | PROBLEM
 
