@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.audit import AuditEntry
     from reidsearch.compare import Comparison
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 # Where each name lives: nothing of it is loaded before it is asked for.
 _HOMES = {
+    "add": ("Added", "Crop"),
     "answer": ("Answer", "Asked", "Hit"),
     "audit": ("AuditEntry",),
     "compare": ("Comparison",),
@@ -103,6 +105,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Added",
     "Answer",
     "Asked",
     "Audit",
@@ -113,6 +116,7 @@ __all__ = [
     "Checkup",
     "Comparison",
     "CopiedGallery",
+    "Crop",
     "DatasetError",
     "EmptyGallery",
     "EncoderError",

@@ -16,6 +16,7 @@ from reidsearch.ranking.scores import RATES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from reidsearch.add import Added
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
     from reidsearch.catalog.records import CameraRecord
@@ -196,6 +197,14 @@ class ComparisonDocument(TypedDict):
     interval_95: list[float]
     better: int
     worse: int
+
+
+class AddedDocument(TypedDict):
+    """A crop that was taken in: the image's id, and what came of it: stored, unchanged, or
+    relabelled where only what is said of it was new."""
+
+    id: int
+    outcome: str
 
 
 class CameraDocument(TypedDict):
@@ -531,6 +540,10 @@ def comparison(found: "Comparison") -> ComparisonDocument:
         "better": found.better,
         "worse": found.worse,
     }
+
+
+def added(crop: "Added") -> AddedDocument:
+    return {"id": crop.id, "outcome": str(crop.outcome)}
 
 
 def cameras(known: "Sequence[CameraRecord]") -> list[CameraDocument]:

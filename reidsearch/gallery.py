@@ -20,11 +20,13 @@ from reidsearch.session import Session
 from reidsearch.types import Split, choice
 
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
+    from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
+    from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
     from reidsearch.forget import Forgotten
@@ -35,6 +37,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
     from reidsearch.trace import Trace
+    from reidsearch.upkeep import Upkeep
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -114,7 +117,10 @@ class Gallery:
 
     def hold(self) -> None:
         """Keep other processes out from now on, where vectors are in the data dir. Raises
-        StoreLocked where one of them has the gallery and does not end."""
+        StoreLocked where one of them has the gallery and does not end.
+
+        >>> gallery.hold()
+        """
         self._session.hold()
 
     def acting(self, operator: str) -> AbstractContextManager[None]:
@@ -195,6 +201,35 @@ class Gallery:
             confirm=confirm,
             on_progress=on_progress,
         )
+
+    def add(self, crops: "Sequence[Crop]") -> "list[Added | ReidsearchError]":
+        """Take in single crops whose bytes are at hand, as a camera's software pushes them, and
+        keep these in the data dir; they are durable when this returns.
+
+        Doing it again changes nothing. What cannot be taken in has its error in its place; others
+        are not concerned. Afterwards ``keep_current`` is due, at leisure. Raises StoreLocked,
+        StoreError, CatalogError, EncoderError where nothing can be taken in.
+
+        >>> from reidsearch import Crop
+        >>> data = open("somebody.png", "rb").read()
+        >>> [added.outcome for added in gallery.add([Crop(data, camera="lobby")])]
+        ['stored']
+        """
+        from reidsearch import add
+
+        return add.add(self._session, crops)
+
+    def keep_current(self) -> "Upkeep":
+        """Bring up to date what depends on the images: what was learned, expanded vectors, kept
+        neighbours; forget what is older than ``retain_days``. ``ingest`` does so by itself. Raises
+        EmptyGallery where nothing is stored, and as ``ingest`` does.
+
+        >>> gallery.keep_current().removed
+        0
+        """
+        from reidsearch import upkeep
+
+        return upkeep.keep_current(self._session)
 
     def explore(
         self,
@@ -455,7 +490,8 @@ class Gallery:
     def calibration(self) -> "Calibration":
         """What ``calibrate`` has learned. Raises NotCalibrated where it never ran.
 
-        >>> gallery.calibration().by_identity
+        >>> learned = gallery.calibrate()
+        >>> gallery.calibration().images == learned.images
         True
         """
         from reidsearch import calibrate, expand

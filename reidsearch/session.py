@@ -33,6 +33,7 @@ from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, i
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
+CROPS = "crops"
 # As much of the fingerprint as a collection's name carries: 64 bits.
 FINGERPRINT_CHARACTERS = 16
 
@@ -85,6 +86,11 @@ class Session:
     def vectors_folder(self) -> Path:
         """Where embedded collections are, a folder each."""
         return self.config.data_dir / VECTORS
+
+    @property
+    def crops_folder(self) -> Path:
+        """Where pushed crops are kept, a folder for each of their data sets."""
+        return self.config.data_dir / CROPS
 
     @property
     def catalog(self) -> Catalog:

@@ -13,6 +13,7 @@ from reidsearch.errors import ReidsearchError
 from reidsearch.gallery import Gallery
 from reidsearch.service import asking, health, overview, pictures, problems
 from reidsearch.service.guards import Guards
+from reidsearch.service.intake import Intake
 from reidsearch.service.limits import Limits
 from reidsearch.service.metrics import Metrics
 from reidsearch.service.parts import Bearer, Service
@@ -59,10 +60,22 @@ class App(FastAPI):
             self.include_router(one.router)
 
     def start(self) -> None:
-        """Make ready what ends with ``stop``."""
+        """Begin what ends when the app does."""
         self.state.service = Service(
-            self._gallery, Workers(), self._tokens, self._metrics, self.guards
+            self._gallery,
+            Workers(),
+            self._tokens,
+            self._metrics,
+            self.guards,
+            Intake(self._gallery),
         )
+
+    def stop(self) -> None:
+        """Take in the crops that wait, and end. Idempotent."""
+        service: Service | None = getattr(self.state, "service", None)
+        if service is not None:
+            service.intake.close()
+            service.workers.close()
 
     @property
     def guards(self) -> Guards:
@@ -98,4 +111,4 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     with suppress(ReidsearchError):  # /readyz tells, and so does every query
         await service.workers.run(service.gallery.ready)
     yield
-    service.workers.close()
+    app.stop()

@@ -69,5 +69,6 @@ async def metrics(asking: Anyone) -> Response:
         "requests_running": service.guards.running,
         "requests_asked": service.workers.asked,
         "body_bytes": service.guards.bytes,
+        "crops_waiting": service.intake.waiting,
     }
     return Response(service.metrics.text(gauges, status), media_type=METRICS)

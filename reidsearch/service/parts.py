@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 
 from reidsearch.gallery import Gallery
 from reidsearch.service.guards import Guards
+from reidsearch.service.intake import Intake
 from reidsearch.service.metrics import Metrics
 from reidsearch.service.problems import Problem
 from reidsearch.service.tokens import Principal, Role, Tokens
@@ -30,6 +31,7 @@ class Service:
     tokens: Tokens
     metrics: Metrics
     guards: Guards
+    intake: Intake
 
 
 @dataclass(frozen=True)

@@ -111,4 +111,7 @@ def server(app: App) -> uvicorn.Server:
 
 def serve(app: App, listening: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl-C, then end the requests that run."""
-    server(app).run(sockets=[listening])
+    try:
+        server(app).run(sockets=[listening])
+    finally:
+        app.stop()  # where it was told twice to stop, it ended without
