@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.audit import AuditEntry
     from reidsearch.compare import Comparison
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         StoreLocked,
         StoreUnreachable,
         UnknownCamera,
+        UnknownImage,
         UsageError,
     )
     from reidsearch.evaluate import Evaluation
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 # Where each name lives: nothing of it is loaded before it is asked for.
 _HOMES = {
+    "add": ("Added", "Crop"),
     "answer": ("Answer", "Asked", "Hit"),
     "audit": ("AuditEntry",),
     "compare": ("Comparison",),
@@ -84,6 +87,7 @@ _HOMES = {
         "StoreLocked",
         "StoreUnreachable",
         "UnknownCamera",
+        "UnknownImage",
         "UsageError",
     ),
     "evaluate": ("Evaluation",),
@@ -101,6 +105,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Added",
     "Answer",
     "Asked",
     "Audit",
@@ -111,6 +116,7 @@ __all__ = [
     "Checkup",
     "Comparison",
     "CopiedGallery",
+    "Crop",
     "DatasetError",
     "EmptyGallery",
     "EncoderError",
@@ -140,6 +146,7 @@ __all__ = [
     "Suspect",
     "Trace",
     "UnknownCamera",
+    "UnknownImage",
     "UsageError",
     "__version__",
     "open",

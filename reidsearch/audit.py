@@ -7,7 +7,9 @@ was used. Pictures are kept only where the setting asks for them.
 import getpass
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from reidsearch.config import OPERATOR, Audit, variable
 from reidsearch.errors import CatalogError
 from reidsearch.probe import Probe
 from reidsearch.session import Session
+
+_acting: ContextVar[str | None] = ContextVar("operator", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,20 @@ def record(
     )
 
 
+@contextmanager
+def acting(operator: str) -> Iterator[None]:
+    """Let searches of this thread, or task, be logged as that operator's, whoever runs the
+    process."""
+    token = _acting.set(operator)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
 def operator() -> str:
-    """Who is at work: REIDSEARCH_OPERATOR, or the name of the user."""
-    named = os.environ.get(OPERATOR)
+    """Who is at work: whoever is ``acting``, REIDSEARCH_OPERATOR, or the name of the user."""
+    named = _acting.get() or os.environ.get(OPERATOR)
     if named:
         return named
     try:

@@ -16,8 +16,10 @@ from reidsearch.ranking.scores import RATES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from reidsearch.add import Added
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
+    from reidsearch.catalog.records import CameraRecord
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
@@ -196,6 +198,21 @@ class ComparisonDocument(TypedDict):
     interval_95: list[float]
     better: int
     worse: int
+
+
+class AddedDocument(TypedDict):
+    """A crop that was taken in: the image's id, and what came of it: stored, unchanged, or
+    relabelled where only what is said of it was new."""
+
+    id: int
+    outcome: str
+
+
+class CameraDocument(TypedDict):
+    """A camera that has images, and where it is."""
+
+    camera: int | str
+    site: str
 
 
 class CalibrationDocument(TypedDict):
@@ -525,6 +542,14 @@ def comparison(found: "Comparison") -> ComparisonDocument:
         "better": found.better,
         "worse": found.worse,
     }
+
+
+def added(crop: "Added") -> AddedDocument:
+    return {"id": crop.id, "outcome": str(crop.outcome)}
+
+
+def cameras(known: "Sequence[CameraRecord]") -> list[CameraDocument]:
+    return [{"camera": names.number(one.name), "site": one.site} for one in known]
 
 
 def calibration(learned: "Calibration") -> CalibrationDocument:

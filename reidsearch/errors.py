@@ -3,7 +3,8 @@
 ReidsearchError                 1   something failed
 ├── UsageError                  2   the request cannot be carried out as written
 │   ├── DatasetError            2   the path holds no data set that can be read
-│   └── UnknownCamera           2   a camera is needed and none is known
+│   ├── UnknownCamera           2   a camera is needed and none is known
+│   └── UnknownImage            2   no stored image has that id
 ├── ImageError                  1   one file is not a readable picture
 ├── EncoderError                1   a model file cannot be used
 │   └── EncoderMismatch         1   the gallery was made with another encoder
@@ -100,6 +101,10 @@ class DatasetError(UsageError):
 
 class UnknownCamera(UsageError):
     """A camera is needed and none is known."""
+
+
+class UnknownImage(UsageError):
+    """No stored image has that id."""
 
 
 class ImageError(ReidsearchError):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import calibrate, documents, expand, faults, moves
+from reidsearch import calibrate, crops, documents, expand, faults, moves
 from reidsearch.catalog import schema
 from reidsearch.catalog.records import EncoderRecord, ImageRecord
 from reidsearch.collection import Collection
@@ -41,7 +41,8 @@ class Selection:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """The ``images`` that are gone (their files stay where they are) and the number of vectors of
+    """The ``images`` that are gone (their files stay where they are, unless they are the
+    gallery's own, of pushed crops) and the number of vectors of
     these. ``compacted`` is False where a server keeps the bytes until it tidies up by itself;
     ``backups`` of the catalog went too. Of a dry run: what would be gone."""
 
@@ -107,8 +108,9 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
     pictures and hashes of probes with the same content, and the catalog's backups; what was
     calibrated is learned anew, camera means too, and no expanded vector carries them any more. At
     last both stores are rewritten, so that no file of theirs holds a byte of it. Where it is cut
-    short, the next call goes on, even one without images. The images' own files are not touched.
-    Raises StoreLocked, CatalogLocked, StoreError.
+    short, the next call goes on, even one without images. The images' own files are not touched,
+    but for those of crops that were pushed, which are the gallery's. Raises StoreLocked,
+    CatalogLocked, StoreError.
     """
     with session.changing():
         catalog = session.catalog
@@ -126,6 +128,7 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
             _calibrate(one)
             expand.renew(one)
             compacted &= one.store.compact()
+        crops.sweep(session)
         backups = schema.backups(session.catalog_file)
         for path in backups:
             path.unlink()

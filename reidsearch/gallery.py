@@ -7,6 +7,7 @@ file of that name.
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +20,13 @@ from reidsearch.session import Session
 from reidsearch.types import Split, choice
 
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
+    from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
-    from reidsearch.catalog.records import EncoderRecord, ImageRecord
+    from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
+    from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
     from reidsearch.forget import Forgotten
@@ -34,6 +37,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
     from reidsearch.trace import Trace
+    from reidsearch.upkeep import Upkeep
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -84,9 +88,12 @@ class Gallery:
     processes wait for it (on a Qdrant server they need not). Threads may share it.
     """
 
-    def __init__(self, config: Config, *, purpose: str = "in Python") -> None:
-        """Raises as ``open`` does. ``purpose`` is what others are told that wait for it."""
-        self._session = Session(config, purpose=purpose)
+    def __init__(
+        self, config: Config, *, purpose: str = "in Python", address: str | None = None
+    ) -> None:
+        """Raises as ``open`` does. ``purpose`` is what others are told that wait for it, and
+        ``address`` the URL at which this process answers them, where it does."""
+        self._session = Session(config, purpose=purpose, address=address)
 
     @property
     def config(self) -> Config:
@@ -107,6 +114,26 @@ class Gallery:
     def close(self) -> None:
         """Let go of the gallery; whatever is asked of it afterwards raises GalleryClosed."""
         self._session.close()
+
+    def hold(self) -> None:
+        """Keep other processes out from now on, where vectors are in the data dir. Raises
+        StoreLocked where one of them has the gallery and does not end.
+
+        >>> gallery.hold()
+        """
+        self._session.hold()
+
+    def acting(self, operator: str) -> AbstractContextManager[None]:
+        """Within it, what this thread searches for is logged as that operator's.
+
+        >>> with gallery.acting("ann"):
+        ...     answer = gallery.query("somebody.png", camera=1)
+        >>> gallery.audit()[-1].operator
+        'ann'
+        """
+        from reidsearch import audit
+
+        return audit.acting(operator)
 
     def __repr__(self) -> str:
         return f"<Gallery {self.config.data_dir}>"
@@ -174,6 +201,35 @@ class Gallery:
             confirm=confirm,
             on_progress=on_progress,
         )
+
+    def add(self, crops: "Sequence[Crop]") -> "list[Added | ReidsearchError]":
+        """Take in single crops whose bytes are at hand, as a camera's software pushes them, and
+        keep these in the data dir; they are durable when this returns.
+
+        Doing it again changes nothing. What cannot be taken in has its error in its place; others
+        are not concerned. Afterwards ``keep_current`` is due, at leisure. Raises StoreLocked,
+        StoreError, CatalogError, EncoderError where nothing can be taken in.
+
+        >>> from reidsearch import Crop
+        >>> data = open("somebody.png", "rb").read()
+        >>> [added.outcome for added in gallery.add([Crop(data, camera="lobby")])]
+        ['stored']
+        """
+        from reidsearch import add
+
+        return add.add(self._session, crops)
+
+    def keep_current(self) -> "Upkeep":
+        """Bring up to date what depends on the images: what was learned, expanded vectors, kept
+        neighbours; forget what is older than ``retain_days``. ``ingest`` does so by itself. Raises
+        EmptyGallery where nothing is stored, and as ``ingest`` does.
+
+        >>> gallery.keep_current().removed
+        0
+        """
+        from reidsearch import upkeep
+
+        return upkeep.keep_current(self._session)
 
     def explore(
         self,
@@ -323,6 +379,20 @@ class Gallery:
             min_score=min_score,
         )
 
+    def stored(self, id: int) -> "Probe":
+        """The stored image with that id, as hits tell it: to look at, or to search with.
+
+        Raises UnknownImage where there is none, or none any more; ImageError where its file cannot
+        be read or has changed.
+
+        >>> hit = gallery.query("somebody.png", camera=1).hits[0]
+        >>> gallery.stored(hit.id).name == hit.path
+        True
+        """
+        from reidsearch import stored
+
+        return stored.probe(self._session, id)
+
     def evaluate(
         self,
         *,
@@ -421,6 +491,38 @@ class Gallery:
             learned = calibrate.calibrate(collection, source=chosen)
             expand.build(collection)
             return replace(learned, expanded=expand.scores(collection))
+
+    def calibration(self) -> "Calibration":
+        """What ``calibrate`` has learned. Raises NotCalibrated where it never ran.
+
+        >>> learned = gallery.calibrate()
+        >>> gallery.calibration().images == learned.images
+        True
+        """
+        from reidsearch import calibrate, expand
+
+        collection = self._session.collection()
+        return replace(calibrate.load(collection), expanded=expand.scores(collection))
+
+    def cameras(self) -> "tuple[CameraRecord, ...]":
+        """The cameras that have images: by site, then in the order of names.
+
+        >>> [camera.name for camera in gallery.cameras()]
+        ['1', '2', '3']
+        """
+        return tuple(self._session.catalog.places.cameras())
+
+    def ready(self) -> None:
+        """Open all that a query takes, and raise what it would raise whatever it asked for:
+        EmptyGallery, EncoderMismatch, StoreLocked, StoreUnreachable, CatalogError.
+
+        >>> gallery.ready()
+        """
+        from reidsearch import audit
+
+        audit.require_log(self._session)
+        collection, _ = self._session.searchable()
+        collection.store.count()
 
     def export(
         self, out: FilePath, *, since: "Time | None" = None, until: "Time | None" = None

@@ -6,7 +6,6 @@ confirmed, which overwrites the same points with the same vectors. Tests break i
 that ``faults`` names.
 """
 
-import hashlib
 import math
 import time
 from collections import Counter, deque
@@ -16,31 +15,19 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reidsearch import (
-    calibrate,
-    documents,
-    expand,
-    faults,
-    forget,
-    images,
-    moves,
-    names,
-    neighbours,
-    places,
-)
+from reidsearch import documents, faults, forget, indexing, moves, names, places, upkeep
 from reidsearch.catalog import Candidate, Recorded
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.collection import Collection, payload_of_recorded
+from reidsearch.collection import Collection
 from reidsearch.contents import Contents, contents
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError, UsageError
-from reidsearch.hashes import checksums, image_id
+from reidsearch.hashes import image_id
+from reidsearch.indexing import Decoded, Point
 from reidsearch.losses import Loss, weigh
 from reidsearch.session import Session
-from reidsearch.stores import PAYLOAD_FORM
-from reidsearch.types import Dataset, Points, Rejected, Sighting
+from reidsearch.types import Dataset, Rejected
 from reidsearch.words import counted
 
 RECORD = 1024  # images recorded as pending in one transaction
@@ -107,16 +94,6 @@ class IngestSummary:
         return documents.ingest(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    image: Recorded
-    picture: images.Picture
-    sha256: str
-
-
-_Point = tuple[_Decoded, NDArray[np.float32]]  # with its vector, D
-
-
 def ingest(
     session: Session,
     dataset: Dataset,
@@ -141,7 +118,6 @@ def ingest(
         collection = session.collection_to_fill()
         dataset = places.named(session.catalog, dataset)
         site = None if site is None else names.name(site, of="site")
-        asked_for = session.catalog.learned.splits_with_neighbours(collection.encoder_id)
         summary = take_in(
             collection,
             dataset,
@@ -150,10 +126,6 @@ def ingest(
             oldest=session.config.oldest,
             on_progress=on_progress,
         )
-        learned = (
-            calibrate.keep_current(collection) if summary.ingested or summary.relabelled else None
-        )
-        summary.calibrated = learned.images if learned else None
         gone = {image.id: image for image in forget.expired(session)}
         refused: BaseException | None = None
         if prune and summary.vanished:
@@ -165,10 +137,14 @@ def ingest(
                 summary.vanished = []
             except BaseException as error:  # what was taken in is to be brought up to date first
                 refused = error
-        summary.pruned = len(forget.remove(session, list(gone.values())).images)
-        for split in asked_for:
-            neighbours.current(collection, split)
-        summary.expanded = expand.keep_current(collection)
+        done = upkeep.bring_up_to_date(
+            session,
+            collection,
+            learn=bool(summary.ingested or summary.relabelled),
+            gone=list(gone.values()),
+        )
+        summary.calibrated, summary.pruned = done.calibrated, done.removed
+        summary.expanded = done.expanded
         if refused is not None:
             raise refused
         if dataset.layout is not None and not summary.vanished:
@@ -238,7 +214,7 @@ def take_in(
     collection.catalog.embeddings.reject(dataset_id, collection.encoder_id, dataset.name, pictures)
     summary.failures.extend(dataset.rejected)
     candidates = [
-        _candidate(dataset, sighting)
+        indexing.candidate(dataset, sighting)
         for sighting in dataset.sightings
         if sighting.timestamp is None or sighting.timestamp >= oldest
     ]
@@ -249,8 +225,8 @@ def take_in(
     summary.vanished, summary.moved = _compare(dataset, dataset_id, collection, candidates)
     on_progress(summary)
 
-    batch: list[_Decoded] = []
-    points: list[_Point] = []
+    batch: list[Decoded] = []
+    points: list[Point] = []
     failures: dict[int, str] = {}
 
     def encode() -> None:
@@ -265,10 +241,15 @@ def take_in(
     with ThreadPoolExecutor(DECODERS) as decoders, ThreadPoolExecutor(1) as writer:
         stored: Future[None] = writer.submit(lambda: None)
 
+        def keep(some: list[Point]) -> None:
+            unusable = indexing.store(collection, dataset_id, some)
+            summary.ingested += len(some) - len(unusable)
+            summary.failures += unusable
+
         def store() -> None:
             nonlocal stored, points
             stored.result()  # raises what went wrong, and keeps at most one STORE waiting
-            stored = writer.submit(_store, collection, dataset_id, points, summary)
+            stored = writer.submit(keep, points)
             points = []
             summary.seconds = time.monotonic() - started
 
@@ -388,13 +369,7 @@ def _stale(
         stale = collection.catalog.embeddings.stale(dataset_id, collection.encoder_id, some)
         faults.reach("recorded")
         relabelled = [image for image in stale if image.encoded]
-        if relabelled:
-            ids = [image.candidate.id for image in relabelled]
-            collection.store.describe(
-                ids, [payload_of_recorded(image, dataset_id) for image in relabelled]
-            )
-            faults.reach("relabelled")
-            collection.catalog.record_payloads(collection.encoder_id, PAYLOAD_FORM)
+        indexing.relabel(collection, dataset_id, relabelled)
         summary.relabelled += len(relabelled)
         summary.changed += sum(image.changed for image in stale)
         summary.unchanged += len(some) - len(stale)
@@ -403,22 +378,13 @@ def _stale(
         yield from (image for image in stale if not image.encoded)
 
 
-def _candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
-    id = image_id(dataset.name, sighting.path)
-    try:
-        stat = (dataset.root / sighting.path).stat()
-    except OSError:  # decoding it will tell why
-        return Candidate(id, sighting, None, None)
-    return Candidate(id, sighting, stat.st_size, stat.st_mtime_ns)
-
-
 def _decode_ahead(
     pool: ThreadPoolExecutor, stale: Iterable[Recorded], dataset: Dataset, encoder: Encoder
-) -> Iterator[tuple[Recorded, _Decoded | ImageError]]:
+) -> Iterator[tuple[Recorded, Decoded | ImageError]]:
     """Decode in the pool, at most AHEAD batches ahead, and yield in order."""
-    waiting: deque[tuple[Recorded, Future[_Decoded | ImageError]]] = deque()
+    waiting: deque[tuple[Recorded, Future[Decoded | ImageError]]] = deque()
     for image in stale:
-        waiting.append((image, pool.submit(_decode, image, dataset, encoder.size)))
+        waiting.append((image, pool.submit(indexing.decode, image, dataset, encoder.size)))
         if len(waiting) > AHEAD * encoder.batch:
             first, future = waiting.popleft()
             yield first, future.result()
@@ -426,17 +392,7 @@ def _decode_ahead(
         yield image, future.result()
 
 
-def _decode(image: Recorded, dataset: Dataset, size: tuple[int, int]) -> _Decoded | ImageError:
-    path, follow_links = image.candidate.sighting.path, dataset.follow_links
-    try:
-        data = images.read_inside(dataset.root, path, follow_links=follow_links)
-        picture = images.picture(data, size=size)
-    except ImageError as error:
-        return error
-    return _Decoded(image, picture, hashlib.sha256(data).hexdigest())
-
-
-def _remark(summary: IngestSummary, item: _Decoded) -> None:
+def _remark(summary: IngestSummary, item: Decoded) -> None:
     """Count what people are to be told of a picture that is taken in all the same."""
     unlike, depth = item.picture.unlike_crop, item.picture.depth
     if unlike is not None:
@@ -445,33 +401,3 @@ def _remark(summary: IngestSummary, item: _Decoded) -> None:
         summary.unlike_crop = summary.unlike_crop or f"{path} ({unlike})"
     if depth is not None:
         summary.scaled[depth] += 1
-
-
-def _store(
-    collection: Collection, dataset_id: int, points: list[_Point], summary: IngestSummary
-) -> None:
-    usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
-    if usable:
-        collection.store.upsert(
-            Points(
-                ids=np.array([item.image.candidate.id for item, _ in usable], dtype=np.int64),
-                vectors=np.stack([vector for _, vector in usable]),
-                payloads=[payload_of_recorded(item.image, dataset_id) for item, _ in usable],
-            )
-        )
-        faults.reach("flushed")
-    reason = "the encoder gave no usable vector for it"
-    unusable = [item.image.candidate for item, vector in points if not np.isfinite(vector).all()]
-    collection.catalog.embeddings.finish(
-        collection.encoder_id,
-        indexed={
-            item.image.candidate.id: (item.sha256, checksum)
-            for (item, _), checksum in zip(
-                usable, checksums(np.array([vector for _, vector in usable])), strict=True
-            )
-        },
-        failed={candidate.id: reason for candidate in unusable},
-    )
-    faults.reach("confirmed")
-    summary.ingested += len(usable)
-    summary.failures += [Rejected(c.sighting.path, reason, c.sighting.split) for c in unusable]

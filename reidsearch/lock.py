@@ -30,11 +30,19 @@ class Held:
     """A data dir's lock, held from the moment this is made until ``release``, or the end of a
     ``with``; any thread may release it.
 
-    ``purpose`` is the verb that others are told of. Waits ``patience`` seconds where another
+    ``purpose`` is the verb that others are told of, ``address`` the URL where this process answers
+    for the gallery meanwhile, None where it does not. Waits ``patience`` seconds where another
     process, or another part of this one, holds it, then raises StoreLocked, which names the holder.
     """
 
-    def __init__(self, data_dir: Path, *, purpose: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        purpose: str,
+        address: str | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
         self._record = data_dir / HOLDER
         self._releasing = threading.Lock()
         self._lock = FileLock(data_dir / FILE, timeout=patience, thread_local=False)
@@ -43,7 +51,10 @@ class Held:
         except Timeout:
             raise _held_by_another(data_dir) from None
         try:
-            record = {"pid": os.getpid(), "command": purpose, "since": time.time()}
+            record: dict[str, object] = {"pid": os.getpid(), "command": purpose}
+            record["since"] = time.time()
+            if address is not None:
+                record["address"] = address
             # Not by files.replacing, which waits for the disk: a record ends with its process.
             new = data_dir / f"{HOLDER}.new"
             new.write_text(json.dumps(record), encoding="utf-8")
@@ -76,11 +87,12 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A process (its number) that holds a data dir's lock, what for, and since when, in seconds
-    since 1970 UTC."""
+    since 1970 UTC; a service also the ``address`` at which it answers, a URL."""
 
     pid: int
     command: str
     since: float
+    address: str | None = None
 
 
 def holder(data_dir: Path) -> Holder | None:
@@ -141,12 +153,19 @@ def _in_words(found: Holder | None) -> str:
     if found is None:
         return "another process"
     since = datetime.fromtimestamp(found.since).strftime("%H:%M:%S")
-    return f"reidsearch {found.command} (process {found.pid}, since {since})"
+    where = "" if found.address is None else f", at {found.address}"
+    return f"reidsearch {found.command} (process {found.pid}, since {since}{where})"
 
 
 def _recorded(data_dir: Path) -> Holder | None:
     try:
         found = json.loads((data_dir / HOLDER).read_text(encoding="utf-8"))
-        return Holder(int(found["pid"]), str(found["command"]), float(found["since"]))
+        address = found.get("address")
+        return Holder(
+            int(found["pid"]),
+            str(found["command"]),
+            float(found["since"]),
+            None if address is None else str(address),
+        )
     except (OSError, ValueError, KeyError, TypeError):  # just being written, or of another version
         return None

@@ -82,3 +82,9 @@ def order(name: str) -> tuple[bool, int, str]:
     """By which ``in_order`` sorts."""
     value = number(name)
     return (True, 0, value) if isinstance(value, str) else (False, value, "")
+
+
+def listed(texts: Iterable[str]) -> tuple[str, ...]:
+    """``["lobby, 2", "3"]`` as ``("lobby", "2", "3")``, each once."""
+    parts = (part.strip() for text in texts for part in text.split(","))
+    return tuple(dict.fromkeys(filter(None, parts)))

@@ -31,8 +31,8 @@ class Scope:
         """Where a probe was taken: where its file's data set is, or the only site there is."""
         sites = {one.site for one in self.datasets}
         if len(sites) > 1:
-            path = Path(probe.name).absolute()
-            sites = {one.site for one in self.datasets if path.is_relative_to(one.root)}
+            path = None if probe.file is None else probe.file.absolute()
+            sites = {one.site for one in self.datasets if path and path.is_relative_to(one.root)}
         return sites.pop() if len(sites) == 1 else None
 
     def camera(self, name: str, *, site: str | None) -> CameraRecord:
@@ -80,9 +80,11 @@ def scope(catalog: Catalog, *, site: str | None = None, dataset: str | None = No
 
 def recognised(catalog: Catalog, probe: Probe) -> Probe:
     """The probe with what is known of it, where its file is a stored image that is unchanged."""
+    if probe.file is None:
+        return probe
     datasets = catalog.places.datasets()
     try:
-        paths = {Path(os.path.abspath(probe.name)), Path(os.path.realpath(probe.name))}
+        paths = {Path(os.path.abspath(probe.file)), Path(os.path.realpath(probe.file))}
         ids = [
             image_id(one.name, path.relative_to(one.root).as_posix())
             for one in datasets

@@ -36,13 +36,15 @@ class Probe:
 
     ``data`` are its file's bytes, ``sha256`` their hash; ``seen`` has its name under ``path``, and
     the camera, identity, sequence, frame and timestamp that are known; those ``given`` were told
-    with it, and others its name tells. Made by ``Probe.of``.
+    with it, and others its name tells. ``file`` is where it was read from, None where it came as
+    bytes: a name that somebody sent along with them leads nowhere. Made by ``Probe.of``.
     """
 
     data: bytes = field(repr=False)
     sha256: str
     seen: Sighting
     given: frozenset[str] = frozenset()
+    file: Path | None = None
 
     @classmethod
     def of(
@@ -66,10 +68,12 @@ class Probe:
         fields = frozenset(key for key, value in given.items() if value is not None)
         if isinstance(picture, Probe):
             data, told, fields = picture.data, picture.seen, picture.given | fields
+            file = picture.file
             if name is not None:
                 told = replace(told, path=name)
         else:
             data, own = _read(picture)
+            file = Path(picture) if isinstance(picture, str | os.PathLike) else None
             told = parse_name(Path(own if name is None else name).name)
             if told.camera is None:
                 told = parse_name(Path(own).name)
@@ -78,7 +82,7 @@ class Probe:
             told = replace(told, camera=str(camera))
         if time is not None:
             told = replace(told, timestamp=seconds(time, None))
-        return cls(data, hashlib.sha256(data).hexdigest(), told, fields)
+        return cls(data, hashlib.sha256(data).hexdigest(), told, fields, file)
 
     def described(self, stored: Sighting) -> "Probe":
         """The probe as what it is stored as: what is known there goes before what its name tells,

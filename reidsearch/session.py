@@ -33,6 +33,7 @@ from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, i
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
+CROPS = "crops"
 # As much of the fingerprint as a collection's name carries: 64 bits.
 FINGERPRINT_CHARACTERS = 16
 
@@ -40,17 +41,19 @@ FINGERPRINT_CHARACTERS = 16
 class Session:
     """Settings, catalog, collections and encoder of one gallery, until it is closed.
 
-    ``purpose`` is what other processes are told that hold the gallery's lock waits for.
+    ``purpose`` is what other processes are told that wait for the gallery's lock, and ``address``
+    the URL at which this one answers them, where it does.
 
     Where the data dir can only be read, catalog and vectors are copied to a temporary folder at
     first need, and are gone with the session: Qdrant Edge opens no file that it may not write.
     """
 
-    def __init__(self, config: Config, *, purpose: str) -> None:
+    def __init__(self, config: Config, *, purpose: str, address: str | None = None) -> None:
         """Raises NewerSchema, CatalogError or CatalogLocked where there is a catalog that cannot be
         used, CatalogError where the data dir cannot be one."""
         self.config = config
         self._purpose = purpose
+        self._served_at = address
         self._resources = ExitStack()
         self._opening = threading.RLock()  # held while something is opened, or all is closed
         self._changing = threading.RLock()  # held while the gallery is changed
@@ -85,6 +88,11 @@ class Session:
         return self.config.data_dir / VECTORS
 
     @property
+    def crops_folder(self) -> Path:
+        """Where pushed crops are kept, a folder for each of their data sets."""
+        return self.config.data_dir / CROPS
+
+    @property
     def catalog(self) -> Catalog:
         """The catalog, made where the gallery is new."""
         with self._opening:
@@ -106,6 +114,18 @@ class Session:
             if self._encoder is None:
                 self._encoder = Encoder(self.config.encoder, device=self.config.device)
             return self._encoder
+
+    def hold(self) -> None:
+        """Take the data dir's lock now, where vectors are in it, and keep it until the end.
+
+        Raises StoreLocked where another process has it and does not end, CatalogError where the
+        data dir cannot be made.
+        """
+        with self._opening:
+            self._require_open()
+            if not self.read_only:
+                schema.make_folder(self.config.data_dir)
+            self._hold_embedded()
 
     def collection(self, encoder: Path | None = None) -> Collection:
         """The vectors of an encoder, by default the configured one, for reading.
@@ -289,7 +309,9 @@ class Session:
         if self.address == EMBEDDED and not self._held:
             folder = self.config.data_dir
             self._resources.enter_context(
-                lock.shared(folder) if self.read_only else lock.Held(folder, purpose=self._purpose)
+                lock.shared(folder)
+                if self.read_only
+                else lock.Held(folder, purpose=self._purpose, address=self._served_at)
             )
             self._held = True
 

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidsearch import config, datasets
-from reidsearch.cli.options import parse_names
+from reidsearch import config, datasets, names
 from reidsearch.errors import DatasetError, UsageError
 from reidsearch.types import Dataset, Sighting, Split
 from tests.conftest import COLORS, write_crop
@@ -291,7 +290,7 @@ def test_a_path_too_long_to_exist_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["9" * 5000, "-1", "1\0", "a\x85b", "lobby,\u202eeve"])
 def test_camera_lists_are_names_that_can_be_stored_or_an_error(text: str) -> None:
     with pytest.raises(UsageError):
-        [Sighting("x.jpg", camera=name) for name in parse_names([text])]
+        [Sighting("x.jpg", camera=name) for name in names.listed([text])]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +298,7 @@ def test_camera_lists_are_names_that_can_be_stored_or_an_error(text: str) -> Non
     [("", ()), ("1,,2", ("1", "2")), (" lobby , \u05d0", ("lobby", "\u05d0")), (",", ())],
 )
 def test_lists_of_names_are_split_at_commas(text: str, parts: tuple[str, ...]) -> None:
-    assert parse_names([text]) == parse_names([text, text]) == parts
+    assert names.listed([text]) == names.listed([text, text]) == parts
 
 
 @pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), 1e300, -1e300])

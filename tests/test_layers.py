@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
     "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "doctor",
-    "forget", "audit", "claim", "demo",
+    "forget", "audit", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -64,15 +64,37 @@ LAYERS = [
     {"views.exploration", "views.lanes", "views.report", "views.sheet", "views.strip"},
     {"answer", "collection", "contents", "exploration", "losses", "probe", "selftest"},
     {"places", "session"},
-    {"audit", "calibrate", "carried", "moves", "neighbours", "question", "stays", "trial"},
+    {
+        "audit",
+        "calibrate",
+        "carried",
+        "crops",
+        "indexing",
+        "moves",
+        "neighbours",
+        "question",
+        "stays",
+        "stored",
+        "trial",
+    },
     {"details", "expand"},
     {"evaluate", "explore", "export", "forget", "search", "status"},
-    {"compare", "ingest", "trace"},
+    {"compare", "trace", "upkeep"},
+    {"add", "ingest"},
     {"doctor"},
     {"gallery"},
     {"demo.figures"},
     {"demo.pedestrians"},
     {"demo"},
+    {"service.schemas", "service.limits", "service.tokens", "service.vocabulary"},
+    {"service.problems", "service.metrics"},
+    {"service.guards", "service.intake", "service.replies", "service.workers"},
+    {"service.parts"},
+    {"service.asking", "service.health", "service.overview"},
+    {"service.pictures"},
+    {"service.app"},
+    {"service.server"},
+    {"service"},
     {"cli.examples", "cli.help", "cli.interrupts", "cli.terminal", "cli.vocabulary"},
     {"cli.output"},
     {"cli.options", "cli.pictures", "cli.progress", "cli.tables"},
@@ -141,5 +163,5 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
     ).stdout.split()
     assert "reidsearch.cli" in loaded
     heavy = {"torch", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
-    heavy |= {"jinja2", "matplotlib"}
+    heavy |= {"jinja2", "matplotlib", "fastapi", "uvicorn", "pydantic", "prometheus_client"}
     assert not heavy & set(loaded)

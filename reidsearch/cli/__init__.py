@@ -21,7 +21,9 @@ from reidsearch.cli.forget import forget
 from reidsearch.cli.group import Command, Commands, with_global_options
 from reidsearch.cli.ingest import ingest
 from reidsearch.cli.query import query
+from reidsearch.cli.serve import serve
 from reidsearch.cli.status import status
+from reidsearch.cli.token import token
 from reidsearch.cli.trace import trace
 
 app = typer.Typer(
@@ -52,6 +54,6 @@ def main(
 
 for command in (
     explore, ingest, query, evaluate, calibrate, trace, export, status, doctor, forget, audit,
-    claim, demo,
+    claim, demo, serve, token,
 ):  # fmt: skip
     app.command(cls=Command)(with_global_options(command))

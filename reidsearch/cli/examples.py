@@ -30,5 +30,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "audit": ("reidsearch audit --since 2024-05-01 --csv",),
     "claim": ("reidsearch claim --copy",),
+    "serve": ("reidsearch serve --port 8080",),
+    "token": ("reidsearch token gate-camera --role ingest",),
     "demo": ("reidsearch demo --out somewhere",),
 }

@@ -1,7 +1,6 @@
 """Options that several commands have, and those that all have."""
 
 import shlex
-from collections.abc import Sequence
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated
@@ -144,12 +143,6 @@ def moment(text: str, option: str, zone: times.Zone) -> float | None:
         return times.parse(text, zone) if text else None
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
-
-
-def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
-    """``["lobby, 2", "3"]`` as ``("lobby", "2", "3")``."""
-    parts = (part.strip() for text in texts for part in text.split(","))
-    return tuple(dict.fromkeys(filter(None, parts)))
 
 
 def command_line(ctx: typer.Context) -> str:

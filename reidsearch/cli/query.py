@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reidsearch import names
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     OUTPUT,
@@ -23,7 +24,6 @@ from reidsearch.cli.options import (
     Until,
     command_line,
     moment,
-    parse_names,
     say_idle,
 )
 from reidsearch.cli.pictures import check_stdin, gather, read, read_now
@@ -172,7 +172,7 @@ def query(
         (pictures and (json or csv), "--pictures", "beside --json and --csv"),
         (pictures and not (json or csv or shows), "--pictures", terminal.WHY),
     )
-    cameras = parse_names(only_camera or ())
+    cameras = names.listed(only_camera or ())
     first, last = (
         moment(since, "--since", ctx.obj.timezone),
         moment(until, "--until", ctx.obj.timezone),

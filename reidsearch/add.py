@@ -1,0 +1,214 @@
+"""Take in single crops whose bytes are at hand: a camera's software pushes them.
+
+As with ``ingest``, the order makes a crash harmless: files first, then rows that are pending, then
+vectors, then the word that they are stored. Who was not told so pushes the crop again, and finds it
+as it was left.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from reidsearch import crops, documents, faults, images, indexing, names
+from reidsearch.catalog import Recorded
+from reidsearch.collection import Collection
+from reidsearch.encoder import Encoder
+from reidsearch.errors import EncoderError, ImageError, ReidsearchError, UsageError
+from reidsearch.hashes import image_id
+from reidsearch.indexing import Decoded, Point
+from reidsearch.session import Session
+from reidsearch.types import Dataset, Sighting
+
+DATASET = (
+    "pushed"  # what the data set is called where nothing else is said; of a site, with its name
+)
+
+
+class Outcome(StrEnum):
+    """What came of a crop."""
+
+    STORED = "stored"
+    UNCHANGED = "unchanged"
+    RELABELLED = "relabelled"  # only what is said of it was new
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A crop to take in: its file's bytes, and what is known of it.
+
+    ``camera`` and ``identity`` are names at the ``site``; ``timestamp`` is in seconds since 1970
+    UTC; ``frame`` counts within ``sequence``. Crops with one ``name`` in one ``dataset`` are one
+    image, the last one pushed; without a name, those of the same bytes, camera and moment are.
+
+    Raises ImageError where the bytes are no whole picture, UsageError on names and numbers that
+    cannot be.
+    """
+
+    data: bytes
+    camera: str | None = None
+    identity: str | None = None
+    timestamp: float | None = None
+    sequence: int | None = None
+    frame: int | None = None
+    name: str | None = None
+    dataset: str | None = None
+    site: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.site is not None:
+            object.__setattr__(self, "site", names.name(self.site, of="site"))
+        if self.dataset is not None:
+            object.__setattr__(self, "dataset", names.name(self.dataset, of="data set"))
+        if self.name is not None:
+            object.__setattr__(self, "name", names.name(self.name, of="crop"))
+        _ = self.sighting
+        images.picture(self.data, size=(1, 1))
+
+    @property
+    def dataset_name(self) -> str:
+        """The data set that it belongs to."""
+        if self.dataset is not None:
+            return self.dataset
+        return DATASET if self.site is None else f"{DATASET} at {self.site}"
+
+    @property
+    def sighting(self) -> Sighting:
+        """What is known of it; the path is that of its file."""
+        seen = Sighting(
+            path="",
+            camera=self.camera,
+            identity=self.identity,
+            sequence=self.sequence,
+            frame=self.frame,
+            timestamp=self.timestamp,
+        )
+        if self.name is not None:
+            key = f"name {self.name}"
+        else:
+            digest = hashlib.sha256(self.data).hexdigest()
+            key = f"{digest} {seen.camera!r} {seen.timestamp!r} {seen.sequence} {seen.frame}"
+        return replace(seen, path=crops.path_of(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A crop that is stored for good: its image's ``id``, and whether that was new."""
+
+    id: int
+    outcome: Outcome
+
+    def document(self) -> documents.AddedDocument:
+        """As a JSON document."""
+        return documents.added(self)
+
+
+def add(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError]:
+    """Take crops in; for each of them what came of it, or why it was not taken in.
+
+    What was computed from all images is not made anew (see ``upkeep``). Raises StoreLocked,
+    StoreError, CatalogError and EncoderError where it cannot go on; what was confirmed stays.
+    """
+    found: dict[int, Added | ReidsearchError] = {}
+    groups: dict[tuple[str, str | None], dict[str, list[int]]] = defaultdict(dict)
+    for at, crop in enumerate(given):
+        if crop.timestamp is not None and crop.timestamp < session.config.oldest:
+            found[at] = UsageError("the crop is older than may be kept (setting retain_days)")
+            continue
+        group = groups[crop.dataset_name, crop.site]
+        group.setdefault(crop.sighting.path, []).append(at)
+    if groups:
+        with session.changing():
+            collection = session.collection_to_fill()
+            for (name, site), places in groups.items():
+                some = {path: given[at[-1]] for path, at in places.items()}
+                outcomes = _add(session, collection, name, site, some)
+                found |= {at: outcomes[path] for path, every in places.items() for at in every}
+    return [found[at] for at in range(len(given))]
+
+
+def _add(
+    session: Session,
+    collection: Collection,
+    name: str,
+    site: str | None,
+    given: dict[str, Crop],
+) -> dict[str, Added | ReidsearchError]:
+    """Of one data set, by the paths of their files."""
+    sightings = {path: crop.sighting for path, crop in given.items()}
+    dataset = Dataset(name, crops.root_of(session, name), list(sightings.values()))
+    try:
+        dataset_id = _dataset_id(collection, dataset, site)
+    except UsageError as error:
+        return dict.fromkeys(given, error)
+    for path, crop in given.items():
+        crops.write(dataset.root / path, crop.data)
+    faults.reach("crops written")
+    recorded = collection.catalog.embeddings.stale(
+        dataset_id,
+        collection.encoder_id,
+        [indexing.candidate(dataset, seen) for seen in dataset.sightings],
+    )
+    faults.reach("recorded")
+    found: dict[str, Added | ReidsearchError] = {
+        path: Added(image_id(name, path), Outcome.UNCHANGED) for path in given
+    }
+    relabelled = [one for one in recorded if one.encoded]
+    indexing.relabel(collection, dataset_id, relabelled)
+    for one in relabelled:
+        found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.RELABELLED)
+    fresh = [one for one in recorded if not one.encoded]
+    points, failed = _encoded(fresh, dataset, session.encoder)
+    unusable = indexing.store(collection, dataset_id, points) if points else []
+    for one in fresh:
+        found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.STORED)
+    if failed:  # what was just written is another by now
+        reasons = {one.candidate.id: error.message for one, error in failed.items()}
+        collection.catalog.embeddings.finish(collection.encoder_id, failed=reasons)
+    found |= {one.candidate.sighting.path: error for one, error in failed.items()}
+    found |= {one.path: EncoderError(one.reason) for one in unusable}
+    return found
+
+
+def _dataset_id(collection: Collection, dataset: Dataset, site: str | None) -> int:
+    """The id of a data set of pushed crops. Raises UsageError where another kind of data set, or
+    one at another site, is called so."""
+    catalog = collection.catalog
+    for one in catalog.places.datasets():
+        if one.name != dataset.name:
+            continue
+        if catalog.places.dataset_layout(one.id) != crops.LAYOUT:
+            raise UsageError(
+                f"the data set {one.name!r} was ingested from a folder",
+                hint="Give the crop another {dataset}.",
+            )
+        if site not in (None, one.site):
+            raise UsageError(
+                f"the data set {one.name!r} is at the site {one.site!r}, not at {site!r}",
+                hint="Give the crop another {dataset}, or leave that out.",
+            )
+    return catalog.places.add_dataset(dataset.name, dataset.root, new_at=site, layout=crops.LAYOUT)
+
+
+def _encoded(
+    fresh: Sequence[Recorded], dataset: Dataset, encoder: Encoder
+) -> tuple[list[Point], dict[Recorded, ReidsearchError]]:
+    """The vectors of what can be decoded, and why the rest cannot."""
+    decoded: list[Decoded] = []
+    failed: dict[Recorded, ReidsearchError] = {}
+    for one in fresh:
+        outcome = indexing.decode(one, dataset, encoder.size)
+        if isinstance(outcome, ImageError):
+            failed[one] = outcome
+        else:
+            decoded.append(outcome)
+    points: list[Point] = []
+    for start in range(0, len(decoded), encoder.batch):
+        batch = decoded[start : start + encoder.batch]
+        vectors = encoder.encode(np.stack([item.picture.pixels for item in batch]))
+        points += zip(batch, vectors, strict=True)
+    faults.reach("encoded")
+    return points, failed

@@ -1,0 +1,92 @@
+"""From a recorded image to a stored vector: decode, store, confirm, in an order that makes a crash
+harmless. Whoever takes images in does it so."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch import faults, images
+from reidsearch.catalog import Candidate, Recorded
+from reidsearch.collection import Collection, payload_of_recorded
+from reidsearch.errors import ImageError
+from reidsearch.hashes import checksums, image_id
+from reidsearch.stores import PAYLOAD_FORM
+from reidsearch.types import Dataset, Points, Rejected, Sighting
+
+UNUSABLE = "the encoder gave no usable vector for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A recorded image with its picture, and its file's SHA-256."""
+
+    image: Recorded
+    picture: images.Picture
+    sha256: str
+
+
+Point: TypeAlias = tuple[Decoded, NDArray[np.float32]]  # with its vector, D
+
+
+def candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
+    """A sighting with what its file's size and time of change are now."""
+    id = image_id(dataset.name, sighting.path)
+    try:
+        stat = (dataset.root / sighting.path).stat()
+    except OSError:  # decoding it will tell why
+        return Candidate(id, sighting, None, None)
+    return Candidate(id, sighting, stat.st_size, stat.st_mtime_ns)
+
+
+def decode(image: Recorded, dataset: Dataset, size: tuple[int, int]) -> Decoded | ImageError:
+    """An image's picture at that size (height, width), or why there is none."""
+    path, follow_links = image.candidate.sighting.path, dataset.follow_links
+    try:
+        data = images.read_inside(dataset.root, path, follow_links=follow_links)
+        picture = images.picture(data, size=size)
+    except ImageError as error:
+        return error
+    return Decoded(image, picture, hashlib.sha256(data).hexdigest())
+
+
+def relabel(collection: Collection, dataset_id: int, relabelled: Sequence[Recorded]) -> None:
+    """Let stored vectors have the payloads of what is said of their images now."""
+    if relabelled:
+        ids = [image.candidate.id for image in relabelled]
+        collection.store.describe(
+            ids, [payload_of_recorded(image, dataset_id) for image in relabelled]
+        )
+        faults.reach("relabelled")
+        collection.catalog.record_payloads(collection.encoder_id, PAYLOAD_FORM)
+
+
+def store(collection: Collection, dataset_id: int, points: Sequence[Point]) -> list[Rejected]:
+    """Make vectors durable, then call their images indexed. Returns those that have no usable
+    vector, which are called failed."""
+    usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
+    if usable:
+        collection.store.upsert(
+            Points(
+                ids=np.array([item.image.candidate.id for item, _ in usable], dtype=np.int64),
+                vectors=np.stack([vector for _, vector in usable]),
+                payloads=[payload_of_recorded(item.image, dataset_id) for item, _ in usable],
+            )
+        )
+        faults.reach("flushed")
+    unusable = [item.image.candidate for item, vector in points if not np.isfinite(vector).all()]
+    collection.catalog.embeddings.finish(
+        collection.encoder_id,
+        indexed={
+            item.image.candidate.id: (item.sha256, checksum)
+            for (item, _), checksum in zip(
+                usable, checksums(np.array([vector for _, vector in usable])), strict=True
+            )
+        },
+        failed={candidate.id: UNUSABLE for candidate in unusable},
+    )
+    faults.reach("confirmed")
+    return [Rejected(c.sighting.path, UNUSABLE, c.sighting.split) for c in unusable]

@@ -1,0 +1,37 @@
+"""What the library's hints say in braces, in the words of the HTTP door: fields for parameters, the
+command line for what is set where the service runs."""
+
+from collections.abc import Mapping
+
+_FIELDS = (
+    "camera", "only_cameras", "exclude_camera", "time", "split", "top_k", "min_score",
+    "false_matches", "spatio_temporal", "expand", "rerank", "plain", "unlike", "name", "identity",
+    "images", "before", "dataset", "site", "since", "until",
+)  # fmt: skip
+_RENAMED = {"only_cameras": "only_camera", "unlike": "not", "images": "image_id"}
+_THERE = ("layout", "pattern", "prune", "follow_links", "root", "out", "save", "report", "compare",
+          "source", "data_dir", "qdrant_url", "encoder", "device")  # fmt: skip
+_VERBS = ("evaluate", "calibrate", "export", "doctor", "claim")
+
+HTTP: Mapping[str, str] = (
+    {name: f"the field {_RENAMED.get(name, name)}" for name in _FIELDS}
+    | {name: f"the setting {name} where the service runs" for name in _THERE}
+    | {verb: f"`reidsearch {verb}` where the service runs" for verb in _VERBS}
+    | {
+        "ingest": "POST /api/images",
+        "query": "POST /api/query",
+        "query_path": "POST /api/query with {path}",
+        "trace": "POST /api/trace",
+        "status": "GET /api/status",
+        "audit": "GET /api/audit",
+        "forget": "POST /api/forget",
+        "split_train": "split=train",
+        "prune_all": "`reidsearch ingest --prune --yes` where the service runs",
+        "of_camera": "the field camera",
+        "encoder_file": "the setting encoder where the service runs",
+        "calibrate_matches": "`reidsearch calibrate --source matches` where the service runs",
+        "doctor_fix": "`reidsearch doctor --fix` where the service runs",
+        "claim_copy": "`reidsearch claim --copy` where the service runs",
+        "same_call": "the same request",
+    }
+)

@@ -1,0 +1,46 @@
+"""Keep current what depends on the stored images, whoever took them in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reidsearch import calibrate, expand, forget, neighbours
+from reidsearch.catalog.records import ImageRecord
+from reidsearch.collection import Collection
+from reidsearch.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What was done: the number of images that transit times and thresholds were learned anew from,
+    None where they were not; of images ``removed``; of ``expanded`` vectors written."""
+
+    calibrated: int | None
+    removed: int
+    expanded: int
+
+
+def keep_current(session: Session) -> Upkeep:
+    """Bring everything up to date, and forget what is older than may be kept. Raises as
+    ``Session.collection``, ``Session.changing`` and ``forget.remove`` do."""
+    with session.changing():
+        return bring_up_to_date(
+            session, session.collection(), learn=True, gone=forget.expired(session)
+        )
+
+
+def bring_up_to_date(
+    session: Session, collection: Collection, *, learn: bool, gone: Sequence[ImageRecord]
+) -> Upkeep:
+    """Learn anew where the gallery has changed enough, and ``learn`` says that it may have; remove
+    what is ``gone``; make neighbours and expanded vectors those of what is left. Only while
+    ``changing``."""
+    asked_for = session.catalog.learned.splits_with_neighbours(collection.encoder_id)
+    learned = calibrate.keep_current(collection) if learn else None
+    removed = len(forget.remove(session, gone).images)
+    for split in asked_for:
+        neighbours.current(collection, split)
+    return Upkeep(
+        calibrated=learned.images if learned else None,
+        removed=removed,
+        expanded=expand.keep_current(collection),
+    )
