@@ -133,7 +133,10 @@ class AnswerDocument(PicturesDocument):
 
 class TraceDocument(TypedDict):
     """Where a person was, in time order. ``unit`` is frames or seconds. ``threshold_from`` is
-    given, gallery (its calibration) or encoder; ``nearest`` the best score there is."""
+    given, gallery (its calibration) or encoder. Where ``crowd`` is known, the score of those who
+    are like the probe and somebody else, ``rate`` is of pairs that stand so far out of it.
+    ``nearest`` is the best score there is, ``calibrated`` the number of images that scores were
+    learned from just now."""
 
     query: str
     camera: int | str | None
@@ -141,9 +144,13 @@ class TraceDocument(TypedDict):
     site: str | None
     threshold: float
     rate: float | None
+    crowd: float | None
     threshold_from: str
     nearest: float | None
+    expanded: bool
     spatio_temporal: bool
+    uses: list[str]
+    calibrated: int | None
     unit: str | None
     stays: list[StayDocument]
     warnings: list[str]
@@ -473,9 +480,13 @@ def trace(found: "Trace") -> TraceDocument:
         "site": found.site,
         "threshold": found.threshold,
         "rate": found.rate,
+        "crowd": found.crowd,
         "threshold_from": str(found.origin),
         "nearest": found.nearest,
+        "expanded": found.ranking.is_expanded,
         "spatio_temporal": found.spatio_temporal,
+        "uses": list(found.ranking.uses),
+        "calibrated": found.calibrated,
         "unit": found.unit,
         "stays": [stay(one, found.zone) for one in found.stays],
         "warnings": list(found.warnings),

@@ -10,6 +10,7 @@ current only from the moment when all are stored; until then searches go without
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from reidsearch.collection import Collection
 from reidsearch.errors import NotCalibrated
 from reidsearch.hashes import checksums
 from reidsearch.ranking import expansion
+from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.expansion import NONE, Neighbours, Pool, Settings
 from reidsearch.ranking.ranking import EXPANDED_SHARE, Expanded, Ranking, Sighted
 from reidsearch.ranking.scores import ScoreDistribution
@@ -31,6 +33,14 @@ log = logging.getLogger(__name__)
 # Chosen on people held out from training (train/RESULTS.md).
 SETTINGS = Settings(stored=8, probe=3, alpha=3.0)
 WRITTEN = 2048  # vectors made and stored together
+
+
+def learn(collection: Collection, *, source: Source | None = None) -> Calibration:
+    """Calibrate, and make the vectors that this chooses neighbours for. Raises as
+    ``calibrate.calibrate`` does."""
+    learned = calibrate.calibrate(collection, source=source)
+    build(collection)
+    return replace(learned, expanded=scores(collection))
 
 
 def stored_kind(collection: Collection) -> Expanded:

@@ -7,7 +7,6 @@ file of that name.
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
@@ -297,18 +296,23 @@ class Gallery:
         until: "Time | None" = None,
         false_matches: float | None = None,
         min_score: float | None = None,
+        expand: bool = False,
+        spatio_temporal: bool = False,
+        plain: bool = False,
     ) -> "Trace":
         """Where the person in a picture was: stays at cameras, in time order.
 
         Hits count from the score on that at most a share ``false_matches`` of the pairs of
         different people reach, or from ``min_score`` on; by default so that about 1 in 10 may be
         somebody else. What ``calibrate`` has learned tells that, or else the encoder; where neither
-        can, NotCalibrated is raised. The search is recorded. Raises as ``query`` does.
+        can, NotCalibrated is raised. ``expand``, ``spatio_temporal`` and ``plain`` are as in
+        ``query``. Where nobody has calibrated a gallery whose times are known, the first trace does
+        it. The search is recorded. Raises as ``query`` does.
 
         >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
         [1, 2, 3]
         """
-        from reidsearch import trace
+        from reidsearch import search, trace
         from reidsearch.probe import Probe
 
         self._session.collection()
@@ -321,6 +325,9 @@ class Gallery:
             until=self._seconds(until),
             false_matches=false_matches,
             min_score=min_score,
+            wish=search.Wish.of(
+                expand=expand, spatio_temporal=spatio_temporal, rerank=False, plain=plain
+            ),
         )
 
     def evaluate(
@@ -407,15 +414,12 @@ class Gallery:
         >>> gallery.calibrate(source="gallery").by_identity
         True
         """
-        from reidsearch import calibrate, expand
+        from reidsearch import expand
         from reidsearch.ranking.calibration import Source
 
         chosen = None if source is None else choice(Source, source, name="source")
         with self._session.changing():
-            collection = self._session.collection()
-            learned = calibrate.calibrate(collection, source=chosen)
-            expand.build(collection)
-            return replace(learned, expanded=expand.scores(collection))
+            return expand.learn(self._session.collection(), source=chosen)
 
     def export(
         self, out: FilePath, *, since: "Time | None" = None, until: "Time | None" = None

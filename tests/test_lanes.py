@@ -8,10 +8,12 @@ import pytest
 from PIL import Image, ImageColor
 
 from reidsearch.errors import UsageError
+from reidsearch.ranking.ranking import Ranking
 from reidsearch.stays import Stay
-from reidsearch.trace import Origin, Trace
+from reidsearch.trace import Trace
 from reidsearch.views import lanes
 from reidsearch.views.palette import LIGHT
+from reidsearch.yardstick import Origin
 from tests.conftest import COLORS, write_crop
 from tests.test_sheet import hit
 
@@ -28,7 +30,21 @@ def trace(tmp_path: Path) -> Trace:
         Stay(1, "main", 1, 30.0, 30.0, (hit(2, crops[1], identity=2),)),
         Stay(None, "main", None, None, None, (hit(3, tmp_path / "gone.jpg", identity=None),)),
     )
-    return Trace(str(crops[0]), 1, 1, "main", 0.5, None, Origin.GIVEN, 0.9, False, "frames", stays)
+    return Trace(
+        query=str(crops[0]),
+        camera=1,
+        identity=1,
+        site="main",
+        threshold=0.5,
+        rate=None,
+        crowd=None,
+        origin=Origin.GIVEN,
+        nearest=0.9,
+        ranking=Ranking(),
+        calibrated=None,
+        unit="frames",
+        stays=stays,
+    )
 
 
 def boxes(image: Image.Image, color: str) -> list[tuple[int, int]]:

@@ -57,9 +57,10 @@ def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
     assert "min_score=" in error.value.hint
     learned = gallery.calibrate(source="gallery")
     whole = gallery.trace(probe, false_matches=0.05)
-    assert whole.spatio_temporal
-    assert whole.threshold == learned.scores.threshold(0.05)
-    assert whole.rate == 0.05
+    assert learned.expanded is not None
+    assert (whole.spatio_temporal, whole.ranking.is_expanded) == (True, True)
+    assert whole.threshold == learned.expanded[1].threshold(0.05)
+    assert (whole.rate, whole.origin, whole.crowd) == (0.05, "gallery", None)
     with pytest.raises(UsageError, match="too few pairs"):
         gallery.trace(probe, false_matches=1e-6)
     # By default the strictest rate that can be told: here one in a hundred has too few pairs, too.
@@ -75,8 +76,9 @@ def test_a_probe_of_unknown_camera_is_traced_by_its_looks_alone(
     learned = gallery.calibrate(source="gallery")
     somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[3], seed=5)
     whole = gallery.trace(somebody, false_matches=0.05)
-    assert not whole.spatio_temporal
-    assert whole.threshold == learned.cosines.threshold(0.05)
+    assert learned.expanded is not None
+    assert (whole.spatio_temporal, whole.ranking.is_expanded) == (False, True)
+    assert whole.threshold == learned.expanded[0].threshold(0.05)
     assert {hit.identity for stay in whole.stays for hit in stay.hits} == {3}
 
 

@@ -50,6 +50,10 @@ Expand = Annotated[
     bool,
     typer.Option("--expand", help="Compare vectors that carry their neighbours in the gallery."),
 ]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", help="Cosines alone, not the best that `calibrate` has learned."),
+]
 SpatioTemporal = Annotated[
     bool,
     typer.Option(

@@ -11,6 +11,7 @@ from reidsearch.cli.options import (
     REJECTED,
     Expand,
     OfDataset,
+    Plain,
     ProbeCamera,
     ProbeTime,
     Since,
@@ -71,10 +72,7 @@ def query(
             "--rerank", help="Re-rank by k-reciprocal neighbours; scores are 1 - distance."
         ),
     ] = False,
-    plain: Annotated[
-        bool,
-        typer.Option("--plain", help="Cosines alone, not the best that `calibrate` has learned."),
-    ] = False,
+    plain: Plain = False,
     by_stay: Annotated[
         bool, typer.Option("--by-stay", help="One row for each visit to a camera.")
     ] = False,

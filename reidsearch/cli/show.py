@@ -333,14 +333,13 @@ def print_trace(found: "Trace") -> None:
     """A row for each stay, in time order."""
     rows = _stay_rows(found.stays, found.unit, found.zone)
     output.print_table(rows, columns=STAYS, title=output.one_line(found.query))
-    by = "cosine and transit times" if found.spatio_temporal else "cosine"
-    rate = ""
-    if found.rate is not None:
-        whose = "this gallery's calibration" if found.origin == "gallery" else "the encoder"
-        rate = (
-            f", which 1 in {1 / found.rate:,.0f} pairs of different people reach, as {whose} tells"
+    if found.calibrated is not None:
+        output.say(
+            f"Learned from {found.calibrated:,} images what times and scores say; from now on "
+            "ingest keeps that current, and query uses it, too."
         )
-    output.say(f"Scores by {by}, of at least {found.threshold:.3f}{rate}.")
+    by = ", ".join(("cosine", *found.ranking.words))
+    output.say(f"Scores by {by}, of at least {found.threshold:.3f}{_told(found)}.")
     if not found.stays and found.nearest is not None:
         output.say(
             f"Nobody. The nearest has {found.nearest:.3f}: --min-score {_below(found.nearest)} "
@@ -349,6 +348,21 @@ def print_trace(found: "Trace") -> None:
         )
     elif not found.stays:
         output.say("Nothing is stored of what was asked for.")
+
+
+def _told(found: "Trace") -> str:
+    """What a trace's threshold means, and who says so."""
+    if found.rate is None:
+        return ""
+    whose = "this gallery's calibration" if found.origin == "gallery" else "the encoder"
+    pairs = f"1 in {1 / found.rate:,.0f} pairs of different people"
+    if found.crowd is None:
+        return f", which {pairs} reach, as {whose} tells"
+    above = found.threshold - found.crowd
+    return (
+        f", {above:.3f} above the crowd that is like this picture: so far out of it stand {pairs}, "
+        f"as {whose} tells"
+    )
 
 
 def _later(first: str, last: str) -> str:

@@ -7,12 +7,15 @@ import typer
 
 from reidsearch.cli import output
 from reidsearch.cli.options import (
+    Expand,
     Json,
     OfDataset,
+    Plain,
     ProbeCamera,
     ProbeTime,
     Since,
     Site,
+    SpatioTemporal,
     Until,
     moment,
 )
@@ -42,6 +45,9 @@ def trace(
     dataset: OfDataset = None,
     since: Since = "",
     until: Until = "",
+    expand: Expand = False,
+    spatio_temporal: SpatioTemporal = False,
+    plain: Plain = False,
     save: Annotated[
         Path | None, typer.Option(help="Also draw it, a lane for each camera; .png.")
     ] = None,
@@ -66,6 +72,9 @@ def trace(
             until=moment(until, "--until", ctx.obj.timezone),
             false_matches=false_matches,
             min_score=min_score,
+            expand=expand,
+            spatio_temporal=spatio_temporal,
+            plain=plain,
         )
     if json:
         output.print_json(found.document())
