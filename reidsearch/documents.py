@@ -300,6 +300,16 @@ class RunningDocument(TypedDict):
     since: float
 
 
+class ExpandedCountDocument(TypedDict):
+    """How many images have expanded vectors: ``kind`` is appearance or times, by which neighbours
+    were chosen. Where they are not ``current``, searches go without."""
+
+    encoder: str
+    kind: str
+    images: int
+    current: bool
+
+
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
     ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
@@ -314,6 +324,7 @@ class StatusDocument(TypedDict):
     last_taken: float | None
     bytes: int
     images: list[CountDocument]
+    expanded: list[ExpandedCountDocument]
     last_ingest: RunDocument | None
     running: RunningDocument | None
 
@@ -704,6 +715,15 @@ def status(now: "Status") -> StatusDocument:
                 "images": count.images,
             }
             for count in now.images
+        ],
+        "expanded": [
+            {
+                "encoder": one.encoder,
+                "kind": one.kind,
+                "images": one.images,
+                "current": one.current,
+            }
+            for one in now.expanded
         ],
         "last_ingest": None
         if run is None

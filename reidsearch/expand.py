@@ -48,7 +48,7 @@ def stored_kind(collection: Collection) -> Expanded:
     record = collection.catalog.expansions.of(collection.encoder_id)
     if record is None or not record.current:
         return Expanded.NOT
-    return Expanded(record.form.split()[0])
+    return Expanded(record.kind)
 
 
 def generation(collection: Collection) -> int:

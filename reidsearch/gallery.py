@@ -403,23 +403,33 @@ class Gallery:
         )
         return compare.compare(first, second)
 
-    def calibrate(self, *, source: "Source | str | None" = None) -> "Calibration":
+    def calibrate(
+        self, *, source: "Source | str | None" = None, report: FilePath | None = None
+    ) -> "Calibration":
         """Learn the times that people take from camera to camera and what scores say, and let
         stored vectors carry their neighbours.
 
         ``source`` is train or gallery (from that split's identities) or matches (without any, from
-        the gallery's own matches across cameras); by default train where it is stored. Raises
-        EmptyGallery where there is nothing to learn from.
+        the gallery's own matches across cameras); by default train where it is stored. ``report``
+        is a folder for a page that draws scores and thresholds. Raises EmptyGallery where there is
+        nothing to learn from, UsageError where a report's plots could not be drawn.
 
         >>> gallery.calibrate(source="gallery").by_identity
         True
         """
         from reidsearch import expand
         from reidsearch.ranking.calibration import Source
+        from reidsearch.views import calibration
+        from reidsearch.views.report import require_plots
 
         chosen = None if source is None else choice(Source, source, name="source")
+        if report is not None:
+            require_plots()
         with self._session.changing():
-            return expand.learn(self._session.collection(), source=chosen)
+            learned = expand.learn(self._session.collection(), source=chosen)
+        if report is not None:
+            calibration.write(learned, Path(report))
+        return learned
 
     def export(
         self, out: FilePath, *, since: "Time | None" = None, until: "Time | None" = None

@@ -55,7 +55,7 @@ class Wish:
         if plain and others:
             raise UsageError(
                 "a plain ranking and another one are asked for at once",
-                hint="Leave out {plain}, or {expand}, {spatio_temporal} and {rerank}.",
+                hint="Leave out {plain}, or the other.",
             )
         if plain or others:
             return cls(expand, spatio_temporal, rerank)

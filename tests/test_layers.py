@@ -60,6 +60,7 @@ LAYERS = [
     {"views.pages"},
     {"views.sheet"},
     {"views.exploration", "views.lanes", "views.report"},
+    {"views.calibration"},
     {"answer", "collection", "contents", "exploration", "losses", "probe", "selftest"},
     {"places", "session"},
     {"audit", "calibrate", "moves", "neighbours", "question", "stays", "trial"},

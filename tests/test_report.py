@@ -13,7 +13,9 @@ import pytest
 from reidsearch.collection import Collection
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import SHOWN, evaluate
-from reidsearch.views import report
+from reidsearch.gallery import Gallery
+from reidsearch.ranking.scores import RATES, Crowds
+from reidsearch.views import calibration, report
 from tests.conftest import Run
 from tests.test_sheet import HOSTILE, Tags
 
@@ -61,6 +63,22 @@ def test_an_evaluation_without_details_makes_no_report(tmp_path: Path, filled: C
     with pytest.raises(ValueError, match="details"):
         report.write(evaluate(filled), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_calibration_is_drawn_for_each_ranking(tmp_path: Path, gallery: Gallery) -> None:
+    learned = gallery.calibrate(source="gallery", report=tmp_path / "out")
+    text = (tmp_path / "out" / calibration.PAGE).read_text(encoding="utf-8")
+    kinds = ["cosine", "expanded", "expanded_spatio_temporal", "spatio_temporal"]
+    assert sorted(path.stem for path in (tmp_path / "out").glob("*.svg")) == kinds
+    assert text.count("<svg") == 4
+    for found in learned.distributions.values():
+        for rate in RATES:
+            threshold = found.threshold(rate)
+            assert threshold is None or f"<td>{threshold:.3f}</td>" in text
+    assert "own crowd" not in text  # so few images have none
+    crowded = replace(learned.cosines, crowds=Crowds(learned.cosines.different, 0.5))
+    calibration.write(replace(learned, cosines=crowded), tmp_path / "out")
+    assert "own crowd" in (tmp_path / "out" / calibration.PAGE).read_text(encoding="utf-8")
 
 
 def test_the_scores_counted_are_those_of_probes_and_images_of_other_cameras(

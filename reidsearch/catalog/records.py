@@ -203,6 +203,11 @@ class ExpansionRecord:
     cosines: bytes | None
     scores: bytes | None
 
+    @property
+    def kind(self) -> str:
+        """How neighbours were chosen."""
+        return self.form.split()[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpandedRecord:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from reidsearch import documents, names, times
 from reidsearch.cli import output
+from reidsearch.ranking.calibration import SCORES
 from reidsearch.ranking.clock import in_words
 from reidsearch.ranking.scores import RATES
 from reidsearch.views import exploration, sheet
@@ -25,12 +26,6 @@ if TYPE_CHECKING:  # a command loads its own verb alone
     from reidsearch.trace import Trace
 
 SHOWN_FAILURES = 10
-SCORES = {
-    "cosine": "cosine",
-    "spatio_temporal": "with times",
-    "expanded": "expanded",
-    "expanded_spatio_temporal": "expanded, with times",
-}
 SHOWN_SUSPECTS = 10
 SHOWN_KINDS = 8  # of files passed over
 SHOWN_PICTURES = 3  # of a question

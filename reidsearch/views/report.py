@@ -14,6 +14,7 @@ from reidsearch.views import pages, sheet
 from reidsearch.views.palette import LIGHT
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
     from reidsearch.evaluate import Details, Evaluation
@@ -51,13 +52,7 @@ def write(evaluation: "Evaluation", folder: Path) -> Path:
         raise ValueError("a report needs an evaluation with its details")
     require_plots()
     plots = _plots(evaluation, details)
-    page = _page(evaluation, details, plots)
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {f"{name}.svg": svg for name, svg in plots.items()} | {PAGE: page}
-    for name, text in texts.items():
-        with replacing(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    return folder / PAGE
+    return save(folder, PAGE, _page(evaluation, details, plots), plots)
 
 
 def table(evaluation: "Evaluation") -> str:
@@ -72,14 +67,12 @@ def _numbers(evaluation: "Evaluation") -> list[tuple[str, str]]:
 
 
 def _page(evaluation: "Evaluation", details: "Details", plots: dict[str, str]) -> str:
-    from markupsafe import Markup
-
-    scores = details.pair_scores
+    pairs = details.pair_scores
     thresholds = []
     for rate in RATES:
-        threshold = scores.threshold(rate)
+        threshold = pairs.threshold(rate)
         if threshold is not None:
-            found = scores.match_rate(threshold)
+            found = pairs.match_rate(threshold)
             share = "" if found is None else f"{found:.1%}"
             thresholds.append((f"1 in {1 / rate:,.0f}", f"{threshold:.3f}", share))
     return pages.render(
@@ -88,28 +81,51 @@ def _page(evaluation: "Evaluation", details: "Details", plots: dict[str, str]) -
         version=__version__,
         numbers=_numbers(evaluation),
         thresholds=thresholds,
-        # matplotlib has escaped what it was given, and a page takes the picture as it is.
-        plots={name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()},
+        plots=in_page(plots),
         worst=sheet.rows(details.worst),
         best=sheet.rows(details.best),
     )
+
+
+def in_page(plots: dict[str, str]) -> "dict[str, Markup]":
+    """The plots as a template takes them: as they are, as matplotlib has escaped what it was
+    given."""
+    from markupsafe import Markup
+
+    return {name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()}
+
+
+def save(folder: Path, page: str, text: str, plots: dict[str, str]) -> Path:
+    """Write a page of that name, and its plots as SVG beside it. Returns the page's path. Raises
+    OSError where the folder cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {f"{name}.svg": svg for name, svg in plots.items()} | {page: text}
+    for name, content in texts.items():
+        with replacing(folder / name) as partial:
+            partial.write_text(content, encoding="utf-8")
+    return folder / page
 
 
 def _plots(evaluation: "Evaluation", details: "Details") -> dict[str, str]:
     """Each plot as SVG, by its name."""
     from matplotlib import rc_context
 
-    drawn = {}
     with rc_context(STYLE):
         figures = {"cmc": _cmc(evaluation), "ap": _ap(evaluation)}
-        figures["scores"] = _scores(details.pair_scores)
+        figures["scores"] = scores(details.pair_scores, "Scores of pairs from two cameras")
         if evaluation.camera_pairs:
             figures["camera-pairs"] = _camera_pairs(evaluation.camera_pairs)
-        for name, figure in figures.items():
-            figure.patch.set_gid(PAPER)
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg")
-            drawn[name] = buffer.getvalue()
+        return as_svg(figures)
+
+
+def as_svg(figures: dict[str, "Figure"]) -> dict[str, str]:
+    """The same figures as texts."""
+    drawn = {}
+    for name, figure in figures.items():
+        figure.patch.set_gid(PAPER)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg")
+        drawn[name] = buffer.getvalue()
     return drawn
 
 
@@ -163,7 +179,9 @@ def _camera_pairs(pairs: dict[tuple[str, str], float]) -> "Figure":
     return figure
 
 
-def _scores(found: ScoreDistribution) -> "Figure":
+def scores(found: ScoreDistribution, title: str) -> "Figure":
+    """How often pairs of the same person, and of different people, have each score, and the
+    thresholds."""
     figure, axes = _figure(width=8.0)
     centres = (LOWEST + WIDTH * (np.arange(BINS) + 0.5)).reshape(-1, 10).mean(axis=1)
     for counts, color, name in (
@@ -182,7 +200,8 @@ def _scores(found: ScoreDistribution) -> "Figure":
             top = axes.get_ylim()[1]
             axes.text(threshold, top, f" 1 in {1 / rate:,.0f}", size=7, rotation=90, va="top")
     used = np.flatnonzero(found.same + found.different)
-    axes.set_xlim(LOWEST + WIDTH * used[0], LOWEST + WIDTH * used[-1])
-    axes.set(title="Scores of pairs from two cameras", xlabel="score", ylabel="density")
+    if len(used):
+        axes.set_xlim(LOWEST + WIDTH * used[0], LOWEST + WIDTH * (used[-1] + 1))
+    axes.set(title=title, xlabel="score", ylabel="density")
     axes.legend(frameon=False, loc="upper left")
     return figure
