@@ -6,7 +6,7 @@
 The first line takes Market-1501's gallery and drawn queries; the second people held out from the
 training of an encoder, as ``python -m train --hold-out N`` with the same seed does, alone or
 ``--among`` the others. The crops are ingested from a table without identities, cameras and frames
-known, and ``trace`` is asked as people ask it. Identities are only looked at to count: what is
+known, and ``trace`` is asked as people ask it, or with each of ``--shares``. Identities are only looked at to count: what is
 shown over all probes, how much of it is false, and how many of the right crops (of the same person,
 from any camera) are found; and the means over probes. Junk, which the protocol leaves out, counts
 in a column of its own; distractors are false. Prints a Markdown table.
@@ -32,6 +32,7 @@ from reidsearch.probe import Probe
 from reidsearch.search import BEST, PLAIN, Wish
 from reidsearch.trace import LEARNED_AT_ONCE, Trace
 from reidsearch.types import Sighting, Split
+from reidsearch.yardstick import FALSE_SHARE_IN_CROWD
 
 NEVER = range(0)  # a gallery of such a size is calibrated by its first trace
 
@@ -110,8 +111,11 @@ class Count:
         )
 
 
-def measure(gallery: Gallery, case: Case, probes: Sequence[Sighting]) -> None:
-    """Print a row for each way to ask."""
+def measure(
+    gallery: Gallery, case: Case, probes: Sequence[Sighting], shares: Sequence[float]
+) -> None:
+    """Print a row for each way to ask, or for each of the shares that may be expected to be
+    false."""
     identity = {seen.path: seen.identity or "" for seen in case.gallery}
 
     def named(path: Path) -> Probe:
@@ -123,18 +127,21 @@ def measure(gallery: Gallery, case: Case, probes: Sequence[Sighting]) -> None:
 
     print("| trace | shown | false | right | of | junk | false by probe | right by probe |")
     print("|---|---|---|---|---|---|---|---|")
-    ways: tuple[tuple[str, Callable[[Path], Probe], Wish, range], ...] = (
-        ("nothing learned", named, BEST, NEVER),
-        ("learned by the first trace, probes' times known", named, BEST, LEARNED_AT_ONCE),
-        ("learned, probes' times not known", unnamed, BEST, LEARNED_AT_ONCE),
-        ("learned, `--spatio-temporal` alone", named, Wish(False, True), LEARNED_AT_ONCE),
-        ("learned, `--plain`", named, PLAIN, LEARNED_AT_ONCE),
-    )
+    usual = FALSE_SHARE_IN_CROWD
+    ways: list[tuple[str, Callable[[Path], Probe], Wish, range, float]] = [
+        ("nothing learned", named, BEST, NEVER, usual),
+        ("learned by the first trace, probes' times known", named, BEST, LEARNED_AT_ONCE, usual),
+        ("learned, probes' times not known", unnamed, BEST, LEARNED_AT_ONCE, usual),
+        ("learned, `--spatio-temporal` alone", named, Wish(False, True), LEARNED_AT_ONCE, usual),
+        ("learned, `--plain`", named, PLAIN, LEARNED_AT_ONCE, usual),
+    ]
+    if shares:
+        ways = [(f"share {one:g}", named, BEST, LEARNED_AT_ONCE, one) for one in shares]
     session = gallery._session
     encoder_tells = session.encoder.thresholds is not None
     if not encoder_tells or calibrate.known(session.collection()) is not None:
-        ways = ways[1:]
-    for name, read, wish, sizes in ways:
+        ways = [way for way in ways if way[3] is not NEVER]
+    for name, read, wish, sizes, share in ways:
         count = Count()
         started = time.perf_counter()
         first = 0.0
@@ -144,6 +151,7 @@ def measure(gallery: Gallery, case: Case, probes: Sequence[Sighting]) -> None:
                 read(case.root / probe.path),
                 wish=wish,
                 learned_at_once=sizes,
+                false_share=share,
             )
             first = first or time.perf_counter() - started
             count.add(probe, traced, case, identity)
@@ -160,6 +168,7 @@ def main() -> None:
     parser.add_argument("--hold-out", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--among", action="store_true")
+    parser.add_argument("--shares", type=float, nargs="*", default=[], help="expected to be false")
     parser.add_argument("--gallery", type=Path, help="keep it here, and take it from here")
     asked = parser.parse_args()
     case = Case.of_test_split(asked.data)
@@ -177,7 +186,7 @@ def main() -> None:
             done = gallery.ingest(table, root=case.root, name="crops")
             seconds = time.perf_counter() - started
             print(f"{done.found} crops ingested in {seconds:.0f} s; {len(drawn)} probes\n")
-            measure(gallery, case, [case.probes[at] for at in np.sort(drawn)])
+            measure(gallery, case, [case.probes[at] for at in np.sort(drawn)], asked.shares)
 
 
 if __name__ == "__main__":

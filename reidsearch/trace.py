@@ -34,7 +34,7 @@ from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
 from reidsearch.types import UNKNOWN, Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
-from reidsearch.yardstick import STRICTEST, Chosen, Origin, Yardstick
+from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, STRICTEST, Chosen, Origin, Yardstick
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +108,15 @@ def trace(
     rates: Sequence[float] = DEFAULT_RATES,
     pauses: Mapping[str, float] = PAUSE,
     learned_at_once: range = LEARNED_AT_ONCE,
+    false_share: float = FALSE_SHARE_IN_CROWD,
 ) -> Trace:
     """The hits for a probe above a threshold, as stays; logged.
 
     The threshold is ``min_score``, or the score that at most a share ``false_matches`` of the pairs
     of different people reach. By default it is the one of ``rates`` that lets most hits through of
     which no more than a tenth is expected to be false, in a gallery of this size, and it stands
-    above the probe's own crowd where crowds are known. The gallery's calibration tells it, or else
+    above the probe's own crowd where crowds are known, for which ``false_share`` says how much is
+    to be expected so that it is a tenth. The gallery's calibration tells it, or else
     the encoder. ``wish`` says how to rank. A probe that takes no neighbours by itself is joined by
     the best EXAMPLES hits in a second search, whose scores are means over all of them. A stay ends
     where nobody is seen for one of ``pauses``, by the unit of times.
@@ -144,7 +146,7 @@ def trace(
         vector = own
         if scale.ranking.is_expanded:
             vector = search.looked_again(own, question, collection, scale.ranking, scale.seen)
-        look = _Look(collection, scope, where, scale)
+        look = _Look(collection, scope, where, scale, false_share)
         chosen: Chosen | None = None
         if min_score is not None:
             found = look.find(vector, scale.seen, min_score=min_score)
@@ -237,6 +239,7 @@ class _Look:
     scope: Scope
     where: Filter
     scale: Yardstick
+    false_share: float
 
     def find(
         self,
@@ -282,7 +285,8 @@ class _Look:
             )
         found = self.find(vector, seen, min_score=least)
         size = _size(self.collection, self.scope)
-        chosen = mark.choose([one.score for one in found], rates, gallery=size)
+        scores = [one.score for one in found]
+        chosen = mark.choose(scores, rates, gallery=size, in_crowd=self.false_share)
         assert chosen is not None  # some rate can be told, or there was no least score
         return [one for one in found if one.score >= chosen.threshold], chosen
 

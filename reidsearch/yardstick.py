@@ -95,11 +95,16 @@ class Mark:
     crowd: float | None
 
     def choose(
-        self, scores: Iterable[float], rates: Iterable[float], *, gallery: int
+        self,
+        scores: Iterable[float],
+        rates: Iterable[float],
+        *,
+        gallery: int,
+        in_crowd: float = FALSE_SHARE_IN_CROWD,
     ) -> Chosen | None:
         """The threshold for these hits among so many images in the ``gallery``; None where no rate
-        can be told."""
-        share = FALSE_SHARE if self.crowd is None else FALSE_SHARE_IN_CROWD
+        can be told. Beside a crowd a share ``in_crowd`` may be expected to be false."""
+        share = FALSE_SHARE if self.crowd is None else in_crowd
         found = thresholds.choose(
             self.known, scores, gallery=gallery, rates=rates, false_share=share
         )

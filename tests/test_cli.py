@@ -180,7 +180,7 @@ def test_evaluate_prints_the_contracts_document_and_a_table(ingested: Path, run:
 
 def test_status_tells_of_expanded_vectors(ingested: Path, run: Run) -> None:
     assert json.loads(run("status", "--json").stdout)["expanded"] == []
-    assert "expanded" not in run("status").stdout
+    assert "images by appearance" not in run("status").stdout
     run("calibrate", "--source", "gallery")
     assert "images by appearance and times" in run("status").stdout
 
