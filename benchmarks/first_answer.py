@@ -1,127 +1,193 @@
 """What ``trace`` finds in a gallery without labels: an operator's first answer.
 
-    python -m benchmarks.first_answer EXPORT.npz --probes 40
+    python -m benchmarks.first_answer --data MARKET_ROOT --probes 40
+    python -m benchmarks.first_answer --data MARKET_ROOT --encoder ENCODER.onnx --hold-out N
 
-EXPORT.npz is what ``reidsearch export`` writes of Market-1501's queries and gallery. Identities are
-only looked at to count. Prints a Markdown table: what is shown over all probes, how much of it is
-false, and how many of the right crops (of the same person, from any camera) are found. Junk, which
-the protocol leaves out, counts in a column of its own; distractors are false.
+The first line takes Market-1501's gallery and drawn queries; the second people held out from the
+training of an encoder, as ``python -m train --hold-out N`` with the same seed does, alone or
+``--among`` the others. The crops are ingested from a table without identities, cameras and frames
+known, and ``trace`` is asked as people ask it, or with each of ``--shares``. Identities are only
+looked at to count: what is shown over all probes, how much of it is false, and how many of the
+right crops (of the same person, from any camera) are found; and the means over probes. Junk, which
+the protocol leaves out, counts in a column of its own; distractors are false. Prints a Markdown
+table.
 """
 
 import argparse
+import csv
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from reidsearch import calibrate, thresholds
-from reidsearch.catalog import StoredImages
+import reidsearch
+from reidsearch import calibrate, datasets, trace
 from reidsearch.config import DEFAULT_ENCODER
-from reidsearch.encoder import Encoder
-from reidsearch.ranking import transit
-from reidsearch.ranking.clock import Clock
-from reidsearch.ranking.pairs import mutual_pairs
-from reidsearch.trace import DEFAULT_RATES, EXAMPLES, FALSE_SHARE
-from reidsearch.types import JUNK, Labels, Vectors
+from reidsearch.gallery import Gallery
+from reidsearch.hashes import image_id
+from reidsearch.names import JUNK
+from reidsearch.probe import Probe
+from reidsearch.search import BEST, PLAIN, Wish
+from reidsearch.trace import LEARNED_AT_ONCE, Trace
+from reidsearch.types import Sighting, Split
+from reidsearch.yardstick import FALSE_SHARE_IN_CROWD
 
-BEFORE = (1e-4, 1e-3, 1e-2)  # rates that were tried in turn, of all pairs
+NEVER = range(0)  # a gallery of such a size is calibrated by its first trace
+
+
+@dataclass(frozen=True)
+class Case:
+    """``probes`` to be found in a ``gallery``, all below one folder."""
+
+    root: Path
+    probes: Sequence[Sighting]
+    gallery: Sequence[Sighting]
+
+    @classmethod
+    def of_test_split(cls, path: Path) -> "Case":
+        found = datasets.read(path, splits=[Split.QUERY, Split.GALLERY])
+        ordered = sorted(found.sightings, key=lambda seen: image_id(found.name, seen.path))
+        probes = [seen for seen in ordered if seen.split is Split.QUERY]
+        return cls(found.root, probes, [s for s in ordered if s.split is Split.GALLERY])
+
+    @classmethod
+    def of_held_out(cls, path: Path, *, people: int, seed: int, among: bool) -> "Case":
+        from train import data
+
+        found = datasets.read(path, splits=[Split.TRAIN])
+        by_path = {seen.path: seen for seen in found.sightings}
+        everyone = data.people(data.load(path, Split.TRAIN, height=8, width=4))
+        others, probes, gallery = data.hold_out(everyone, people, seed=seed)
+        strangers = others.paths if among else []
+        return cls(
+            found.root,
+            [by_path[one] for one in probes.paths],
+            [by_path[one] for one in (*gallery.paths, *strangers)],
+        )
+
+    def write_table(self, path: Path) -> None:
+        """The gallery without identities."""
+        with path.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["path", "camera", "sequence", "frame"])
+            rows.writerows([s.path, s.camera, s.sequence, s.frame] for s in self.gallery)
+
+
+@dataclass
+class Count:
+    """Over all probes: what was ``shown``, how much of it was ``right`` or ``junk``, and how much
+    was ``wanted``; ``false`` and ``found`` are shares by probe."""
+
+    shown: int = 0
+    right: int = 0
+    junk: int = 0
+    wanted: int = 0
+
+    def __post_init__(self) -> None:
+        self.false: list[float] = []
+        self.found: list[float] = []
+
+    def add(self, probe: Sighting, traced: Trace, case: Case, identity: dict[str, str]) -> None:
+        hits = [hit for stay in traced.stays for hit in stay.hits]
+        shown = [identity[str(Path(hit.path).relative_to(case.root))] for hit in hits]
+        junk = shown.count(JUNK)
+        right = shown.count(probe.identity or "")
+        wanted = sum(seen.identity == probe.identity for seen in case.gallery)
+        self.shown += len(shown) - junk
+        self.right += right
+        self.junk += junk
+        self.wanted += wanted
+        self.false.append(1 - right / max(len(shown) - junk, 1) if len(shown) > junk else 0.0)
+        self.found.append(right / max(wanted, 1))
+
+    def row(self, name: str) -> str:
+        false = self.shown - self.right
+        return (
+            f"| {name} | {self.shown} | {false} ({false / max(self.shown, 1):.1%}) | {self.right} "
+            f"({self.right / max(self.wanted, 1):.1%}) | {self.wanted} | {self.junk} "
+            f"| {np.mean(self.false):.1%} | {np.mean(self.found):.1%} |"
+        )
+
+
+def measure(
+    gallery: Gallery, case: Case, probes: Sequence[Sighting], shares: Sequence[float]
+) -> None:
+    """Print a row for each way to ask, or for each of the shares that may be expected to be
+    false."""
+    identity = {seen.path: seen.identity or "" for seen in case.gallery}
+
+    def named(path: Path) -> Probe:
+        return Probe.of(path)
+
+    def unnamed(path: Path) -> Probe:
+        """Of which nothing but its pixels is known."""
+        return Probe.of(path.read_bytes())
+
+    print("| trace | shown | false | right | of | junk | false by probe | right by probe |")
+    print("|---|---|---|---|---|---|---|---|")
+    usual = FALSE_SHARE_IN_CROWD
+    ways: list[tuple[str, Callable[[Path], Probe], Wish, range, float]] = [
+        ("nothing learned", named, BEST, NEVER, usual),
+        ("learned by the first trace, probes' times known", named, BEST, LEARNED_AT_ONCE, usual),
+        ("learned, probes' times not known", unnamed, BEST, LEARNED_AT_ONCE, usual),
+        ("learned, `--spatio-temporal` alone", named, Wish(False, True), LEARNED_AT_ONCE, usual),
+        ("learned, `--plain`", named, PLAIN, LEARNED_AT_ONCE, usual),
+    ]
+    if shares:
+        ways = [(f"share {one:g}", named, BEST, LEARNED_AT_ONCE, one) for one in shares]
+    session = gallery._session
+    encoder_tells = session.encoder.thresholds is not None
+    if not encoder_tells or calibrate.known(session.collection()) is not None:
+        ways = [way for way in ways if way[3] is not NEVER]
+    for name, read, wish, sizes, share in ways:
+        count = Count()
+        started = time.perf_counter()
+        first = 0.0
+        for probe in probes:
+            traced = trace.trace(
+                session,
+                read(case.root / probe.path),
+                wish=wish,
+                learned_at_once=sizes,
+                false_share=share,
+            )
+            first = first or time.perf_counter() - started
+            count.add(probe, traced, case, identity)
+        seconds = (time.perf_counter() - started - first) / max(len(probes) - 1, 1)
+        print(count.row(name), f"first {first:.1f} s, then {seconds * 1000:.0f} ms", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("export", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--encoder", type=Path, default=DEFAULT_ENCODER)
     parser.add_argument("--probes", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    with np.load(arguments.export, allow_pickle=False) as saved:
-        found = {name: saved[name] for name in saved.files}
-    queries = np.flatnonzero(found["split"] == "query")
-    probes = np.sort(np.random.default_rng(arguments.seed).permutation(queries)[: arguments.probes])
-    gallery = np.flatnonzero(found["split"] == "gallery")
-    vectors, camera, identity = found["vector"], found["camera"], found["identity"]
-    untimed = np.full(len(camera), np.nan)
-    place = camera, found["sequence"], found["frame"], untimed
-    clock = Clock.of(*(column[gallery] for column in place))
-    times = clock.times(*place)
-
-    stored = StoredImages(
-        ids=found["id"][gallery],
-        labels=Labels(identity=np.full(len(gallery), -2), camera=camera[gallery]),
-        people={},
-        cameras={},
-        sequence=found["sequence"][gallery],
-        frame=found["frame"][gallery],
-        timestamp=untimed[gallery],
-        split=found["split"][gallery],
-        path=found["path"][gallery],
-        dataset=np.zeros(len(gallery), dtype=np.int64),
-    )
-    rows = np.ones(len(gallery), dtype=bool)
-    same = mutual_pairs(vectors[gallery], camera[gallery])
-    model = transit.learn(clock, camera[gallery], times[gallery], same)
-    cosines, scores, weight = calibrate._distributions(
-        stored, vectors[gallery], rows, model, known=False
-    )
-    sampled = calibrate.Sampled.of(stored, rows, known=False)
-    compared = vectors[gallery][sampled.sample], vectors[gallery]
-    strict, strict_timed = (
-        sampled.distribution(*compared, model=model, weight=w) for w in (0.0, weight)
-    )
-    by_looks = vectors[probes] @ vectors[gallery].T
-    ratios = model.ratios(camera[probes], times[probes], camera[gallery], times[gallery])
-    timed = by_looks + np.float32(weight) * ratios
-    own = Encoder(DEFAULT_ENCODER).thresholds
-    assert own is not None
-
-    right = identity[probes][:, None] == identity[gallery]
-    junk = np.broadcast_to(identity[gallery] == JUNK, right.shape)
-    print("| threshold | shown | false | right | of | junk | median threshold |")
-    print("|---|---|---|---|---|---|---|")
-    for name, known, score, rates, share in (
-        ("before: calibrated, no time", strict, by_looks, BEFORE, None),
-        ("before: calibrated, with the time", strict_timed, timed, BEFORE, None),
-        ("the encoder's, not calibrated", own, by_looks, DEFAULT_RATES, FALSE_SHARE),
-        ("calibrated, no time", cosines, by_looks, DEFAULT_RATES, FALSE_SHARE),
-        ("calibrated, with the time", scores, timed, DEFAULT_RATES, FALSE_SHARE),
-    ):
-        score_is_timed = score is timed
-        chosen = [_threshold(known, row, rates, share, len(gallery)) for row in score]
-        if share is not None:  # the best hits join the probe, as trace does it
-            score = score.copy()
-            for row, probe in enumerate(probes):
-                best = np.argsort(-score[row])[:EXAMPLES]
-                joined = np.append(probe, gallery[best[score[row, best] >= chosen[row]]])
-                mean = vectors[joined].mean(axis=0) @ vectors[gallery].T
-                if score_is_timed:
-                    added = model.ratios(
-                        camera[joined], times[joined], camera[gallery], times[gallery]
-                    )
-                    mean += np.float32(weight) * added.mean(axis=0)
-                score[row] = mean
-            chosen = [_threshold(known, row, rates, share, len(gallery)) for row in score]
-        shown = score >= np.array(chosen)[:, None]
-        hits = int((shown & ~junk).sum())
-        good = int((shown & right).sum())
-        print(
-            f"| {name} | {hits} | {hits - good} ({(hits - good) / max(hits, 1):.1%}) | {good} "
-            f"({good / right.sum():.1%}) | {right.sum()} | {(shown & junk).sum()} "
-            f"| {np.median(chosen):.3f} |"
+    parser.add_argument("--draw", type=int, default=0, help="the seed that probes are drawn with")
+    parser.add_argument("--hold-out", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--among", action="store_true")
+    parser.add_argument("--shares", type=float, nargs="*", default=[], help="expected to be false")
+    parser.add_argument("--gallery", type=Path, help="keep it here, and take it from here")
+    asked = parser.parse_args()
+    case = Case.of_test_split(asked.data)
+    if asked.hold_out:
+        case = Case.of_held_out(
+            asked.data, people=asked.hold_out, seed=asked.seed, among=asked.among
         )
-
-
-def _threshold(
-    known: thresholds.Tellable,
-    scores: Vectors,
-    rates: tuple[float, ...],
-    share: float | None,
-    gallery: int,
-) -> float:
-    if share is None:
-        return next(t for t in map(known.threshold, rates) if t is not None)
-    chosen = thresholds.choose(
-        known, scores.tolist(), gallery=gallery, rates=rates, false_share=share
-    )
-    assert chosen is not None
-    return chosen[0]
+    drawn = np.random.default_rng(asked.draw).permutation(len(case.probes))[: asked.probes]
+    with tempfile.TemporaryDirectory() as temporary:
+        home = asked.gallery or Path(temporary) / "gallery"
+        table = Path(temporary) / "crops.csv"
+        case.write_table(table)
+        with reidsearch.open(home, encoder=asked.encoder, audit="off") as gallery:
+            started = time.perf_counter()
+            done = gallery.ingest(table, root=case.root, name="crops")
+            seconds = time.perf_counter() - started
+            print(f"{done.found} crops ingested in {seconds:.0f} s; {len(drawn)} probes\n")
+            measure(gallery, case, [case.probes[at] for at in np.sort(drawn)], asked.shares)
 
 
 if __name__ == "__main__":

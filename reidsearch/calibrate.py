@@ -6,7 +6,7 @@ count as different people whose times make them so.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from reidsearch.catalog import StoredImages
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
-from reidsearch.ranking import transit
+from reidsearch.ranking import scores, transit
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.clock import FRAMES, Clock
 from reidsearch.ranking.pairs import Pairs, known_pairs, mutual_pairs
 from reidsearch.ranking.ranking import Expanded, Ranking
-from reidsearch.ranking.scores import ScoreDistribution
+from reidsearch.ranking.scores import CROWD_FROM, Crowds, ScoreDistribution
 from reidsearch.ranking.transit import LEARNING, Learning, Transit
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Split, Vectors
 
@@ -64,7 +64,7 @@ def calibrate(
     searched = searched_rows(stored, known=known)
     if not searched.any():
         searched = rows
-    cosines, scores, weight = _distributions(stored, vectors, searched, model, known=known)
+    cosines, with_times, weight = _distributions(stored, vectors, searched, model, known=known)
     learned = collection.catalog.learned.save_calibration(
         collection.encoder_id,
         source=source,
@@ -72,9 +72,9 @@ def calibrate(
         transit=model.to_bytes(),
         weight=weight,
         cosines=cosines.to_bytes(),
-        scores=scores.to_bytes(),
+        scores=with_times.to_bytes(),
     )
-    return Calibration(model, weight, source, int(rows.sum()), learned, cosines, scores)
+    return Calibration(model, weight, source, int(rows.sum()), learned, cosines, with_times)
 
 
 def searched_rows(stored: StoredImages, *, known: bool) -> NDArray[np.bool_]:
@@ -191,8 +191,8 @@ def _distributions(
     by_times = not known and int(cosines.different.sum()) >= ENOUGH
     if not by_times:
         cosines = every
-    scores = sampled.distribution(*compared, model=model, weight=weight, by_times=by_times)
-    return cosines, scores, weight
+    with_times = sampled.distribution(*compared, model=model, weight=weight, by_times=by_times)
+    return cosines, with_times, weight
 
 
 @dataclass(frozen=True)
@@ -222,13 +222,23 @@ class Sampled:
         by_times: bool = False,
     ) -> ScoreDistribution:
         """Of the scores of ``probes`` (S x D) with ``gallery`` (E x D) from other cameras."""
+        found = ScoreDistribution.of([], by_times=by_times)
+        beyond, crowds = scores.counted(np.empty(0)), []
         pairs = self._pairs(probes, gallery, model, weight=weight, by_times=by_times)
-        return ScoreDistribution.of(pairs, by_times=by_times)
+        for values, same, different, crowd in pairs:
+            found += ScoreDistribution.of([(values, same, different)], by_times=by_times)
+            if crowd is not None:
+                beyond += scores.counted((values - crowd[:, None])[different])
+                crowds.append(crowd)
+        if not crowds:
+            return found
+        return replace(found, crowds=Crowds.of(beyond, np.concatenate(crowds)))
 
     def _pairs(
         self, probes: Vectors, gallery: Vectors, model: Transit, *, weight: float, by_times: bool
-    ) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """The scores, and which are of the same person, and which of different people.
+    ) -> Iterator[tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_], Vectors | None]]:
+        """The scores, which are of the same person, and which of different people, and the crowd of
+        each of the sample, where there are enough images for one.
 
         ``by_times`` takes for different people those of UNLIKELY times. What their own times add
         would be the lowest there is, so each gets the addition of a pair drawn from all of them.
@@ -238,18 +248,21 @@ class Sampled:
         times, every = self.stored.times(model.clock), self.every
         for start in range(0, len(self.sample), BLOCK):
             block = self.sample[start : start + BLOCK]
-            scores = probes[start : start + BLOCK] @ gallery.T
+            cosines = probes[start : start + BLOCK] @ gallery.T
             elsewhere = camera[block][:, None] != camera[every]
             same = elsewhere & self.known & (identity[every] > 0)
             same &= identity[block][:, None] == identity[every]
             different = elsewhere & ~same
+            ratios = None
             if weight or by_times:
                 ratios = model.ratios(camera[block], times[block], camera[every], times[every])
-                if by_times:
-                    different &= ratios <= UNLIKELY
-                    if weight:
-                        drawn = random.choice(ratios[elsewhere], size=int(different.sum()))
-                        scores[different] += np.float32(weight) * drawn
-                else:
-                    scores += np.float32(weight) * ratios
-            yield scores, same, different
+            values = cosines
+            if weight and ratios is not None:
+                values = cosines + np.float32(weight) * ratios
+            crowd = scores.crowds(values) if len(every) >= CROWD_FROM else None
+            if by_times and ratios is not None:
+                different &= ratios <= UNLIKELY
+                if weight:
+                    drawn = random.choice(ratios[elsewhere], size=int(different.sum()))
+                    values[different] = cosines[different] + np.float32(weight) * drawn
+            yield values, same, different, crowd

@@ -135,7 +135,10 @@ class AnswerDocument(PicturesDocument):
 
 class TraceDocument(TypedDict):
     """Where a person was, in time order. ``unit`` is frames or seconds. ``threshold_from`` is
-    given, gallery (its calibration) or encoder; ``nearest`` the best score there is."""
+    given, gallery (its calibration) or encoder. Where ``crowd`` is known, the score of those who
+    are like the probe and somebody else, ``rate`` is of pairs that stand so far out of it.
+    ``nearest`` is the best score there is, ``calibrated`` the number of images that scores were
+    learned from just now."""
 
     query: str
     camera: int | str | None
@@ -143,9 +146,13 @@ class TraceDocument(TypedDict):
     site: str | None
     threshold: float
     rate: float | None
+    crowd: float | None
     threshold_from: str
     nearest: float | None
+    expanded: bool
     spatio_temporal: bool
+    uses: list[str]
+    calibrated: int | None
     unit: str | None
     stays: list[StayDocument]
     warnings: list[str]
@@ -311,6 +318,16 @@ class RunningDocument(TypedDict):
     since: float
 
 
+class ExpandedCountDocument(TypedDict):
+    """How many images have expanded vectors: ``kind`` is appearance or times, by which neighbours
+    were chosen. Where they are not ``current``, searches go without."""
+
+    encoder: str
+    kind: str
+    images: int
+    current: bool
+
+
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
     ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
@@ -325,6 +342,7 @@ class StatusDocument(TypedDict):
     last_taken: float | None
     bytes: int
     images: list[CountDocument]
+    expanded: list[ExpandedCountDocument]
     last_ingest: RunDocument | None
     running: RunningDocument | None
 
@@ -491,9 +509,13 @@ def trace(found: "Trace") -> TraceDocument:
         "site": found.site,
         "threshold": found.threshold,
         "rate": found.rate,
+        "crowd": found.crowd,
         "threshold_from": str(found.origin),
         "nearest": found.nearest,
+        "expanded": found.ranking.is_expanded,
         "spatio_temporal": found.spatio_temporal,
+        "uses": list(found.ranking.uses),
+        "calibrated": found.calibrated,
         "unit": found.unit,
         "stays": [stay(one, found.zone) for one in found.stays],
         "warnings": list(found.warnings),
@@ -720,6 +742,15 @@ def status(now: "Status") -> StatusDocument:
                 "images": count.images,
             }
             for count in now.images
+        ],
+        "expanded": [
+            {
+                "encoder": one.encoder,
+                "kind": one.kind,
+                "images": one.images,
+                "current": one.current,
+            }
+            for one in now.expanded
         ],
         "last_ingest": None
         if run is None

@@ -30,6 +30,7 @@ from reidsearch.collection import Collection
 from reidsearch.errors import NotCalibrated
 from reidsearch.hashes import checksums
 from reidsearch.ranking import camera_means, expansion
+from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.camera_means import CameraMeans
 from reidsearch.ranking.expansion import Pool, Settings
 from reidsearch.ranking.ranking import EXPANDED_SHARE, Expanded, Ranking, Sighted
@@ -44,12 +45,20 @@ SETTINGS = Settings(stored=8, probe=3, alpha=3.0)
 WRITTEN = 2048  # vectors made and stored together
 
 
+def learn(collection: Collection, *, source: Source | None = None) -> Calibration:
+    """Calibrate, and make the vectors that this chooses neighbours for. Raises as
+    ``calibrate.calibrate`` does."""
+    learned = calibrate.calibrate(collection, source=source)
+    build(collection)
+    return replace(learned, expanded=scores(collection))
+
+
 def stored_kind(collection: Collection) -> Expanded:
     """Of which kind the stored vectors are; Expanded.NOT where there are none that are current."""
     record = collection.catalog.expansions.of(collection.encoder_id)
     if record is None or not record.current or means_of(record) is None:
         return Expanded.NOT
-    return Expanded(record.form.split()[0])
+    return Expanded(record.kind)
 
 
 def means(collection: Collection) -> CameraMeans:

@@ -353,18 +353,23 @@ class Gallery:
         until: "Time | None" = None,
         false_matches: float | None = None,
         min_score: float | None = None,
+        expand: bool = False,
+        spatio_temporal: bool = False,
+        plain: bool = False,
     ) -> "Trace":
         """Where the person in a picture was: stays at cameras, in time order.
 
         Hits count from the score on that at most a share ``false_matches`` of the pairs of
         different people reach, or from ``min_score`` on; by default so that about 1 in 10 may be
         somebody else. What ``calibrate`` has learned tells that, or else the encoder; where neither
-        can, NotCalibrated is raised. The search is recorded. Raises as ``query`` does.
+        can, NotCalibrated is raised. ``expand``, ``spatio_temporal`` and ``plain`` are as in
+        ``query``. Where nobody has calibrated a gallery whose times are known, the first trace does
+        it. The search is recorded. Raises as ``query`` does.
 
         >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
         [1, 2, 3]
         """
-        from reidsearch import trace
+        from reidsearch import search, trace
         from reidsearch.probe import Probe
 
         self._session.collection()
@@ -377,6 +382,9 @@ class Gallery:
             until=self._seconds(until),
             false_matches=false_matches,
             min_score=min_score,
+            wish=search.Wish.of(
+                expand=expand, spatio_temporal=spatio_temporal, rerank=False, plain=plain
+            ),
         )
 
     def stored(self, id: int) -> "Probe":
@@ -471,26 +479,32 @@ class Gallery:
         )
         return compare.compare(first, second)
 
-    def calibrate(self, *, source: "Source | str | None" = None) -> "Calibration":
+    def calibrate(
+        self, *, source: "Source | str | None" = None, report: FilePath | None = None
+    ) -> "Calibration":
         """Learn the times that people take from camera to camera and what scores say, and let
         stored vectors carry their neighbours.
 
         ``source`` is train or gallery (from that split's identities) or matches (without any, from
-        the gallery's own matches across cameras); by default train where it is stored. Raises
-        EmptyGallery where there is nothing to learn from.
+        the gallery's own matches across cameras); by default train where it is stored. ``report``
+        is a folder for a page that draws scores and thresholds. Raises EmptyGallery where there is
+        nothing to learn from, UsageError where a report's plots could not be drawn.
 
         >>> gallery.calibrate(source="gallery").by_identity
         True
         """
-        from reidsearch import calibrate, expand
+        from reidsearch import expand
         from reidsearch.ranking.calibration import Source
+        from reidsearch.views import calibration, plots
 
         chosen = None if source is None else choice(Source, source, name="source")
+        if report is not None:
+            plots.require()
         with self._session.changing():
-            collection = self._session.collection()
-            learned = calibrate.calibrate(collection, source=chosen)
-            expand.build(collection)
-            return replace(learned, expanded=expand.scores(collection))
+            learned = expand.learn(self._session.collection(), source=chosen)
+        if report is not None:
+            calibration.write(learned, Path(report))
+        return learned
 
     def calibration(self) -> "Calibration":
         """What ``calibrate`` has learned. Raises NotCalibrated where it never ran.

@@ -55,14 +55,14 @@ class Wish:
         if plain and others:
             raise UsageError(
                 "a plain ranking and another one are asked for at once",
-                hint="Leave out {plain}, or {expand}, {spatio_temporal} and {rerank}.",
+                hint="Leave out {plain}, or the other.",
             )
         if plain or others:
             return cls(expand, spatio_temporal, rerank)
         return BEST
 
 
-BEST = Wish()
+BEST, PLAIN = Wish(), Wish(expand=False, spatio_temporal=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def query(
     )
     own = question.vector(encoder)
     generation = expand.generation(collection)
-    ranking, seen = _ranking(collection, question, scope, wish, split)
+    ranking, seen = ranking_for(collection, question, scope, wish, split)
     vector = own
     if ranking.is_expanded:
         vector = looked_again(own, question, collection, ranking, seen)
@@ -209,10 +209,11 @@ def query(
     return answer
 
 
-def _ranking(
+def ranking_for(
     collection: Collection, question: Question, scope: Scope, wish: Wish, split: Split
 ) -> tuple[Ranking, Sighted | None]:
-    """How to rank, and where and when the question's pictures were taken, where that counts."""
+    """How to rank, and where and when the question's pictures were taken, where that counts. Raises
+    as ``query`` does."""
     expanded = Expanded.NOT
     if split is Split.GALLERY and wish.expand is not False:
         expanded = expand.stored_kind(collection)

@@ -19,13 +19,25 @@ class SettingInForce:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class ExpandedCount:
+    """How many ``images`` have expanded vectors of an ``encoder``, by which ``kind`` of neighbours,
+    and whether searches may use them now."""
+
+    encoder: str
+    kind: str
+    images: int
+    current: bool
+
+
 @dataclass(frozen=True)
 class Status:
     """``store`` is where vectors are: "embedded", or a server's address. ``cameras`` are the names
     of all ``sites`` together, ``people`` counts those with a name. ``taken`` is from when to when
     images with a time were taken, in seconds since 1970 UTC, ``bytes`` what the data dir takes of
-    its disk. ``images`` counts by data set, split, encoder and state; ``last_ingest`` is None
-    before the first. Both call an encoder by its name and the beginning of its fingerprint.
+    its disk. ``images`` counts by data set, split, encoder and state, ``expanded`` what
+    ``calibrate`` or a first trace made; ``last_ingest`` is None before the first. All call an
+    encoder by its name and the beginning of its fingerprint.
     ``running`` is another process that holds the gallery at this moment."""
 
     version: str
@@ -37,6 +49,7 @@ class Status:
     taken: tuple[float, float] | None
     bytes: int
     images: tuple[ImageCount, ...]
+    expanded: tuple[ExpandedCount, ...]
     last_ingest: IngestRun | None
     running: Holder | None
 
@@ -52,6 +65,13 @@ def status(session: Session) -> Status:
     encoders = {
         one.fingerprint: f"{one.name} ({one.fingerprint[:8]})" for one in catalog.encoders()
     }
+    expanded = []
+    for one in catalog.encoders():
+        made = catalog.expansions.of(one.id)
+        if made is not None:
+            count = catalog.expansions.count(one.id)
+            named = encoders[one.fingerprint]
+            expanded.append(ExpandedCount(named, made.kind, count, made.current))
     running = lock.holder(config.data_dir)
     run = catalog.runs.last()
     cameras = catalog.places.cameras()
@@ -70,6 +90,7 @@ def status(session: Session) -> Status:
         images=tuple(
             replace(count, encoder=encoders[count.encoder]) for count in catalog.images.counts()
         ),
+        expanded=tuple(expanded),
         last_ingest=None if run is None else replace(run, encoder=encoders[run.encoder]),
         running=None if running is None or running.pid == os.getpid() else running,
     )

@@ -1,8 +1,9 @@
 """Where was this person? The hits for one probe as stays at cameras, in time order."""
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -11,53 +12,50 @@ from reidsearch import (
     audit,
     calibrate,
     documents,
+    expand,
     names,
     places,
     search,
     stays,
     thresholds,
+    yardstick,
 )
+from reidsearch.catalog import State
 from reidsearch.collection import Collection
-from reidsearch.encoder import Encoder
-from reidsearch.errors import NotCalibrated, UnknownCamera, UsageError
+from reidsearch.errors import EmptyGallery, StoreError, UsageError
 from reidsearch.places import Scope
 from reidsearch.probe import Probe
 from reidsearch.question import Question
-from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.ranking import Ranking, Sighted
-from reidsearch.search import Scored
+from reidsearch.ranking.scores import CROWD, CROWD_FROM
+from reidsearch.search import BEST, Scored, Wish
 from reidsearch.session import Session
 from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
-from reidsearch.types import Filter, Split, Vectors, check_span
+from reidsearch.types import UNKNOWN, Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
+from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, STRICTEST, Chosen, Origin, Yardstick
+
+log = logging.getLogger(__name__)
 
 FETCHED = 100  # hits asked for at first
-DEFAULT_RATES = tuple(10 ** (-k / 4) for k in range(8, 27))  # of false matches, 1e-2 to 3e-7
+DEFAULT_RATES = tuple(10 ** (-k / 16) for k in range(32, 105))  # of false matches, 1e-2 to 3e-7
 EXAMPLES = 10  # hits that join the probe in looking once more
-STRICTEST = 1e-4  # of the rates, where pairs of one person count among those of different people
-FALSE_SHARE = 0.1  # of the hits, that may be expected to be somebody else
-
-
-class Origin(StrEnum):
-    """Where a threshold comes from."""
-
-    GIVEN = "given"
-    GALLERY = "gallery"  # its calibration
-    ENCODER = "encoder"  # what the encoder brings
-
-    @property
-    def words(self) -> str:
-        """For people."""
-        return {"given": "you", "gallery": "the gallery", "encoder": "the encoder"}[self]
+ROUNDING = 1e-5  # by which a vector's length may differ from 1
+# Galleries of so many images are calibrated by their first trace: fewer would tell too little,
+# more would keep people waiting for minutes.
+LEARNED_AT_ONCE = range(CROWD_FROM, 30_001)
 
 
 @dataclass(frozen=True)
 class Trace:
     """The ``stays`` of the person at ``query``, in time order: all hits with at least the score
     ``threshold``, which this ``rate`` of the pairs of different people reach (None where the
-    threshold was given), and which comes from ``origin``. ``nearest`` is the best score there is,
-    None where nothing is stored that was asked for. ``unit`` is that of times: frames, over a
+    threshold was given), and which comes from ``origin``. Where ``crowd`` is known, the score of
+    those who are like the probe and somebody else, the rate is of pairs that stand so far out of
+    it. ``nearest`` is the best score there is, None where nothing is stored that was asked for.
+    ``ranking`` tells what the scores are; ``calibrated`` is the number of images that they were
+    learned from just now, None where that was not needed. ``unit`` is that of times: frames, over a
     camera's sequences one after the other, or seconds since 1970 UTC; None without times.
     ``warnings`` say what may be wrong with the probe, ``picture`` are its bytes, and times are
     shown in ``zone``. In a notebook it shows as lanes."""
@@ -68,14 +66,21 @@ class Trace:
     site: str | None
     threshold: float
     rate: float | None
+    crowd: float | None
     origin: Origin
     nearest: float | None
-    spatio_temporal: bool
+    ranking: Ranking
+    calibrated: int | None
     unit: str | None
     stays: tuple[Stay, ...]
     warnings: tuple[str, ...] = ()
     picture: bytes | None = field(default=None, repr=False, compare=False)
     zone: Zone = field(default=None, repr=False, compare=False)
+
+    @property
+    def spatio_temporal(self) -> bool:
+        """Whether transit times are in the scores."""
+        return self.ranking.calibration is not None
 
     def document(self) -> documents.TraceDocument:
         """As a JSON document."""
@@ -99,91 +104,75 @@ def trace(
     until: float | None = None,
     false_matches: float | None = None,
     min_score: float | None = None,
+    wish: Wish = BEST,
     rates: Sequence[float] = DEFAULT_RATES,
     pauses: Mapping[str, float] = PAUSE,
+    learned_at_once: range = LEARNED_AT_ONCE,
+    false_share: float = FALSE_SHARE_IN_CROWD,
 ) -> Trace:
     """The hits for a probe above a threshold, as stays; logged.
 
     The threshold is ``min_score``, or the score that at most a share ``false_matches`` of the pairs
-    of different people reach; by default the one of ``rates`` that lets most hits through of which
-    no more than FALSE_SHARE are expected to be false, in a gallery of this size. The gallery's
-    calibration tells it, or else the encoder. Then the best EXAMPLES hits join the probe in a
-    second search, whose scores are means over all of them. Transit times join the score where they
-    are known and the probe's camera and time are. A stay ends where nobody is seen for one of
-    ``pauses``, by the unit of times.
+    of different people reach. By default it is the one of ``rates`` that lets most hits through of
+    which no more than a tenth is expected to be false, in a gallery of this size, and it stands
+    above the probe's own crowd where crowds are known, for which ``false_share`` says how much is
+    to be expected so that it is a tenth. The gallery's calibration tells it, or else
+    the encoder. ``wish`` says how to rank. A probe that takes no neighbours by itself is joined by
+    the best EXAMPLES hits in a second search, whose scores are means over all of them. A stay ends
+    where nobody is seen for one of ``pauses``, by the unit of times.
+
+    Where the best ranking is asked for, nobody has calibrated the gallery, its times are known and
+    its size is in ``learned_at_once``, it is calibrated first, as ``expand.learn`` does it.
     Raises NotCalibrated without any threshold, UsageError where the gallery is too small for so
     low a rate, and as ``search.query`` does.
     """
     audit.require_log(session)
     check_span(since, until)
-    probe = places.recognised(session.catalog, probe)
-    if false_matches is not None:
-        if not 0 < false_matches < 1:
-            raise UsageError(
-                f"{false_matches} is no rate of false matches", hint="Give one between 0 and 1."
-            )
-        rates = (false_matches,)
-    collection, encoder = session.searchable()
-    calibration = calibrate.known(collection)
-    scope = places.scope(session.catalog, site=site, dataset=dataset)
-    told_apart = calibration is not None and (calibration.by_identity or calibration.by_times)
-    by_encoder = min_score is None and encoder.thresholds is not None and not told_apart
-    seen = None if by_encoder else _seen(probe, calibration, scope)
-    ranking = Ranking(calibration if seen is not None else None)
-    known, origin = None, Origin.GIVEN
-    least = min_score
-    if least is None:
-        known, origin = _known(calibration, encoder, timed=seen is not None, by_encoder=by_encoder)
-        if not told_apart and not by_encoder and false_matches is None:
-            rates = [rate for rate in rates if rate >= STRICTEST]
-        least = thresholds.least(known, rates)
-        if least is None:
-            raise UsageError(
-                f"{origin.words} tells no false match rate of {max(rates):g}: too few pairs",
-                hint="Give another {false_matches}, or a score with {min_score}.",
-            )
-    where = Filter(split=Split.GALLERY, datasets=scope.dataset_ids, since=since, until=until)
-    question = Question((probe,))
-    own = question.vector(encoder)
-
-    def find(
-        vector: Vectors, seen: Sighted | None, min_score: float, top_k: int | None = None
-    ) -> list[Scored]:
-        length = 1.0 if top_k is not None or vector is own else float(np.linalg.norm(vector))
-        return search.find(
-            vector if length == 1 else vector / np.float32(length),
-            collection=collection,
-            where=where,
-            top_k=top_k,
-            min_score=min_score,
-            ranking=ranking,
-            seen=seen,
-            margin=FETCHED,
-            scale=length,
+    question = Question((places.recognised(session.catalog, probe),))
+    if false_matches is not None and not 0 < false_matches < 1:
+        raise UsageError(
+            f"{false_matches} is no rate of false matches", hint="Give one between 0 and 1."
         )
-
-    found = find(own, seen, least)
-    threshold, rate = least, None
-    nearest = max((one.score for one in found or find(own, seen, -np.inf, top_k=1)), default=None)
-    if known is not None:
-        stored = collection.store.count()
-        threshold, rate = _chosen(known, found, rates, gallery=stored)
-        found = [one for one in found if one.score >= threshold]
-        if found and false_matches is None:
-            again = find(*_joined(own, seen, found[:EXAMPLES], collection, calibration), least)
-            threshold, rate = _chosen(known, again, rates, gallery=stored)
-            found = [one for one in again if one.score >= threshold]
-    clock = stays.clock_of(collection, Split.GALLERY, calibration)
+    collection, encoder = session.searchable()
+    scope = places.scope(session.catalog, site=site, dataset=dataset)
+    own = question.vector(encoder)
+    calibrated = None
+    if wish == BEST and min_score is None:
+        calibrated = _learn_once(session, collection, sizes=learned_at_once)
+    where = Filter(split=Split.GALLERY, datasets=scope.dataset_ids, since=since, until=until)
+    while True:
+        generation = expand.generation(collection)
+        scale = yardstick.of(collection, encoder, question, scope, wish)
+        vector = own
+        if scale.ranking.is_expanded:
+            vector = search.looked_again(own, question, collection, scale.ranking, scale.seen)
+        look = _Look(collection, scope, where, scale, false_share)
+        chosen: Chosen | None = None
+        if min_score is not None:
+            found = look.find(vector, scale.seen, min_score=min_score)
+        elif false_matches is not None:
+            found, chosen = look.judged(vector, scale.seen, (false_matches,), in_crowd=False)
+        else:
+            found, chosen = look.best(vector, scale.seen, rates)
+        nearest = found or look.find(vector, scale.seen, top_k=1)
+        if not scale.ranking.is_expanded or expand.generation(collection) == generation:
+            break  # else somebody wrote expanded vectors meanwhile, and found are old and new ones
+    clock = stays.clock_of(collection, Split.GALLERY, calibrate.known(collection))
+    probe = question.probes[0]
+    threshold = min_score if chosen is None else chosen.threshold
+    assert threshold is not None  # one of both was there
     traced = Trace(
         query=probe.name,
         camera=names.numbered(probe.seen.camera),
         identity=names.numbered(probe.seen.identity),
         site=scope.site_of(probe),
         threshold=threshold,
-        rate=rate,
-        origin=origin,
-        nearest=nearest,
-        spatio_temporal=seen is not None,
+        rate=None if chosen is None else chosen.rate,
+        crowd=None if chosen is None else chosen.crowd,
+        origin=Origin.GIVEN if chosen is None else scale.origin,
+        nearest=max((one.score for one in nearest), default=None),
+        ranking=scale.ranking,
+        calibrated=calibrated,
         unit=None if clock is None else clock.unit,
         stays=stays.of([one.image for one in found], search.hits(found), clock, pauses=pauses),
         warnings=question.warned(),
@@ -200,66 +189,135 @@ def trace(
             "dataset": dataset,
             "since": since,
             "until": until,
-            "threshold": threshold,
-            "rate": rate,
+            "threshold": traced.threshold,
+            "rate": traced.rate,
+            "expand": scale.ranking.is_expanded,
+            "spatio_temporal": scale.ranking.calibration is not None,
         },
         hits=len(found),
     )
     return traced
 
 
-def _seen(probe: Probe, calibration: Calibration | None, scope: Scope) -> Sighted | None:
-    """Where and when the probe was taken; None where that is not known, or of no use."""
-    if calibration is None:
+def _learn_once(session: Session, collection: Collection, *, sizes: range) -> int | None:
+    """Calibrate a gallery that nobody has calibrated, where that tells people apart: from how many
+    images, or None."""
+    if session.read_only or collection.catalog.learned.calibration(collection.encoder_id):
         return None
+    spans = [
+        span
+        for span in collection.catalog.images.spans(collection.encoder_id, Split.GALLERY)
+        if span.camera != UNKNOWN and max(span.timed, span.framed)
+    ]
+    timed = sum(max(span.timed, span.framed) for span in spans)
+    if timed < sizes.start or _size(collection, places.scope(collection.catalog)) not in sizes:
+        return None
+    if len({span.camera for span in spans}) < 2:
+        return None
+    log.info("Nobody has calibrated this gallery. Learning from it, which is done once ...")
     try:
-        return Question((probe,)).sighted(calibration, scope)
-    except (UnknownCamera, UsageError):
+        with session.changing():
+            return expand.learn(collection).images
+    except (EmptyGallery, StoreError, UsageError) as error:
+        log.warning("Not learned: %s.", error)
         return None
 
 
-def _known(
-    calibration: Calibration | None, encoder: Encoder, *, timed: bool, by_encoder: bool
-) -> tuple[thresholds.Tellable, Origin]:
-    """What tells thresholds: the encoder as long as the gallery cannot tell people apart."""
-    if by_encoder and encoder.thresholds is not None:
-        return encoder.thresholds, Origin.ENCODER
-    if calibration is None:
-        raise NotCalibrated(
-            "which score means the same person has not been learned from this gallery, and the "
-            "encoder does not say",
-            hint="Learn it with: {calibrate}, or give a score with {min_score}.",
-        )
-    return calibration.scores if timed else calibration.cosines, Origin.GALLERY
-
-
-def _chosen(
-    known: thresholds.Tellable, found: Sequence[Scored], rates: Sequence[float], *, gallery: int
-) -> tuple[float, float]:
-    scores = [one.score for one in found]
-    chosen = thresholds.choose(known, scores, gallery=gallery, rates=rates, false_share=FALSE_SHARE)
-    assert chosen is not None  # some rate can be told, or there was no least score
-    return chosen
-
-
-def _joined(
-    own: Vectors,
-    seen: Sighted | None,
-    examples: Sequence[Scored],
-    collection: Collection,
-    calibration: Calibration | None,
-) -> tuple[Vectors, Sighted | None]:
-    """The mean of the probe's vector and the examples' (1 x D, not of unit length: its products are
-    mean cosines), and where and when all of them were taken.
-
-    The mean of several pairs' scores lies nearer to the middle than a single one's, so that what
-    is known of single pairs of different people holds for it, on the safe side.
-    """
-    _, vectors = collection.store.retrieve([one.image.id for one in examples])
-    mean = np.concatenate([own, vectors]).mean(axis=0, keepdims=True)
-    if seen is None or calibration is None:
-        return mean, None
-    others = stays.sightings([one.image for one in examples], calibration.transit.clock)
-    return mean, Sighted(
-        np.concatenate([seen.camera, others.camera]), np.concatenate([seen.times, others.times])
+def _size(collection: Collection, scope: Scope) -> int:
+    """How many gallery images there are."""
+    datasets = [one.id for one in scope.datasets]
+    return collection.catalog.embeddings.count(
+        collection.encoder_id, State.INDEXED, [Split.GALLERY], datasets=datasets
     )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Searches for one question, and which of the hits are the person."""
+
+    collection: Collection
+    scope: Scope
+    where: Filter
+    scale: Yardstick
+    false_share: float
+
+    def find(
+        self,
+        vector: Vectors,
+        seen: Sighted | None,
+        *,
+        min_score: float = -math.inf,
+        top_k: int | None = None,
+        everywhere: bool = False,
+    ) -> list[Scored]:
+        """As ``search.find``; a mean of several vectors may be shorter than 1."""
+        length = float(np.linalg.norm(vector))
+        if abs(length - 1) < ROUNDING:
+            length = 1.0
+        return search.find(
+            vector if length == 1 else vector / np.float32(length),
+            collection=self.collection,
+            where=Filter(split=Split.GALLERY) if everywhere else self.where,
+            top_k=top_k,
+            min_score=min_score,
+            ranking=self.scale.ranking,
+            seen=seen,
+            margin=FETCHED,
+            scale=length,
+        )
+
+    def judged(
+        self, vector: Vectors, seen: Sighted | None, rates: Sequence[float], *, in_crowd: bool
+    ) -> tuple[list[Scored], Chosen]:
+        """The hits from the best of these rates on. Raises NotCalibrated, or UsageError where none
+        of them can be told."""
+        best: list[float] = []
+        if in_crowd and self.scale.has_crowds:
+            nearest = self.find(vector, seen, top_k=CROWD.stop, everywhere=True)
+            best = [one.score for one in nearest]
+        mark = self.scale.beside(best)
+        least = thresholds.least(mark.known, rates)
+        if least is None:
+            raise UsageError(
+                f"{self.scale.origin.words} tells no false match rate of {max(rates):g}: too few "
+                "pairs",
+                hint="Give another {false_matches}, or a score with {min_score}.",
+            )
+        found = self.find(vector, seen, min_score=least)
+        size = _size(self.collection, self.scope)
+        scores = [one.score for one in found]
+        chosen = mark.choose(scores, rates, gallery=size, in_crowd=self.false_share)
+        assert chosen is not None  # some rate can be told, or there was no least score
+        return [one for one in found if one.score >= chosen.threshold], chosen
+
+    def best(
+        self, vector: Vectors, seen: Sighted | None, rates: Sequence[float]
+    ) -> tuple[list[Scored], Chosen]:
+        """The same by default: beside the probe's crowd, and with a second look for a probe that
+        has taken no neighbours."""
+        if self.scale.strict:
+            rates = [rate for rate in rates if rate >= STRICTEST]
+        found, chosen = self.judged(vector, seen, rates, in_crowd=True)
+        if found and not self.scale.ranking.is_expanded:
+            joined = self._joined(vector, seen, found[:EXAMPLES])
+            found, chosen = self.judged(*joined, rates, in_crowd=True)
+        return found, chosen
+
+    def _joined(
+        self, own: Vectors, seen: Sighted | None, examples: Sequence[Scored]
+    ) -> tuple[Vectors, Sighted | None]:
+        """The mean of the probe's vector and the examples' (1 x D, not of unit length: its products
+        are mean cosines), and where and when all of them were taken.
+
+        The mean of several pairs' scores lies nearer to the middle than a single one's, so that
+        what is known of single pairs of different people holds for it, on the safe side.
+        """
+        _, vectors = self.collection.store.retrieve([one.image.id for one in examples])
+        mean = np.concatenate([own, vectors]).mean(axis=0, keepdims=True)
+        calibration = self.scale.ranking.calibration
+        if seen is None or calibration is None:
+            return mean, None
+        others = stays.sightings([one.image for one in examples], calibration.transit.clock)
+        return mean, Sighted(
+            np.concatenate([seen.camera, others.camera]), np.concatenate([seen.times, others.times])
+        )

@@ -178,6 +178,13 @@ def test_evaluate_prints_the_contracts_document_and_a_table(ingested: Path, run:
     assert "Rank-1" in table
 
 
+def test_status_tells_of_expanded_vectors(ingested: Path, run: Run) -> None:
+    assert json.loads(run("status", "--json").stdout)["expanded"] == []
+    assert "images by appearance" not in run("status").stdout
+    run("calibrate", "--source", "gallery")
+    assert "images by appearance and times" in run("status").stdout
+
+
 def test_export_and_status_tell_what_is_stored(ingested: Path, run: Run, tmp_path: Path) -> None:
     counts = json.loads(run("export", tmp_path / "out.npz", "--json").stdout)
     assert counts == {"images": 31, "gallery": 27, "query": 4}

@@ -192,6 +192,18 @@ def test_a_query_uses_the_best_that_was_learned_and_says_what(
     assert untimed.ranking.calibration is None
 
 
+def test_status_tells_what_is_expanded_and_whether_that_is_current(
+    opened: Gallery, tmp_path: Path
+) -> None:
+    (made,) = opened.status().document()["expanded"]
+    assert (made["kind"], made["images"], made["current"]) == ("times", 72, True)
+    collection = opened._session.collection()
+    first = int(stored(collection)[0][0])
+    collection.catalog.expansions.outdate(collection.encoder_id, [first])
+    (stale,) = opened.status().document()["expanded"]
+    assert (stale["images"], stale["current"]) == (71, False)
+
+
 def test_an_expanded_score_is_the_cosine_of_what_both_sides_carry(
     opened: Gallery, tmp_path: Path
 ) -> None:

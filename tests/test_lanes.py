@@ -8,12 +8,14 @@ import pytest
 from PIL import Image, ImageColor
 
 from reidsearch.errors import UsageError
+from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.stays import Stay
 from reidsearch.times import named
-from reidsearch.trace import Origin, Trace
+from reidsearch.trace import Trace
 from reidsearch.views import lanes, painter, tracks
 from reidsearch.views.made import Made
 from reidsearch.views.palette import LIGHT
+from reidsearch.yardstick import Origin
 from tests.conftest import COLORS, write_crop
 from tests.page import Element, facts, loads_nothing, parsed
 from tests.test_sheet import HOSTILE, Tags, hit
@@ -36,7 +38,21 @@ def trace(tmp_path: Path) -> Trace:
         Stay(1, "main", 1, 130.0, 130.0, (replace(hit(2, crops[1], identity=2), frame=130),)),
         Stay(None, "main", None, None, None, (hit(3, tmp_path / "gone.jpg", identity=None),)),
     )
-    return Trace(str(crops[0]), 1, 1, "main", 0.5, None, Origin.GIVEN, 0.9, False, "frames", stays)
+    return Trace(
+        query=str(crops[0]),
+        camera=1,
+        identity=1,
+        site="main",
+        threshold=0.5,
+        rate=None,
+        crowd=None,
+        origin=Origin.GIVEN,
+        nearest=0.9,
+        ranking=Ranking(),
+        calibrated=None,
+        unit="frames",
+        stays=stays,
+    )
 
 
 def timed(trace: Trace, *starts: float) -> Trace:
@@ -103,13 +119,14 @@ def test_the_axis_shows_round_times_of_day_in_the_gallerys_zone(trace: Trace) ->
 
 
 def test_the_head_says_who_what_where_from_which_score_on_and_when(trace: Trace) -> None:
-    known = replace(trace, rate=1e-4, origin=Origin.GALLERY, spatio_temporal=True)
+    ranking = Ranking(expanded=Expanded.APPEARANCE)
+    known = replace(trace, rate=1e-4, origin=Origin.GALLERY, ranking=ranking)
     page = page_of(known)
     assert page.one("h1").text == "Where was the person in 1.jpg in crops?"
     told = facts(page)
     assert told["found"] == "3 stays of 4 crops at 3 cameras, over 20 frames"
     assert told["matches"] == (
-        "scores by cosine and transit times, of at least 0.500, which 1 in 10,000 pairs of "
+        "scores by cosine, expanded, of at least 0.500, which 1 in 10,000 pairs of "
         "different people reach, as this gallery's calibration tells"
     )
     assert told["command"] == "reidsearch trace x.jpg"

@@ -16,7 +16,9 @@ from reidsearch.compare import compare
 from reidsearch.details import SHOWN
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation, evaluate
-from reidsearch.views import plots, report, verdicts
+from reidsearch.gallery import Gallery
+from reidsearch.ranking.scores import RATES, Crowds
+from reidsearch.views import calibration, plots, report, verdicts
 from reidsearch.views.made import Made
 from tests.conftest import Run, write_encoder
 from tests.page import Element, facts, loads_nothing, parsed
@@ -147,6 +149,22 @@ def test_an_evaluation_without_details_makes_no_report(tmp_path: Path, filled: C
     with pytest.raises(ValueError, match="details"):
         report.write([evaluate(filled)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_calibration_is_drawn_for_each_ranking(tmp_path: Path, gallery: Gallery) -> None:
+    learned = gallery.calibrate(source="gallery", report=tmp_path / "out")
+    text = (tmp_path / "out" / calibration.PAGE).read_text(encoding="utf-8")
+    kinds = ["cosine", "expanded", "expanded_spatio_temporal", "spatio_temporal"]
+    assert sorted(path.stem for path in (tmp_path / "out").glob("*.svg")) == kinds
+    assert text.count("<svg") == 4
+    for found in learned.distributions.values():
+        for rate in RATES:
+            threshold = found.threshold(rate)
+            assert threshold is None or f"<td>{threshold:.3f}</td>" in text
+    assert "own crowd" not in text  # so few images have none
+    crowded = replace(learned.cosines, crowds=Crowds(learned.cosines.different, 0.5))
+    calibration.write(replace(learned, cosines=crowded), tmp_path / "out")
+    assert "own crowd" in (tmp_path / "out" / calibration.PAGE).read_text(encoding="utf-8")
 
 
 def test_the_scores_counted_are_those_of_probes_and_images_of_other_cameras(

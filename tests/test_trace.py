@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 import reidsearch
 from reidsearch import trace
+from reidsearch.config import Config
 from reidsearch.encoder import Preprocessing
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
@@ -20,6 +22,7 @@ from reidsearch.types import Filter, Kind, Pixels, Vectors
 from reidsearch.views import lanes, painter
 from tests.conftest import COLORS, HEIGHT, WIDTH, Run, write_crop, write_encoder
 from tests.page import facts, parsed
+from tests.test_expand import crops
 
 
 @pytest.fixture
@@ -59,9 +62,10 @@ def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
     assert "min_score=" in error.value.hint
     learned = gallery.calibrate(source="gallery")
     whole = gallery.trace(probe, false_matches=0.05)
-    assert whole.spatio_temporal
-    assert whole.threshold == learned.scores.threshold(0.05)
-    assert whole.rate == 0.05
+    assert learned.expanded is not None
+    assert (whole.spatio_temporal, whole.ranking.is_expanded) == (True, True)
+    assert whole.threshold == learned.expanded[1].threshold(0.05)
+    assert (whole.rate, whole.origin, whole.crowd) == (0.05, "gallery", None)
     with pytest.raises(UsageError, match="too few pairs"):
         gallery.trace(probe, false_matches=1e-6)
     # By default the strictest rate that can be told: here one in a hundred has too few pairs, too.
@@ -77,8 +81,9 @@ def test_a_probe_of_unknown_camera_is_traced_by_its_looks_alone(
     learned = gallery.calibrate(source="gallery")
     somebody = write_crop(tmp_path / "somebody.jpg", color=COLORS[3], seed=5)
     whole = gallery.trace(somebody, false_matches=0.05)
-    assert not whole.spatio_temporal
-    assert whole.threshold == learned.cosines.threshold(0.05)
+    assert learned.expanded is not None
+    assert (whole.spatio_temporal, whole.ranking.is_expanded) == (False, True)
+    assert whole.threshold == learned.expanded[0].threshold(0.05)
     assert {hit.identity for stay in whole.stays for hit in stay.hits} == {3}
 
 
@@ -168,6 +173,70 @@ def test_without_a_calibration_the_encoder_tells_the_threshold(
         assert (strict.threshold, strict.rate) == (0.95, 1e-4)
         with pytest.raises(UsageError, match="the encoder tells no false match rate"):
             own.trace(probe, false_matches=1e-5)
+
+
+def test_the_first_trace_calibrates_a_gallery_with_times_once(
+    settings: Config, tmp_path: Path
+) -> None:
+    crops(tmp_path / "day1")
+    probe = Probe.of(tmp_path / "day1/0002_c1s1_000340_00.jpg")
+    with Gallery(settings, purpose="test") as gallery:
+        gallery.ingest(tmp_path / "day1")
+        with pytest.raises(NotCalibrated, match="which score"):
+            gallery.trace(probe)  # 72 images are too few to learn from unasked
+        few = range(50, 100)
+        first = trace.trace(gallery._session, probe, learned_at_once=few)
+        assert first.calibrated == 72
+        assert first.document()["uses"] == ["the unlabelled gallery", "times"]
+        assert first.origin == "gallery"
+        again = trace.trace(gallery._session, probe, learned_at_once=few)
+        assert again.calibrated is None
+        assert again.threshold == first.threshold
+        assert gallery.query(probe).ranking.is_expanded
+
+
+def test_a_gallery_without_times_or_of_another_size_is_not_calibrated_unasked(
+    settings: Config, tmp_path: Path
+) -> None:
+    for person, color in COLORS.items():
+        for camera in (1, 2):
+            write_crop(tmp_path / f"crops/{person:04d}_c{camera}.jpg", color=color, seed=person)
+    probe = Probe.of(tmp_path / "crops/0002_c1.jpg")
+    with Gallery(settings, purpose="test") as gallery:
+        gallery.ingest(tmp_path / "crops")
+        with pytest.raises(NotCalibrated):
+            trace.trace(gallery._session, probe, learned_at_once=range(1, 100))
+        gallery.ingest(crops(tmp_path / "timed"))
+        with pytest.raises(NotCalibrated):
+            trace.trace(gallery._session, probe, learned_at_once=range(1, 70))
+
+
+def test_a_trace_is_ranked_as_is_asked_for(gallery: Gallery, probe: Path) -> None:
+    gallery.calibrate(source="gallery")
+    ask = partial(gallery.trace, probe, false_matches=0.05)
+    for traced, used in (
+        (ask(plain=True), (False, False)),
+        (ask(expand=True), (True, False)),
+        (ask(spatio_temporal=True), (False, True)),
+        (ask(expand=True, spatio_temporal=True), (True, True)),
+        (ask(), (True, True)),
+    ):
+        document = traced.document()
+        assert (document["expanded"], document["spatio_temporal"]) == used
+        # Thresholds are those of the ranking, so the person is found by each.
+        found = {hit["identity"] for stay in document["stays"] for hit in stay["hits"]}
+        assert 2 in found
+    with pytest.raises(UsageError, match="plain ranking and another"):
+        gallery.trace(probe, plain=True, expand=True)
+
+
+def test_a_trace_says_what_it_used(run: Run, market: Path, probe: Path) -> None:
+    run("ingest", market)
+    run("calibrate", "--source", "gallery")
+    best = run("trace", probe, "--false-matches", 0.05).output
+    assert "Scores by cosine, expanded, transit times from gallery, of at least" in best
+    plain = run("trace", probe, "--false-matches", 0.05, "--plain").output
+    assert "Scores by cosine, of at least" in plain
 
 
 def test_moments_are_frames_or_times_of_day() -> None:

@@ -6,7 +6,7 @@ that dies anywhere leaves them marked.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.database import TableGroup
@@ -51,6 +51,12 @@ class Expansions(TableGroup):
         query = select(*columns).where(expanded.c.encoder_id == encoder_id)
         with self._reading() as db:
             return [ExpandedRecord(**row._mapping) for row in db.execute(query)]
+
+    def count(self, encoder_id: int) -> int:
+        """How many images have a vector that is as it was last made."""
+        made = expanded.c.encoder_id == encoder_id, expanded.c.made_of.is_not(None)
+        with self._reading() as db:
+            return int(db.execute(select(func.count()).where(*made)).scalar_one())
 
     def finish(
         self, encoder_id: int, changed: Sequence[ExpandedRecord], *, gone: Sequence[int]

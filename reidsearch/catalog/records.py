@@ -205,6 +205,11 @@ class ExpansionRecord:
     scores: bytes | None
     means: bytes | None
 
+    @property
+    def kind(self) -> str:
+        """How neighbours were chosen."""
+        return self.form.split()[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpandedRecord:

@@ -1,22 +1,16 @@
 """``reidsearch calibrate``"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reidsearch.cli import output
-from reidsearch.cli.options import Json
+from reidsearch.cli.options import OUTPUT, Json
 from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from reidsearch.ranking.calibration import Calibration
-
-SCORES = {
-    "cosine": "cosine",
-    "spatio_temporal": "with times",
-    "expanded": "expanded",
-    "expanded_spatio_temporal": "expanded, with times",
-}
 
 
 def calibrate(
@@ -29,14 +23,25 @@ def calibrate(
             "from the gallery's own matches across cameras. By default train where it is stored.",
         ),
     ] = "",
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write a page that draws scores and thresholds to this folder.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Learn the times that people take from camera to camera and what scores say, and let stored
     vectors carry their neighbours."""
     from reidsearch.gallery import Gallery
+    from reidsearch.views import calibration
 
     with Gallery(ctx.obj, purpose="calibrate") as gallery:
-        learned = gallery.calibrate(source=source or None)
+        learned = gallery.calibrate(source=source or None, report=report)
+    if report is not None:
+        output.say(f"Report: {report / calibration.PAGE}")
     if json:
         output.print_json(learned.document())
     else:
@@ -44,6 +49,7 @@ def calibrate(
 
 
 def _print_calibration(learned: "Calibration") -> None:
+    from reidsearch.ranking.calibration import SCORES
     from reidsearch.ranking.scores import RATES
 
     document = learned.document()

@@ -90,6 +90,10 @@ Expand = Annotated[
         rich_help_panel=RANKING,
     ),
 ]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", help="Cosines alone, not the best that `calibrate` has learned."),
+]
 SpatioTemporal = Annotated[
     bool,
     typer.Option(

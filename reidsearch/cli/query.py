@@ -16,6 +16,7 @@ from reidsearch.cli.options import (
     WHERE,
     Expand,
     OfDataset,
+    Plain,
     ProbeCamera,
     ProbeTime,
     Since,
@@ -115,14 +116,7 @@ def query(
             rich_help_panel=RANKING,
         ),
     ] = False,
-    plain: Annotated[
-        bool,
-        typer.Option(
-            "--plain",
-            help="Cosines alone, not the best that `calibrate` has learned.",
-            rich_help_panel=RANKING,
-        ),
-    ] = False,
+    plain: Plain = False,
     by_stay: Annotated[
         bool,
         typer.Option(

@@ -58,6 +58,11 @@ def _facts(now: "Status", zone: "Zone") -> list[tuple[str, str]]:
     if now.taken is not None:
         first, last = (in_words(one, SECONDS, zone) for one in now.taken)
         facts.append(("taken", f"{first} to {last}"))
+    for one in now.expanded:
+        words = "appearance" if one.kind == "appearance" else "appearance and times"
+        stale = "" if one.current else "; not current, so that searches go without"
+        several = f" with {one.encoder}" if len(now.expanded) > 1 else ""
+        facts.append(("expanded", f"{one.images:,} images by {words}{several}{stale}"))
     return [*facts, ("on disk", f"{now.bytes / 1e6:,.1f} MB")]
 
 

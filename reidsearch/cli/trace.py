@@ -9,12 +9,15 @@ import typer
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     OUTPUT,
+    Expand,
     Json,
     OfDataset,
+    Plain,
     ProbeCamera,
     ProbeTime,
     Since,
     Site,
+    SpatioTemporal,
     Until,
     command_line,
     moment,
@@ -58,6 +61,9 @@ def trace(
     dataset: OfDataset = None,
     since: Since = "",
     until: Until = "",
+    expand: Expand = False,
+    spatio_temporal: SpatioTemporal = False,
+    plain: Plain = False,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -89,6 +95,9 @@ def trace(
             until=moment(until, "--until", ctx.obj.timezone),
             false_matches=false_matches,
             min_score=min_score,
+            expand=expand,
+            spatio_temporal=spatio_temporal,
+            plain=plain,
         )
     say_idle(
         (timestamp is not None and not found.spatio_temporal, "--time", "on scores by cosine alone")
@@ -110,7 +119,12 @@ def _print_trace(found: "Trace") -> None:
     title = output.one_line(found.query)
     hits.print_stays(found, found.stays, found.unit, found.zone, title=title)
     hits.print_legend([verdicts.kind(found, stay.hits[0]) for stay in found.stays])
-    output.say(f"{_sentence(tracks.threshold(found))}")
+    if found.calibrated is not None:
+        output.say(
+            f"Learned from {found.calibrated:,} images what times and scores say; from now on "
+            "ingest keeps that current, and query uses it, too."
+        )
+    output.say(_sentence(tracks.threshold(found)))
     if found.stays:
         return
     output.say(_sentence(tracks.nobody(found)))

@@ -7,6 +7,13 @@ from reidsearch import documents
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.ranking.transit import Transit
 
+SCORES = {  # the kinds of score, in words
+    "cosine": "cosine",
+    "spatio_temporal": "with times",
+    "expanded": "expanded",
+    "expanded_spatio_temporal": "expanded, with times",
+}
+
 
 class Source(StrEnum):
     """Where the pairs of images of one person come from."""

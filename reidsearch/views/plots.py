@@ -1,23 +1,29 @@
-"""An evaluation's plots as SVG, whose colours a page's style sheet follows. Needs matplotlib."""
+"""Plots of evaluations and scores as SVG, whose colours a page's style sheet follows. They need
+matplotlib."""
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reidsearch import names
 from reidsearch.errors import UsageError
+from reidsearch.files import replacing
 from reidsearch.ranking.scores import BINS, LOWEST, RATES, WIDTH, ScoreDistribution
 from reidsearch.views.palette import LIGHT
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from reidsearch.evaluate import Evaluation
 
 CMC_LENGTH = 20
+PAIRS = "Scores of pairs from two cameras"
 # The templates' CSS knows the palette's colours, and the ground by this name.
 PAPER = "paper"
 STYLE: Any = {  # its type is another in every version of matplotlib
@@ -52,10 +58,37 @@ def drawn(evaluations: "Sequence[Evaluation]") -> dict[str, str]:
         for number, one in enumerate(evaluations, start=1):
             last = f"-{number}" if number > 1 else ""
             if one.details is not None:
-                figures[f"scores{last}"] = _scores(one.details.pair_scores)
+                figures[f"scores{last}"] = _scores(one.details.pair_scores, PAIRS)
             if one.camera_pairs:
                 figures[f"camera-pairs{last}"] = _camera_pairs(one.camera_pairs)
         return {name: _svg(figure) for name, figure in figures.items()}
+
+
+def of_scores(found: Mapping[str, tuple[ScoreDistribution, str]]) -> dict[str, str]:
+    """Plots of distributions, each under its title, as SVG by the same names."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        return {name: _svg(_scores(one, title)) for name, (one, title) in found.items()}
+
+
+def inline(svg: str) -> "Markup":
+    """A plot for a page that takes it as it is: matplotlib has escaped what it was given. Its own
+    style sheet would be that of the whole page."""
+    from markupsafe import Markup
+
+    return Markup(re.sub(r"<style.*?</style>", "", svg[svg.index("<svg") :])) if svg else Markup()
+
+
+def save(folder: Path, page: str, text: str, drawn: Mapping[str, str]) -> Path:
+    """Write a page of that name, and its plots as SVG beside it. Returns the page's path. Raises
+    OSError where the folder cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {f"{name}.svg": svg for name, svg in drawn.items()} | {page: text}
+    for name, content in texts.items():
+        with replacing(folder / name) as partial:
+            partial.write_text(content, encoding="utf-8")
+    return folder / page
 
 
 def _svg(figure: "Figure") -> str:
@@ -128,7 +161,7 @@ def _camera_pairs(pairs: dict[tuple[str, str], float]) -> "Figure":
     return figure
 
 
-def _scores(found: ScoreDistribution) -> "Figure":
+def _scores(found: ScoreDistribution, title: str) -> "Figure":
     figure, axes = _figure(width=7.4, height=3.2)
     centres = (LOWEST + WIDTH * (np.arange(BINS) + 0.5)).reshape(-1, 10).mean(axis=1)
     for counts, color, name in (
@@ -147,8 +180,9 @@ def _scores(found: ScoreDistribution) -> "Figure":
             top = axes.get_ylim()[1]
             axes.text(threshold, top, f" 1 in {1 / rate:,.0f}", size=7, rotation=90, va="top")
     used = np.flatnonzero(found.same + found.different)
-    axes.set_xlim(LOWEST + WIDTH * used[0], LOWEST + WIDTH * used[-1])
-    axes.set(title="Scores of pairs from two cameras", xlabel="score", ylabel="density")
+    if len(used):
+        axes.set_xlim(LOWEST + WIDTH * used[0], LOWEST + WIDTH * (used[-1] + 1))
+    axes.set(title=title, xlabel="score", ylabel="density")
     # Above the axes, where no threshold runs through it.
     axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     return figure

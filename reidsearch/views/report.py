@@ -1,20 +1,16 @@
 """An evaluation, or two side by side, as one HTML page, with its plots beside it. Needs matplotlib
 ([report])."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch import __version__
-from reidsearch.files import replacing
 from reidsearch.ranking.scores import RATES, ScoreDistribution
 from reidsearch.views import cards, pages, plots
 from reidsearch.views.made import Facts, Made
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from reidsearch.details import Details
     from reidsearch.evaluate import Evaluation
 
@@ -41,12 +37,7 @@ def write(
     drawn = plots.drawn(evaluations)
     told = facts(evaluations, details, made or Made(), difference=difference)
     page = _page(evaluations, details, drawn, told)
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {f"{name}.svg": svg for name, svg in drawn.items()} | {PAGE: page}
-    for name, text in texts.items():
-        with replacing(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    return folder / PAGE
+    return plots.save(folder, PAGE, page, drawn)
 
 
 def table(evaluation: "Evaluation") -> str:
@@ -121,25 +112,17 @@ def _page(
         columns=["", *(one.encoder if several else one.title for one in evaluations)],
         numbers=numbers(evaluations),
         scored=", ".join(first.ranking.words) or "cosine",
-        cmc=_inline(drawn["cmc"]),
-        ap=_inline(drawn["ap"]),
+        cmc=plots.inline(drawn["cmc"]),
+        ap=plots.inline(drawn["ap"]),
         parts=[
             {
                 "of": f" of {one.encoder}" if several else "",
                 "thresholds": thresholds(detail.pair_scores),
-                "scores": _inline(drawn[f"scores{last}"]),
-                "pairs": _inline(drawn.get(f"camera-pairs{last}", "")),
+                "scores": plots.inline(drawn[f"scores{last}"]),
+                "pairs": plots.inline(drawn.get(f"camera-pairs{last}", "")),
                 "worst": cards.rows(detail.worst),
                 "best": cards.rows(detail.best),
             }
             for one, detail, last in zip(evaluations, details, ("", "-2"), strict=False)
         ],
     )
-
-
-def _inline(svg: str) -> "Markup":
-    """A plot for a page that takes it as it is: matplotlib has escaped what it was given. Its own
-    style sheet would be that of the whole page."""
-    from markupsafe import Markup
-
-    return Markup(re.sub(r"<style.*?</style>", "", svg[svg.index("<svg") :])) if svg else Markup()

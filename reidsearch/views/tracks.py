@@ -105,13 +105,18 @@ def nobody(trace: "Trace") -> str:
 
 def threshold(trace: "Trace") -> str:
     """From which score on, and how many pairs of different people reach it."""
-    by = "cosine and transit times" if trace.spatio_temporal else "cosine"
+    by = ", ".join(("cosine", *trace.ranking.words))
     said = f"scores by {by}, of at least {trace.threshold:.3f}"
     if trace.rate is None:
         return said
     whose = "this gallery's calibration" if trace.origin == "gallery" else "the encoder"
     pairs = f"1 in {1 / trace.rate:,.0f} pairs of different people"
-    return f"{said}, which {pairs} reach, as {whose} tells"
+    if trace.crowd is None:
+        return f"{said}, which {pairs} reach, as {whose} tells"
+    return (
+        f"{said}, {trace.threshold - trace.crowd:.3f} above the crowd that is like this picture: "
+        f"so far out of it stand {pairs}, as {whose} tells"
+    )
 
 
 def _marks(trace: "Trace", axis: Axis | None) -> list[Mark]:
