@@ -15,6 +15,7 @@ from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation, evaluate
 from reidsearch.types import Split
 from tests.conftest import Run, filling, write_encoder
+from tests.page import facts, parsed
 
 
 @pytest.fixture
@@ -73,7 +74,9 @@ def test_galleries_of_different_images_are_not_compared(
         compare.compare(before, other)
 
 
-def test_the_command_shows_both_encoders(run: Run, market: Path, coarse: Encoder) -> None:
+def test_the_command_shows_both_encoders(
+    run: Run, market: Path, coarse: Encoder, tmp_path: Path
+) -> None:
     run("ingest", market)
     assert "colours" in run("evaluate", "--compare", coarse.path, exit_code=1).stderr
     run("--encoder", coarse.path, "ingest", market)
@@ -84,3 +87,8 @@ def test_the_command_shows_both_encoders(run: Run, market: Path, coarse: Encoder
     document = json.loads(run("evaluate", "--compare", coarse.path, "--json").stdout)
     expected = document["second"]["mAP"] - document["first"]["mAP"]
     assert document["mAP_difference"] == pytest.approx(expected, abs=1e-12)
+    told = run("evaluate", "--compare", coarse.path, "--report", tmp_path / "report").stderr
+    assert f"Report: {tmp_path / 'report/report.html'}" in told
+    page = parsed((tmp_path / "report/report.html").read_text("utf-8"))
+    assert page.one("h1").text == "colours against coarse on market"
+    assert "--compare" in facts(page)["command"]

@@ -19,7 +19,7 @@ from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.errors import UsageError
 from reidsearch.views import captions, cards, pages, painter, sheet, strip, verdicts
 from reidsearch.views.made import Made
-from reidsearch.views.palette import DARK, LIGHT
+from reidsearch.views.palette import DARK, LIGHT, Palette
 from tests.conftest import COLORS, write_crop
 from tests.page import facts, loads_nothing, parsed
 
@@ -228,6 +228,25 @@ def test_all_colours_come_from_one_place_in_light_dark_and_print() -> None:
     assert "@media print" in style
     rules = re.sub(r"--[\w-]+: [^;]*;|\[style\*=[^]]*\]", "", style)
     assert not re.search(r"#[0-9a-f]{3,8}\b", rules)
+
+
+def contrast(one: str, other: str) -> float:
+    """As the Web Content Accessibility Guidelines 2.2 define it."""
+
+    def luminance(color: str) -> float:
+        parts = [value / 255 for value in ImageColor.getrgb(color)[:3]]
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    least, most = sorted((luminance(one), luminance(other)))
+    return (most + 0.05) / (least + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_words_and_marks_can_be_told_from_what_they_stand_on(palette: Palette) -> None:
+    for name in ("ink", "quiet", "accent", "right", "wrong", "unsure"):
+        assert contrast(getattr(palette, name), palette.paper) >= 4.5, name
+    assert contrast(palette.quiet, palette.well) >= 4.5  # why a picture is not there
 
 
 def test_a_strip_for_terminals_keeps_to_its_width(answer: Answer) -> None:
