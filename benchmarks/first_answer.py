@@ -9,8 +9,8 @@ training of an encoder, as ``python -m train --hold-out N`` with the same seed d
 known, and ``trace`` is asked as people ask it, or with each of ``--shares``. Identities are only
 looked at to count: what is shown over all probes, how much of it is false, and how many of the
 right crops (of the same person, from any camera) are found; and the means over probes. Junk, which
-the protocol leaves out, counts in a column of its own; distractors are false. Prints a Markdown
-table.
+the protocol leaves out, counts in a column of its own; distractors are false. ``--filled`` takes a
+gallery as it is, of the same images. Prints a Markdown table.
 """
 
 import argparse
@@ -171,6 +171,7 @@ def main() -> None:
     parser.add_argument("--among", action="store_true")
     parser.add_argument("--shares", type=float, nargs="*", default=[], help="expected to be false")
     parser.add_argument("--gallery", type=Path, help="keep it here, and take it from here")
+    parser.add_argument("--filled", type=Path)
     asked = parser.parse_args()
     case = Case.of_test_split(asked.data)
     if asked.hold_out:
@@ -179,14 +180,15 @@ def main() -> None:
         )
     drawn = np.random.default_rng(asked.draw).permutation(len(case.probes))[: asked.probes]
     with tempfile.TemporaryDirectory() as temporary:
-        home = asked.gallery or Path(temporary) / "gallery"
+        home = asked.filled or asked.gallery or Path(temporary) / "gallery"
         table = Path(temporary) / "crops.csv"
         case.write_table(table)
         with reidsearch.open(home, encoder=asked.encoder, audit="off") as gallery:
-            started = time.perf_counter()
-            done = gallery.ingest(table, root=case.root, name="crops")
-            seconds = time.perf_counter() - started
-            print(f"{done.found} crops ingested in {seconds:.0f} s; {len(drawn)} probes\n")
+            if asked.filled is None:
+                started = time.perf_counter()
+                done = gallery.ingest(table, root=case.root, name="crops")
+                seconds = time.perf_counter() - started
+                print(f"{done.found} crops ingested in {seconds:.0f} s; {len(drawn)} probes\n")
             measure(gallery, case, [case.probes[at] for at in np.sort(drawn)], asked.shares)
 
 

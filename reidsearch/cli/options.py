@@ -92,7 +92,11 @@ Expand = Annotated[
 ]
 Plain = Annotated[
     bool,
-    typer.Option("--plain", help="Cosines alone, not the best that `calibrate` has learned."),
+    typer.Option(
+        "--plain",
+        help="Cosines alone, not the best that `calibrate` has learned.",
+        rich_help_panel=RANKING,
+    ),
 ]
 SpatioTemporal = Annotated[
     bool,
