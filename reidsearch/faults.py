@@ -19,6 +19,7 @@ INGEST = (
     "confirmed",
     "run finished",
 )
+PUSH = ("crops written", "recorded", "encoded", "upserted", "flushed", "confirmed")
 RELABEL = ("recorded", "relabelled")
 MOVE = ("moves recorded", "deletions flushed")
 FORGET = (

@@ -5,10 +5,12 @@ Every kill is a real SIGKILL of a real process over a real SQLite file and a rea
 """
 
 import json
+import os
 import random
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -292,10 +294,46 @@ def test_labels_that_change_reach_both_stores_whatever_happens(
     assert finish(reidsearch(settings, "doctor"))[0] == 0
 
 
+PUSHING = """
+import sys
+from pathlib import Path
+from reidsearch import Crop, open
+data_dir, encoder, *files = sys.argv[1:]
+with open(data_dir, encoder=encoder) as gallery:
+    crops = [Crop(Path(file).read_bytes(), camera="gate", name=Path(file).name) for file in files]
+    print(*(one.outcome for one in gallery.add(crops)))
+"""
+
+
+@pytest.mark.parametrize("point", faults.PUSH)
+def test_crops_whose_push_was_killed_are_taken_in_by_the_next_and_stored_once(
+    tmp_path: Path, encoder_file: Path, point: str
+) -> None:
+    settings = Config(tmp_path / "home", None, encoder_file, "cpu", {})
+    files = [write_crop(tmp_path / f"{at}.jpg", color=COLORS[1 + at % 4], seed=at) for at in (1, 2)]
+
+    def push(fault: str = "") -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", PUSHING, settings.data_dir, encoder_file, *files],
+            env={**os.environ, faults.VARIABLE: fault},
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+        )
+        return done.returncode, done.stdout.strip()
+
+    assert push(point) == (-signal.SIGKILL, "")
+    outcome = "unchanged" if point == "confirmed" else "stored"
+    assert push() == (0, f"{outcome} {outcome}")
+    assert push() == (0, "unchanged unchanged")
+    assert finish(reidsearch(settings, "doctor"))[0] == 0
+    assert indexed(settings, tmp_path / "copy") == 2
+
+
 def test_every_fault_point_in_the_code_is_tested() -> None:
     named = {
         *(*faults.INGEST, *faults.RELABEL, *faults.MOVE, *faults.FORGET, *faults.FORGET_ENCODER),
-        *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND),
+        *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND, *faults.PUSH),
     }
     reached = set()
     for path in Path(faults.__file__).parent.rglob("*.py"):

@@ -22,9 +22,9 @@ COMMAND = re.compile(rf"\breidsearch ({'|'.join(COMMANDS)})\b")
 
 
 def library() -> Iterator[tuple[str, ast.Module]]:
-    """Each module outside cli/, by its name within the package."""
+    """Each module outside the doors, by its name within the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        if path.parent.name != "cli":
+        if path.parent.name not in ("cli", "service"):
             name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
             yield name, ast.parse(path.read_text(encoding="utf-8"))
 
