@@ -9,8 +9,8 @@ training of an encoder, as ``python -m train --hold-out N`` with the same seed d
 known, and ``trace`` is asked as people ask it, or with each of ``--shares``. Identities are only
 looked at to count: what is shown over all probes, how much of it is false, and how many of the
 right crops (of the same person, from any camera) are found; and the means over probes. Junk, which
-the protocol leaves out, counts in a column of its own; distractors are false. ``--filled`` takes a
-gallery as it is, of the same images. Prints a Markdown table.
+the protocol leaves out, counts in a column of its own; distractors are false. ``--labelled``
+tells the gallery who is who, and calibrates it by that. Prints a Markdown table.
 """
 
 import argparse
@@ -68,12 +68,14 @@ class Case:
             [by_path[one] for one in (*gallery.paths, *strangers)],
         )
 
-    def write_table(self, path: Path) -> None:
-        """The gallery without identities."""
+    def write_table(self, path: Path, *, labelled: bool) -> None:
+        """The gallery, without identities or with them."""
         with path.open("w", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(["path", "camera", "sequence", "frame"])
-            rows.writerows([s.path, s.camera, s.sequence, s.frame] for s in self.gallery)
+            rows.writerow(["path", "camera", "sequence", "frame", "identity"])
+            for seen in self.gallery:
+                person = seen.identity if labelled else ""
+                rows.writerow([seen.path, seen.camera, seen.sequence, seen.frame, person])
 
 
 @dataclass
@@ -171,7 +173,7 @@ def main() -> None:
     parser.add_argument("--among", action="store_true")
     parser.add_argument("--shares", type=float, nargs="*", default=[], help="expected to be false")
     parser.add_argument("--gallery", type=Path, help="keep it here, and take it from here")
-    parser.add_argument("--filled", type=Path)
+    parser.add_argument("--labelled", action="store_true")
     asked = parser.parse_args()
     case = Case.of_test_split(asked.data)
     if asked.hold_out:
@@ -180,15 +182,16 @@ def main() -> None:
         )
     drawn = np.random.default_rng(asked.draw).permutation(len(case.probes))[: asked.probes]
     with tempfile.TemporaryDirectory() as temporary:
-        home = asked.filled or asked.gallery or Path(temporary) / "gallery"
+        home = asked.gallery or Path(temporary) / "gallery"
         table = Path(temporary) / "crops.csv"
-        case.write_table(table)
+        case.write_table(table, labelled=asked.labelled)
         with reidsearch.open(home, encoder=asked.encoder, audit="off") as gallery:
-            if asked.filled is None:
-                started = time.perf_counter()
-                done = gallery.ingest(table, root=case.root, name="crops")
-                seconds = time.perf_counter() - started
-                print(f"{done.found} crops ingested in {seconds:.0f} s; {len(drawn)} probes\n")
+            started = time.perf_counter()
+            done = gallery.ingest(table, root=case.root, name="crops")
+            seconds = time.perf_counter() - started
+            print(f"{done.found} crops ingested in {seconds:.0f} s; {len(drawn)} probes\n")
+            if asked.labelled:
+                gallery.calibrate(source="gallery")
             measure(gallery, case, [case.probes[at] for at in np.sort(drawn)], asked.shares)
 
 

@@ -26,7 +26,7 @@ STRICTEST = 1e-4  # of the rates, where pairs of one person count among those of
 # Of the hits, that may be expected to be somebody else, so that in fact 1 in 10 is. Beside a
 # crowd it is less: strangers seen close in time are more alike than pairs that are not. Chosen on
 # people held out from training (train/RESULTS.md).
-FALSE_SHARE, FALSE_SHARE_IN_CROWD = 0.1, 0.06
+FALSE_SHARE, FALSE_SHARE_IN_CROWD = 0.1, 0.04
 
 
 class Origin(StrEnum):
