@@ -72,7 +72,7 @@ def test_times_are_broken_between_words_where_there_is_room_for_that(
 
 
 def test_a_path_takes_one_line_and_keeps_its_files_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = Path("/work/data/Market-1501-v15.09.15/bounding_box_test") / NAME
+    path = Path("/srv/data/Market-1501-v15.09.15/bounding_box_test") / NAME
     for width in (50, 60, 80):
         (line, _) = shown([[1, 0.886, path]], width, monkeypatch)
         assert line.rstrip().endswith(f"/{NAME}")
