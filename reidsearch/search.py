@@ -51,11 +51,12 @@ class Wish:
 
         Raises UsageError where ``plain`` is asked for with another.
         """
-        others = expand or spatio_temporal or rerank
+        asked = {"{expand}": expand, "{spatio_temporal}": spatio_temporal, "{rerank}": rerank}
+        others = [name for name, wanted in asked.items() if wanted]
         if plain and others:
             raise UsageError(
                 "a plain ranking and another one are asked for at once",
-                hint="Leave out {plain}, or the other.",
+                hint="Leave out {plain}, or " + " and ".join(others) + ".",
             )
         if plain or others:
             return cls(expand, spatio_temporal, rerank)

@@ -185,7 +185,7 @@ def test_errors_speak_of_fields_and_requests(client: httpx.Client, market: Path)
     found = problem(post(client, "/api/query", sent(crop), top_k=0), 422)
     assert found["detail"].startswith("top_k: ")
     found = problem(post(client, "/api/query", sent(crop), plain=True, rerank=True), 422)
-    assert "the field plain" in found["hint"]
+    assert "the field rerank" in found["hint"]
     found = problem(post(client, "/api/query", ("image", ("x.jpg", b"torn"))), 422)
     assert found["kind"] == "ImageError"
     assert problem(post(client, "/api/trace"), 422)["hint"].startswith("Give one image")
