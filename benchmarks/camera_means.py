@@ -9,16 +9,13 @@ alike are at the same, and of probes whose camera is not known. mAP: of drawn ga
 images at each camera, over the number of images that the gallery's own mean counts for.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from benchmarks.held_out import HeldOut, Images
-from reidsearch.encoder import Encoder
 from reidsearch.expand import SETTINGS
 from reidsearch.ranking import camera_means, expansion, metrics
 from reidsearch.ranking.camera_means import PRIOR
@@ -34,14 +31,7 @@ WAYS = {"not expanded": False, "expanded": True}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("encoder", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--hold-out", type=int, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    encoder = Encoder(arguments.encoder)
-    report(HeldOut.of(arguments.data, encoder, people=arguments.hold_out, seed=arguments.seed))
+    report(HeldOut.asked_for(__doc__))
 
 
 def report(held: HeldOut) -> None:

@@ -11,15 +11,12 @@ they carried theirs, with what cameras add left in or their means alone taken ou
 with one crop for each person and camera.
 """
 
-import argparse
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.held_out import HeldOut, Images
-from reidsearch.encoder import Encoder
 from reidsearch.expand import SETTINGS
 from reidsearch.ranking import camera_means, expansion, transit
 from reidsearch.ranking.calibration import Calibration, Source
@@ -86,14 +83,7 @@ def _without(lists: Neighbours, left_out: NDArray[np.bool_]) -> Neighbours:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("encoder", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--hold-out", type=int, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    encoder = Encoder(arguments.encoder)
-    held = HeldOut.of(arguments.data, encoder, people=arguments.hold_out, seed=arguments.seed)
+    held = HeldOut.asked_for(__doc__)
     report(held, "all crops")
     report(few(held), "one crop for each person and camera")
 

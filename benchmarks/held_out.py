@@ -4,6 +4,7 @@ The held-out people's images are probes and gallery, to which all other training
 strangers are what a ranking must not lift.
 """
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -38,6 +39,17 @@ class HeldOut:
     gallery: Images
     others: tuple[Labels, Sighted]
     clock: Clock
+
+    @classmethod
+    def asked_for(cls, description: str | None) -> Self:
+        """By the command line of a benchmark that looks at such people alone."""
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("encoder", type=Path)
+        parser.add_argument("--data", type=Path, required=True)
+        parser.add_argument("--hold-out", type=int, required=True)
+        parser.add_argument("--seed", type=int, default=1)
+        asked = parser.parse_args()
+        return cls.of(asked.data, Encoder(asked.encoder), people=asked.hold_out, seed=asked.seed)
 
     @classmethod
     def of(cls, root: Path, encoder: Encoder, *, people: int, seed: int) -> Self:
