@@ -23,9 +23,8 @@ from reidsearch.indexing import Decoded, Point
 from reidsearch.session import Session
 from reidsearch.types import Dataset, Sighting
 
-DATASET = (
-    "pushed"  # what the data set is called where nothing else is said; of a site, with its name
-)
+# What the data set is called where nothing else is said; of a site, with its name.
+DATASET = "pushed"
 
 
 class Outcome(StrEnum):

@@ -192,7 +192,7 @@ def trace(
             "threshold": traced.threshold,
             "rate": traced.rate,
             "expand": scale.ranking.is_expanded,
-            "spatio_temporal": scale.ranking.calibration is not None,
+            "spatio_temporal": traced.spatio_temporal,
         },
         hits=len(found),
     )
@@ -272,7 +272,7 @@ class _Look:
         """The hits from the best of these rates on. Raises NotCalibrated, or UsageError where none
         of them can be told."""
         best: list[float] = []
-        if in_crowd and self.scale.has_crowds:
+        if in_crowd and self.scale.crowds is not None:
             nearest = self.find(vector, seen, top_k=CROWD.stop, everywhere=True)
             best = [one.score for one in nearest]
         mark = self.scale.beside(best)
@@ -286,7 +286,7 @@ class _Look:
         found = self.find(vector, seen, min_score=least)
         size = _size(self.collection, self.scope)
         scores = [one.score for one in found]
-        chosen = mark.choose(scores, rates, gallery=size, in_crowd=self.false_share)
+        chosen = mark.choose(scores, rates, gallery=size, share_in_crowd=self.false_share)
         assert chosen is not None  # some rate can be told, or there was no least score
         return [one for one in found if one.score >= chosen.threshold], chosen
 

@@ -17,7 +17,7 @@ from reidsearch.places import Scope
 from reidsearch.question import Question
 from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.ranking import Ranking, Sighted
-from reidsearch.ranking.scores import ScoreDistribution
+from reidsearch.ranking.scores import Crowds, ScoreDistribution
 from reidsearch.search import BEST, PLAIN, Wish
 from reidsearch.thresholds import Tellable
 from reidsearch.types import Split
@@ -65,9 +65,9 @@ class Yardstick:
     strict: bool
 
     @property
-    def has_crowds(self) -> bool:
-        """Whether it is known how far strangers stand out of a probe's crowd."""
-        return isinstance(self.known, ScoreDistribution) and self.known.crowds is not None
+    def crowds(self) -> Crowds | None:
+        """How far strangers stand out of a probe's crowd; None where that is not known."""
+        return self.known.crowds if isinstance(self.known, ScoreDistribution) else None
 
     def beside(self, best: Sequence[float]) -> "Mark":
         """For a probe with these best scores in the whole gallery, descending, if they are known.
@@ -80,11 +80,8 @@ class Yardstick:
                 "encoder does not say",
                 hint="Learn it with: {calibrate}, or give a score with {min_score}.",
             )
-        if isinstance(self.known, ScoreDistribution) and self.known.crowds is not None:
-            above = self.known.crowds.thresholds(best)
-            if above is not None:
-                return Mark(above, above.crowd)
-        return Mark(self.known, None)
+        above = None if self.crowds is None else self.crowds.thresholds(best)
+        return Mark(self.known, None) if above is None else Mark(above, above.crowd)
 
 
 @dataclass(frozen=True)
@@ -100,11 +97,11 @@ class Mark:
         rates: Iterable[float],
         *,
         gallery: int,
-        in_crowd: float = FALSE_SHARE_IN_CROWD,
+        share_in_crowd: float = FALSE_SHARE_IN_CROWD,
     ) -> Chosen | None:
         """The threshold for these hits among so many images in the ``gallery``; None where no rate
-        can be told. Beside a crowd a share ``in_crowd`` may be expected to be false."""
-        share = FALSE_SHARE if self.crowd is None else in_crowd
+        can be told. Beside a crowd a ``share_in_crowd`` may be expected to be false."""
+        share = FALSE_SHARE if self.crowd is None else share_in_crowd
         found = thresholds.choose(
             self.known, scores, gallery=gallery, rates=rates, false_share=share
         )

@@ -8,6 +8,7 @@ import typer
 from reidsearch.cli import output
 from reidsearch.cli.options import OUTPUT, Json
 from reidsearch.cli.tables import print_table
+from reidsearch.words import one_in
 
 if TYPE_CHECKING:
     from reidsearch.ranking.calibration import Calibration
@@ -57,10 +58,7 @@ def _print_calibration(learned: "Calibration") -> None:
     print_table(rows, columns=("", "transit times"))
     found = learned.distributions
     print_table(
-        [
-            (f"1 in {1 / rate:,.0f}", *(one.threshold(rate) for one in found.values()))
-            for rate in RATES
-        ],
+        [(one_in(rate), *(one.threshold(rate) for one in found.values())) for rate in RATES],
         columns=("false matches", *(SCORES[kind] for kind in found)),
         title="The least score of a match, where so many pairs of different people reach it",
     )

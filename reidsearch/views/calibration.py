@@ -8,6 +8,7 @@ from reidsearch.ranking.calibration import SCORES
 from reidsearch.ranking.scores import RATES, Above, Crowds
 from reidsearch.views import pages, plots
 from reidsearch.views.made import Made
+from reidsearch.words import one_in
 
 if TYPE_CHECKING:
     from reidsearch.ranking.calibration import Calibration
@@ -40,12 +41,12 @@ def write(learned: "Calibration", folder: Path) -> Path:
         by_times=learned.by_times,
         kinds={kind: SCORES[kind] for kind in found},
         thresholds=[
-            (_words(rate), *(_number(one.threshold(rate)) for one in found.values()))
+            (one_in(rate), *(_number(one.threshold(rate)) for one in found.values()))
             for rate in RATES
         ],
         crowds={kind: SCORES[kind] for kind in crowds},
         above=[
-            (_words(rate), *(_number(_above(one, rate)) for one in crowds.values()))
+            (one_in(rate), *(_number(_above(one, rate)) for one in crowds.values()))
             for rate in RATES
         ],
         plots={kind: plots.inline(svg) for kind, svg in drawn.items()},
@@ -55,10 +56,6 @@ def write(learned: "Calibration", folder: Path) -> Path:
 
 def _above(crowds: Crowds, rate: float) -> float | None:
     return Above(crowds.beyond, crowd=0.0).threshold(rate)
-
-
-def _words(rate: float) -> str:
-    return f"1 in {1 / rate:,.0f}"
 
 
 def _number(score: float | None) -> str:

@@ -14,6 +14,7 @@ from reidsearch.errors import UsageError
 from reidsearch.files import replacing
 from reidsearch.ranking.scores import BINS, LOWEST, RATES, WIDTH, ScoreDistribution
 from reidsearch.views.palette import LIGHT
+from reidsearch.words import one_in
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -178,7 +179,7 @@ def _scores(found: ScoreDistribution, title: str) -> "Figure":
         if threshold is not None:
             axes.axvline(threshold, color=LIGHT.quiet, linewidth=0.8, linestyle="--")
             top = axes.get_ylim()[1]
-            axes.text(threshold, top, f" 1 in {1 / rate:,.0f}", size=7, rotation=90, va="top")
+            axes.text(threshold, top, f" {one_in(rate)}", size=7, rotation=90, va="top")
     used = np.flatnonzero(found.same + found.different)
     if len(used):
         axes.set_xlim(LOWEST + WIDTH * used[0], LOWEST + WIDTH * (used[-1] + 1))

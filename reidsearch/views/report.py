@@ -9,6 +9,7 @@ from reidsearch import __version__
 from reidsearch.ranking.scores import RATES, ScoreDistribution
 from reidsearch.views import cards, pages, plots
 from reidsearch.views.made import Facts, Made
+from reidsearch.words import one_in
 
 if TYPE_CHECKING:
     from reidsearch.details import Details
@@ -89,7 +90,7 @@ def thresholds(scores: ScoreDistribution) -> list[tuple[str, str, str]]:
         if threshold is not None:
             found = scores.match_rate(threshold)
             share = "" if found is None else f"{found:.1%}"
-            rows.append((f"1 in {1 / rate:,.0f}", f"{threshold:.3f}", share))
+            rows.append((one_in(rate), f"{threshold:.3f}", share))
     return rows
 
 

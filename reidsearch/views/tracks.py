@@ -10,7 +10,7 @@ from reidsearch.views import captions, timeline, verdicts
 from reidsearch.views.captions import Caption
 from reidsearch.views.made import Facts, Made
 from reidsearch.views.timeline import Axis
-from reidsearch.words import counted
+from reidsearch.words import counted, one_in
 
 if TYPE_CHECKING:
     from reidsearch.stays import Stay
@@ -110,7 +110,7 @@ def threshold(trace: "Trace") -> str:
     if trace.rate is None:
         return said
     whose = "this gallery's calibration" if trace.origin == "gallery" else "the encoder"
-    pairs = f"1 in {1 / trace.rate:,.0f} pairs of different people"
+    pairs = f"{one_in(trace.rate)} pairs of different people"
     if trace.crowd is None:
         return f"{said}, which {pairs} reach, as {whose} tells"
     return (
