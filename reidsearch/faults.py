@@ -19,6 +19,7 @@ INGEST = (
     "confirmed",
     "run finished",
 )
+ADD = ("crops written", "recorded", "encoded", "flushed", "confirmed")
 RELABEL = ("recorded", "relabelled")
 MOVE = ("moves recorded", "deletions flushed")
 FORGET = (
