@@ -69,9 +69,9 @@ def test_of_one_name_there_is_one_image_the_last(settings: Config) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\\..\\b", "CON", "x" * 200])
 def test_no_name_becomes_a_path(settings: Config, name: str) -> None:
-    told = {"name": name, "dataset": name, "site": name, "camera": name, "identity": name}
+    told: dict[str, object] = dict.fromkeys(("name", "dataset", "site", "camera", "identity"), name)
     with Gallery(settings) as gallery:
-        assert outcomes(gallery, crop(**told)) == [Outcome.STORED]
+        assert outcomes(gallery, crop(0, 1, **told)) == [Outcome.STORED]
     (file,) = files(settings)
     folders = file.relative_to(settings.data_dir / CROPS).parts
     assert [len(part) for part in folders] == [16, 2, 64]

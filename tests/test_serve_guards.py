@@ -173,7 +173,7 @@ def test_fields_of_any_kind_are_no_internal_error(
 ) -> None:
     data = (market / PROBE).read_bytes()
     for url in ("/api/query", "/api/trace", "/api/images"):
-        answer = client.post(url, data={field: value}, files=[("image", ("a.jpg", data))])  # type: ignore[dict-item]
+        answer = client.post(url, data={field: value}, files=[("image", ("a.jpg", data))])
         assert answer.status_code in (200, 201, 404, 409, 413, 422), answer.text
         answer.json()
 
