@@ -163,3 +163,24 @@ def test_upkeep_makes_what_is_expanded_and_old_what_an_ingest_would(
     with Gallery(replace(settings, retain_days=30)) as gallery:
         assert gallery.keep_current().removed == 1
     assert not files(settings)
+
+
+def test_upkeep_takes_in_what_a_kill_left_pending(
+    settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut(point: str) -> None:
+        if point == "recorded":
+            raise Cut
+
+    with monkeypatch.context() as patched, Gallery(settings) as gallery:
+        patched.setattr(faults, "reach", cut)
+        with pytest.raises(Cut):
+            gallery.add([crop(), crop(1)])
+    with Gallery(settings) as gallery:
+        assert [count.state for count in gallery.status().images] == [State.PENDING]
+        gallery.keep_current()
+        assert len(gallery.query(crop().data).hits) == 2
+        assert not gallery.doctor().left
