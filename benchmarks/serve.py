@@ -232,7 +232,7 @@ def mixed(probes: list[Probe], requests: int) -> None:
         half = memory[len(memory) // 2 :]
         print("answers:", dict(sorted(statuses.items())))
         print(f"memory over the second half: {half[0]:.0f} to {memory[-1]:.0f} MB")
-        print("answers afterwards:", client.post("/api/query", probes[0])[0])
+        print("answers afterwards:", Client(url).post("/api/query", probes[0])[0])
     with reidsearch.open() as gallery:
         gallery.forget(before=time.time() + 86_400, dataset="benchmark")
 

@@ -210,9 +210,10 @@ class Gallery:
         are not concerned. Afterwards ``keep_current`` is due, at leisure. Raises StoreLocked,
         StoreError, CatalogError, EncoderError where nothing can be taken in.
 
+        >>> import pathlib
         >>> from reidsearch import Crop
-        >>> data = open("somebody.png", "rb").read()
-        >>> [added.outcome for added in gallery.add([Crop(data, camera="lobby")])]
+        >>> data = pathlib.Path("somebody.png").read_bytes()
+        >>> [str(added.outcome) for added in gallery.add([Crop(data, camera="lobby")])]
         ['stored']
         """
         from reidsearch import add
