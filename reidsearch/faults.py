@@ -19,7 +19,7 @@ INGEST = (
     "confirmed",
     "run finished",
 )
-ADD = ("crops written", "recorded", "encoded", "flushed", "confirmed")
+PUSH = ("crops written", "recorded", "encoded", "upserted", "flushed", "confirmed")
 RELABEL = ("recorded", "relabelled")
 MOVE = ("moves recorded", "deletions flushed")
 FORGET = (

@@ -210,10 +210,10 @@ class Gallery:
         are not concerned. Afterwards ``keep_current`` is due, at leisure. Raises StoreLocked,
         StoreError, CatalogError, EncoderError where nothing can be taken in.
 
-        >>> import pathlib
+        >>> from pathlib import Path
         >>> from reidsearch import Crop
-        >>> data = pathlib.Path("somebody.png").read_bytes()
-        >>> [str(added.outcome) for added in gallery.add([Crop(data, camera="lobby")])]
+        >>> crop = Crop(Path("somebody.png").read_bytes(), camera="lobby")
+        >>> [str(added.outcome) for added in gallery.add([crop])]
         ['stored']
         """
         from reidsearch import add

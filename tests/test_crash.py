@@ -295,7 +295,7 @@ def test_labels_that_change_reach_both_stores_whatever_happens(
 def test_every_fault_point_in_the_code_is_tested() -> None:
     named = {
         *(*faults.INGEST, *faults.RELABEL, *faults.MOVE, *faults.FORGET, *faults.FORGET_ENCODER),
-        *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND),
+        *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND, *faults.PUSH),
     }
     reached = set()
     for path in Path(faults.__file__).parent.rglob("*.py"):

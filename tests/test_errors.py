@@ -25,7 +25,7 @@ COMMAND = re.compile(rf"\breidsearch ({'|'.join(COMMANDS)})\b")
 
 
 def library() -> Iterator[tuple[str, ast.Module]]:
-    """Each module that is no door, by its name within the package."""
+    """Each module outside the doors, by its name within the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.parent.name not in ("cli", "service"):
             name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)

@@ -99,7 +99,7 @@ def test_what_was_confirmed_is_there_after_the_service_ends_under_load(
         assert not gallery.doctor().left
 
 
-@pytest.mark.parametrize("point", faults.ADD)
+@pytest.mark.parametrize("point", faults.PUSH)
 def test_a_kill_at_any_point_of_taking_in_loses_nothing_confirmed(
     settings: Config, point: str
 ) -> None:
