@@ -170,7 +170,7 @@ def test_what_was_forgotten_is_gone_from_answers_and_pictures_at_once(
     assert len(mine) == 6
     assert client.get(f"/api/images/{mine[0]}").status_code == 200
     dry = post(client, "/api/forget", identity=2, dry_run=True).json()
-    assert dry["images"] == len(dry["paths"]) == 7  # and the probe
+    assert dry["images"] == len(dry["paths"]) == 7  # and a probe
     assert post(client, "/api/forget", identity=2).json()["images"] == 7
     assert problem(client.get(f"/api/images/{mine[0]}"), 404)["kind"] == "UnknownImage"
     problem(client.get(f"/api/images/{mine[0]}/similar"), 404)
