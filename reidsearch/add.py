@@ -10,18 +10,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
 from reidsearch import crops, documents, faults, images, indexing, names
-from reidsearch.catalog import Recorded
+from reidsearch.catalog import Recorded, State
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EncoderError, ImageError, ReidsearchError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.indexing import Decoded, Point
 from reidsearch.session import Session
-from reidsearch.types import Dataset, Sighting
+from reidsearch.types import Dataset, Sighting, Split
 
 # What the data set is called where nothing else is said; of a site, with its name.
 DATASET = "pushed"
@@ -146,27 +147,58 @@ def _add(
     for path, crop in given.items():
         crops.write(dataset.root / path, crop.data)
     faults.reach("crops written")
-    recorded = collection.catalog.embeddings.stale(
+    return _index(collection, dataset, dataset_id, session.encoder)
+
+
+def resume(session: Session) -> int:
+    """Take in the pushed crops that a process which was killed left pending, and nobody may push
+    again; returns how many these were. Raises as ``add`` does."""
+    if not session.crops_folder.is_dir():
+        return 0
+    with session.changing():
+        collection = session.collection_to_fill()
+        catalog, resumed = collection.catalog, 0
+        for one in catalog.places.datasets():
+            if catalog.places.dataset_layout(one.id) != crops.LAYOUT:
+                continue
+            known = catalog.images.ids(one.id, Split)
+            states = catalog.embeddings.of(collection.encoder_id, sorted(known))
+            left = [id for id, record in states.items() if record.state is State.PENDING]
+            sightings = [image.sighting for image in catalog.images.of(left)]
+            if sightings:
+                dataset = Dataset(one.name, Path(one.root), sightings)
+                _index(collection, dataset, one.id, session.encoder)
+                resumed += len(sightings)
+    return resumed
+
+
+def _index(
+    collection: Collection, dataset: Dataset, dataset_id: int, encoder: Encoder
+) -> dict[str, Added | ReidsearchError]:
+    """Record and index crops whose files are there; by their paths what came of them."""
+    catalog = collection.catalog
+    recorded = catalog.embeddings.stale(
         dataset_id,
         collection.encoder_id,
         [indexing.candidate(dataset, seen) for seen in dataset.sightings],
     )
     faults.reach("recorded")
     found: dict[str, Added | ReidsearchError] = {
-        path: Added(image_id(name, path), Outcome.UNCHANGED) for path in given
+        seen.path: Added(image_id(dataset.name, seen.path), Outcome.UNCHANGED)
+        for seen in dataset.sightings
     }
     relabelled = [one for one in recorded if one.encoded]
     indexing.relabel(collection, dataset_id, relabelled)
     for one in relabelled:
         found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.RELABELLED)
     fresh = [one for one in recorded if not one.encoded]
-    points, failed = _encoded(fresh, dataset, session.encoder)
+    points, failed = _encoded(fresh, dataset, encoder)
     unusable = indexing.store(collection, dataset_id, points) if points else []
     for one in fresh:
         found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.STORED)
     if failed:  # what was just written is another by now
         reasons = {one.candidate.id: error.message for one, error in failed.items()}
-        collection.catalog.embeddings.finish(collection.encoder_id, failed=reasons)
+        catalog.embeddings.finish(collection.encoder_id, failed=reasons)
     found |= {one.candidate.sighting.path: error for one, error in failed.items()}
     found |= {one.path: EncoderError(one.reason) for one in unusable}
     return found

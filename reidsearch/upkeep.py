@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reidsearch import calibrate, expand, forget, neighbours
+from reidsearch import add, calibrate, expand, forget, neighbours
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
 from reidsearch.session import Session
@@ -20,9 +20,11 @@ class Upkeep:
 
 
 def keep_current(session: Session) -> Upkeep:
-    """Bring everything up to date, and forget what is older than may be kept. Raises as
-    ``Session.collection``, ``Session.changing`` and ``forget.remove`` do."""
+    """Bring everything up to date, take in the pushed crops that a kill left pending, and forget
+    what is older than may be kept. Raises as ``Session.collection``, ``Session.changing`` and
+    ``forget.remove`` do."""
     with session.changing():
+        add.resume(session)
         return bring_up_to_date(
             session, session.collection(), learn=True, gone=forget.expired(session)
         )

@@ -13,6 +13,9 @@ from reidsearch import errors
 from reidsearch.cli import app
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.errors import PYTHON, ReidsearchError
+from reidsearch.service.asking import QUERY, TRACE
+from reidsearch.service.overview import FORGET
+from reidsearch.service.vocabulary import HTTP
 
 PACKAGE = Path(errors.__file__).parent
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
@@ -93,13 +96,21 @@ def test_every_name_in_a_hint_has_a_word_in_every_vocabulary() -> None:
                     used |= names - values
     assert used >= {"data_dir", "qdrant_url", "name", "same_call"}
     assert used <= PYTHON.keys()
-    assert COMMAND_LINE.keys() == PYTHON.keys()
+    assert COMMAND_LINE.keys() == HTTP.keys() == PYTHON.keys()
 
 
 def test_names_stand_in_plain_texts_where_nothing_from_outside_can_look_like_one() -> None:
     for name, tree in library():
         for joined in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
             assert not any(NAME.search(text) for text in texts(joined)), name
+
+
+@pytest.mark.parametrize("words", HTTP.values())
+def test_the_http_doors_vocabulary_is_what_it_understands(words: str) -> None:
+    if words.startswith("the field "):
+        assert words.removeprefix("the field ") in {*QUERY, *TRACE, *FORGET}
+    for verb in re.findall(r"`reidsearch (\w+)", words):
+        assert verb in COMMANDS
 
 
 @pytest.mark.parametrize("words", COMMAND_LINE.values())

@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ from reidsearch.errors import StoreLocked
 from reidsearch.gallery import Gallery
 from reidsearch.service.problems import MEDIA_TYPE, ProblemDocument
 from tests.conftest import COLORS, Run, write_crop
+from tests.qdrant_server import QdrantStandIn
 from tests.serving import served
 from tests.test_documents import fits
 
@@ -228,3 +231,53 @@ def test_the_lock_tells_others_where_the_service_is(market: Path, settings: Conf
         assert found.pid == os.getpid()
         with pytest.raises(StoreLocked, match=r"reidsearch serve .*, at http://127\.0\.0\.1:1"):
             lock.Held(settings.data_dir, purpose="query", patience=0.1)
+
+
+def test_sixteen_clients_at_once_get_the_answers_that_one_would(
+    client: httpx.Client, gallery: Gallery, market: Path
+) -> None:
+    probes = sorted((market / "query").iterdir())
+    alone = [gallery.query(one.read_bytes(), name=one.name).document() for one in probes]
+
+    def ask(number: int) -> bool:
+        at = number % len(probes)
+        answer = post(client, "/api/query", sent(probes[at]))
+        return bool(answer.json() == json.loads(json.dumps(alone[at])))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(ask, range(96)))
+
+
+def test_crops_that_are_pushed_at_once_are_each_confirmed_and_found(settings: Config) -> None:
+    crops = [write_crop(Path(f"{n}.png"), color=COLORS[1 + n % 4], seed=n) for n in range(40)]
+    with Gallery(settings) as gallery, served(gallery) as client:
+
+        def push(crop: Path) -> int:
+            answer = post(client, "/api/images", sent(crop), camera=1)
+            assert answer.status_code == 201, answer.text
+            assert fits(answer.json(), documents.AddedDocument)
+            return int(answer.json()["id"])
+
+        with ThreadPoolExecutor(16) as pool:
+            ids = list(pool.map(push, crops))
+        assert len(set(ids)) == 40
+        assert post(client, "/api/images", sent(crops[0]), camera=1).status_code == 200
+        for id, crop in zip(ids, crops, strict=True):
+            assert client.get(f"/api/images/{id}").content == crop.read_bytes()
+        problem(post(client, "/api/images", ("image", ("x.jpg", b"torn")), camera=1), 422)
+        problem(post(client, "/api/images", sent(crops[0]), timestamp="yesterday"), 422)
+
+
+def test_vectors_on_a_server_are_served_as_well(
+    qdrant: QdrantStandIn, market: Path, settings: Config
+) -> None:
+    with Gallery(replace(settings, qdrant_url=qdrant.url)) as gallery, served(gallery) as client:
+        crop = sent(write_crop(Path("somebody.png"), color=COLORS[1], seed=99))
+        assert post(client, "/api/images", crop, camera=9).status_code == 201
+        gallery.ingest(market)  # others may, meanwhile
+        answer = post(client, "/api/query", crop, top_k=3).json()
+        assert answer["hits"] == json.loads(
+            json.dumps(gallery.query(crop[1][1], top_k=3).document()["hits"])
+        )
+        assert answer["hits"][0]["camera"] == 9
+        assert client.get("/readyz").status_code == 200

@@ -1,6 +1,7 @@
 """``reidsearch serve``"""
 
 import ipaddress
+import logging
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -30,6 +31,8 @@ def serve(
 ) -> None:
     """Answer over HTTP: queries, traces, pictures; take in crops. One gallery for everybody."""
     _require_extra()
+    if ctx.meta["quiet"]:
+        logging.getLogger("reidsearch.service.guards").setLevel(logging.WARNING)
     from reidsearch.gallery import Gallery
     from reidsearch.service import server
     from reidsearch.service.app import App

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from reidsearch.service import problems
 from reidsearch.service.schemas import Schemas
@@ -12,10 +12,8 @@ JSON = "application/json"
 SCHEMAS = Schemas()
 
 
-class Document(Response):
+class Document(JSONResponse):
     """A document, byte for byte as the command line prints it with ``--json``."""
-
-    media_type = JSON
 
     def render(self, content: object) -> bytes:
         text = json.dumps(content, ensure_ascii=False, separators=(", ", ": "))
