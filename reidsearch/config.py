@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
 
@@ -27,6 +28,7 @@ API_KEY = PREFIX + "QDRANT_API_KEY"
 API_KEY_FILE = f"{API_KEY}_FILE"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
 SECONDS_A_DAY = 86_400
+CATALOG_SCHEMES = ("postgresql+psycopg", "postgresql", "postgres")
 
 VARIABLES: Mapping[str, str] = {
     OPERATOR: "Who is at work, for the log of searches; by default the user.",
@@ -60,7 +62,7 @@ class Setting:
 
     ``parse`` raises UsageError. With ``flag`` the command line has an option for it on every
     command, whose value is called ``metavar`` there. ``number`` lets the file hold it without
-    quotes.
+    quotes, ``switch`` as true or false.
     """
 
     help: str
@@ -68,6 +70,7 @@ class Setting:
     flag: bool = False
     metavar: str | None = None
     number: bool = False
+    switch: bool = False
 
 
 def _text(given: Given) -> str:
@@ -92,6 +95,46 @@ def _url(given: Given) -> str:
             hint=f"Write it without, and put the server's key into {API_KEY}.",
         )
     return given.text
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogUrl:
+    """The URL of a catalog on a server, as SQLAlchemy reads it. It may hold a password: as a text
+    it is shown without."""
+
+    secret: str = field(repr=False)
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.secret)
+        user, at, host = parts.netloc.rpartition("@")
+        return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, "", ""))
+
+    def __repr__(self) -> str:
+        return f"CatalogUrl({str(self)!r})"
+
+
+def _catalog(given: Given) -> CatalogUrl:
+    url = CatalogUrl(given.text)
+    try:
+        known = urlsplit(given.text).scheme in CATALOG_SCHEMES
+        _ = str(url)
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(  # without the text, as it may hold a password
+            f"catalog_url ({given.source}) is none of {', '.join(CATALOG_SCHEMES)}",
+            hint="Write it like postgresql+psycopg://user@host:5432/database.",
+        )
+    return url
+
+
+def _switch(given: Given) -> bool:
+    try:
+        return {"true": True, "false": False}[given.text.lower()]
+    except KeyError:
+        raise UsageError(
+            f"{given.key} {given.text!r} ({given.source}) is neither true nor false"
+        ) from None
 
 
 def _audit(given: Given) -> Audit:
@@ -177,6 +220,26 @@ class Config:
             _zone,
         ),
     ] = None
+
+    catalog_url: Annotated[
+        CatalogUrl | None,
+        Setting(
+            "A PostgreSQL database for a catalog that many machines share; without it, it is a "
+            "file in the data dir.",
+            _catalog,
+            flag=True,
+            metavar="URL",
+        ),
+    ] = None
+    thumbnails: Annotated[
+        bool,
+        Setting(
+            "Whether small pictures of what is taken in are kept in the catalog, for machines that "
+            "cannot read its files: true or false.",
+            _switch,
+            switch=True,
+        ),
+    ] = False
 
     @property
     def oldest(self) -> float:
@@ -270,6 +333,8 @@ def _from_file(path: Path) -> dict[str, str | None]:
             raise UsageError(f"{path}: unknown key {key!r}", hint=f"Known are {', '.join(KEYS)}.")
         if SETTINGS[key].number and type(value) is int:
             values[key] = str(value)
+        elif SETTINGS[key].switch and type(value) is bool:
+            values[key] = str(value).lower()
         elif not isinstance(value, str):
             raise UsageError(f"{path}: {key} must be text in quotes")
     return values

@@ -126,7 +126,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
     where another process holds the gallery, CatalogError where its file is damaged.
     """
     with session.changing() if fix else session.looking():
-        session.catalog.check()
+        session.catalog.database.check()
         images_seen, vectors_seen, found = _look(session)
         if not (fix and found):
             return Checkup(images_seen, vectors_seen, tuple(found), tuple(found), False)

@@ -8,9 +8,10 @@ ReidsearchError                 1   something failed
 ├── ImageError                  1   one file is not a readable picture
 ├── EncoderError                1   a model file cannot be used
 │   └── EncoderMismatch         1   the gallery was made with another encoder
-├── CatalogError                1   the SQLite catalog cannot be used
+├── CatalogError                1   the catalog cannot be used
 │   ├── NewerSchema             1   it was written by a newer reidsearch
-│   └── CatalogLocked           4   another process writes it
+│   ├── CatalogLocked           4   another process writes it
+│   └── CatalogUnreachable      4   the server that it is on does not answer
 ├── EmptyGallery                1   nothing is stored to search or evaluate
 ├── IncompleteGallery           1   an ingest has not ended
 ├── NotCalibrated               1   transit times are needed and not learned
@@ -32,7 +33,7 @@ _TRUE = ("exclude_camera", "expand", "spatio_temporal", "rerank", "plain", "prun
 _VALUES = (
     "camera", "only_cameras", "time", "split", "top_k", "min_score", "false_matches", "name",
     "unlike", "identity", "images", "before", "since", "until",
-    "dataset", "site", "data_dir", "qdrant_url", "encoder", "device",
+    "dataset", "site", "data_dir", "qdrant_url", "catalog_url", "encoder", "device",
     "out", "save", "report", "compare", "source", "layout", "pattern", "root",
 )  # fmt: skip
 _VERBS = (
@@ -120,7 +121,7 @@ class EncoderMismatch(EncoderError):
 
 
 class CatalogError(ReidsearchError):
-    """The SQLite catalog cannot be used."""
+    """The catalog cannot be used."""
 
 
 class NewerSchema(CatalogError):
@@ -129,6 +130,12 @@ class NewerSchema(CatalogError):
 
 class CatalogLocked(CatalogError):
     """Another process writes the catalog and does not end."""
+
+    exit_code = 4
+
+
+class CatalogUnreachable(CatalogError):
+    """The server that the catalog is on does not answer."""
 
     exit_code = 4
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reidsearch import calibrate, crops, documents, expand, faults, moves
-from reidsearch.catalog import schema
 from reidsearch.catalog.records import EncoderRecord, ImageRecord
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, UsageError
@@ -129,10 +128,10 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
             expand.renew(one)
             compacted &= one.store.compact()
         crops.sweep(session)
-        backups = schema.backups(session.catalog_file)
+        backups = catalog.database.backups()
         for path in backups:
             path.unlink()
-        catalog.compact()
+        compacted &= catalog.compact()
         faults.reach("catalog compacted")
     return Forgotten(tuple(image.file for image in images), vectors, compacted, len(backups))
 

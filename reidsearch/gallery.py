@@ -46,6 +46,7 @@ def open(
     data_dir: FilePath | None = None,
     *,
     qdrant_url: str | None = None,
+    catalog_url: str | None = None,
     encoder: FilePath | None = None,
     device: str | None = None,
     audit: Audit | str | None = None,
@@ -56,7 +57,8 @@ def open(
 
     What is not given comes from the environment (``REIDSEARCH_DATA_DIR`` and so on), then from
     ``reidsearch.toml`` in the current folder, then from the defaults. ``qdrant_url`` is a Qdrant
-    server for the vectors of a new gallery; one that is filled knows where they are. ``encoder`` is
+    server for the vectors of a new gallery; one that is filled knows where they are.
+    ``catalog_url`` is a PostgreSQL database for a catalog that many machines share. ``encoder`` is
     an ONNX file, ``device`` cpu, cuda, openvino or coreml. ``audit`` is on, off or pictures (keep
     the probes too), ``retain_days`` how old images may become. ``timezone``, like Europe/Berlin, is
     that of times without an offset, by default the machine's own.
@@ -71,6 +73,7 @@ def open(
     given = {
         "data_dir": data_dir,
         "qdrant_url": qdrant_url,
+        "catalog_url": catalog_url,
         "encoder": encoder,
         "device": device,
         "audit": audit,

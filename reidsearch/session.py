@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reidsearch import lock, selftest
-from reidsearch.catalog import Catalog, schema
+from reidsearch.catalog import Catalog, schema, sqlite
+from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
 from reidsearch.collection import Collection
 from reidsearch.config import Config, api_key
@@ -72,15 +73,24 @@ class Session:
                 f"{config.data_dir} is no folder, and so no gallery",
                 hint="Choose another {data_dir}.",
             )
-        self.read_only = self.catalog_file.exists() and not all(
-            map(may_write, (config.data_dir, self.catalog_file))
+        self._catalog_file = config.data_dir / CATALOG
+        self.read_only = (
+            not self.shared
+            and self._catalog_file.exists()
+            and not all(map(may_write, (config.data_dir, self._catalog_file)))
         )
-        if self.catalog_file.exists():
+        if self._has_catalog():
             _ = self.catalog
 
     @property
-    def catalog_file(self) -> Path:
-        return self.config.data_dir / CATALOG
+    def shared(self) -> bool:
+        """Whether the catalog is on a server, and many machines may use it at once."""
+        return self.config.catalog_url is not None
+
+    @property
+    def place(self) -> str:
+        """Where the gallery is, for messages: without secrets."""
+        return str(self.config.catalog_url if self.shared else self.config.data_dir)
 
     @property
     def vectors_folder(self) -> Path:
@@ -98,13 +108,34 @@ class Session:
         with self._opening:
             self._require_open()
             if self._catalog is None:
-                file = self.catalog_file
-                if self.read_only:
-                    file = self._temporary_folder() / CATALOG
-                    schema.copy(self.catalog_file, file)
-                self._catalog = schema.open_catalog(file)
-                self._resources.callback(self._catalog.close)
+                self._keep(self._open_catalog())
+            assert self._catalog is not None
             return self._catalog
+
+    def _open_catalog(self) -> Catalog:
+        if self.config.catalog_url is not None:
+            return schema.open_shared(self.config.catalog_url.secret, purpose=self._purpose)
+        file = self._catalog_file
+        if self.read_only:
+            file = self._temporary_folder() / CATALOG
+            sqlite.copy(self._catalog_file, file)
+        return schema.open_catalog(file)
+
+    def _has_catalog(self) -> bool:
+        """Whether there is one, which is not made by being asked for."""
+        if self.config.catalog_url is None:
+            return self._catalog_file.exists()
+        if self._catalog is None:
+            url = self.config.catalog_url.secret
+            found = schema.find_shared(url, purpose=self._purpose)
+            if found is None:
+                return False
+            self._keep(found)
+        return True
+
+    def _keep(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._resources.callback(catalog.close)
 
     @property
     def encoder(self) -> Encoder:
@@ -123,8 +154,8 @@ class Session:
         """
         with self._opening:
             self._require_open()
-            if not self.read_only:
-                schema.make_folder(self.config.data_dir)
+            if not self.read_only and not self.shared:
+                sqlite.make_folder(self.config.data_dir)
             self._hold_embedded()
 
     def collection(self, encoder: Path | None = None) -> Collection:
@@ -143,12 +174,12 @@ class Session:
             if mine in self._collections:
                 return self._collections[mine]
             filled = []
-            if self.catalog_file.exists():
+            if self._has_catalog():
                 self._hold_embedded()
                 filled = [one for one in self.catalog.encoders() if one.indexed]
             if not filled:
                 raise EmptyGallery(
-                    f"the gallery in {self.config.data_dir} is empty",
+                    f"the gallery in {self.place} is empty",
                     hint="Fill it with: {ingest}",
                 )
             for one in filled:
@@ -156,7 +187,7 @@ class Session:
                     return self._opened(one)
             others = ", ".join(f"{one.name} ({one.fingerprint[:8]})" for one in filled)
             raise EncoderMismatch(
-                f"the gallery in {self.config.data_dir} was made with {others}, not with "
+                f"the gallery in {self.place} was made with {others}, not with "
                 f"{encoder.name} ({mine[:8]})",
                 hint="Search with the encoder it was made with ({encoder_file}), or ingest the "
                 "images again with this one; both sets of vectors can be stored side by side.",
@@ -192,15 +223,35 @@ class Session:
                         f"the gallery in {self.config.data_dir} can only be read",
                         hint="Check the folder's permissions and how its disk is mounted.",
                     )
-                schema.make_folder(self.config.data_dir)
-                self._hold_embedded()
-                if not self._held and not self._changes:
-                    held.enter_context(lock.Held(self.config.data_dir, purpose=self._purpose))
+                if self.shared:
+                    held.enter_context(self.catalog.database.held(Mode.EXCLUSIVE))
+                else:
+                    sqlite.make_folder(self.config.data_dir)
+                    self._hold_embedded()
+                    if not self._held and not self._changes:
+                        held.enter_context(lock.Held(self.config.data_dir, purpose=self._purpose))
             self._changes += 1
             try:
                 yield
             finally:
                 self._changes -= 1
+
+    @contextmanager
+    def taking_in(self) -> Iterator[None]:
+        """The right to take images in, for one thread of one process at a time; where the catalog
+        is shared, beside other processes, which leave each other what they have claimed: then
+        ``Database.held`` is for each step, so that who deletes comes in between. Raises as
+        ``changing`` does."""
+        if not self.shared:
+            with self.changing():
+                yield
+            return
+        with self._changing:
+            with self._opening:
+                self._require_open()
+                database = self.catalog.database
+            with database.working():
+                yield
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -223,7 +274,7 @@ class Session:
         """
         encoder = self.encoder
         with self._opening:
-            known = self.catalog_file.exists() and self.catalog.has_vectors(encoder.fingerprint)
+            known = self._has_catalog() and self.catalog.has_vectors(encoder.fingerprint)
             if not known:
                 selftest.check(encoder)
             id = self.catalog.add_encoder(
@@ -386,7 +437,7 @@ class Session:
             store.claim(self._owner())
         if store.owner not in (None, self._owner()) or home not in (None, self._home()):
             raise CopiedGallery(
-                f"the vectors of {self.config.data_dir} on {store.address} belong to another copy "
+                f"the vectors of {self.place} on {store.address} belong to another copy "
                 "of it",
                 hint="Where this is the gallery itself, moved or restored, say so with: {claim}. "
                 "Where it is a copy: {claim_copy} makes it a gallery of its own, and the next "
@@ -397,24 +448,32 @@ class Session:
         return f"{self.catalog.key} {self._home()}"
 
     def _home(self) -> str:
-        """Tells a catalog's file from a copy of it, wherever it is moved to on its disk."""
-        return str(self.catalog_file.stat().st_ino)
+        """Tells the catalog from a copy of it."""
+        return self.catalog.database.identity()
 
     @property
     def address(self) -> str:
         """Where this gallery's vectors are: EMBEDDED, or a server's URL.
 
-        Raises StoreElsewhere where the settings name another place.
+        Raises StoreElsewhere where the settings name another place, UsageError where a catalog that
+        many machines share has no server for its vectors.
         """
         with self._opening:
             if self._address is None:
-                self._address = self._find_address()
+                found = self._find_address()
+                if self.shared and found == EMBEDDED:
+                    raise UsageError(
+                        f"the catalog {self.place} is for many machines, and vectors in a data dir "
+                        "are for one",
+                        hint="Give a Qdrant server for the vectors with {qdrant_url}.",
+                    )
+                self._address = found
             return self._address
 
     def _find_address(self) -> str:
-        folder, url = self.config.data_dir, self.config.qdrant_url
+        folder, url = self.place, self.config.qdrant_url
         given = None if url is None else address_of(url)
-        if not self.catalog_file.exists():
+        if not self._has_catalog():
             return given or EMBEDDED
         recorded = self.catalog.store
         if recorded is not None and url is not None and is_at(url, recorded):
@@ -461,6 +520,6 @@ class Session:
     def _require_open(self) -> None:
         if self._closed:
             raise GalleryClosed(
-                f"the gallery in {self.config.data_dir} is closed",
+                f"the gallery in {self.place} is closed",
                 hint="Open it again.",
             )

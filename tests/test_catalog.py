@@ -210,7 +210,7 @@ def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int
     many = [candidate(f"{n}.jpg", camera=str(n % 3)) for n in range(11)]
     catalog.embeddings.stale(*ids, many)
     catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
-    by_fours = Catalog(catalog.engine, variables=4)
+    by_fours = Catalog(catalog.database, variables=4)
     asked = [c.id for c in many]
     found = by_fours.images.describe(encoder, asked)
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from reidsearch import datasets, faults, ingest
-from reidsearch.catalog import schema
+from reidsearch.catalog import schema, sqlite
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.files import copy_folder
@@ -238,7 +238,7 @@ def test_an_upgrade_killed_at_a_fault_point_is_completed_by_the_next(
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(schema.HEAD,)]
         assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
-    (backup,) = schema.backups(path)
+    (backup,) = sqlite.backups(path)
     with closing(sqlite3.connect(backup)) as db:
         assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
         assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]

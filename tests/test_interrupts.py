@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 from sqlalchemy import event
 
-from reidsearch.catalog import schema
+from reidsearch.catalog import sqlite
 from reidsearch.cli.group import Commands
 
 app = typer.Typer(cls=Commands)
@@ -50,7 +50,7 @@ def main(): pass
 
 @app.command()
 def work():
-    engine = schema.connect(Path(sys.argv[1]))
+    engine = sqlite.connect(Path(sys.argv[1]))
     event.listen(engine, "reset", sleep)
     {busy}
     threading.Event().wait(60)

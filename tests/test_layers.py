@@ -42,7 +42,9 @@ LAYERS = [
     {"stores.connection"},
     {"stores.edge", "stores.server"},
     {"catalog.records", "catalog.tables"},
-    {"catalog.database", "catalog.settings"},
+    {"catalog.database", "catalog.refusals", "catalog.upserts"},
+    {"catalog.hold", "catalog.settings", "catalog.sqlite"},
+    {"catalog.postgres"},
     {"catalog.expansions", "catalog.learned", "catalog.log", "catalog.runs"},
     {"catalog.places"},
     {"catalog.embeddings"},
@@ -170,6 +172,6 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "reidsearch.cli" in loaded
-    heavy = {"torch", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
+    heavy = {"torch", "psycopg", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
     heavy |= {"jinja2", "matplotlib", "fastapi", "uvicorn", "pydantic", "prometheus_client"}
     assert not heavy & set(loaded)

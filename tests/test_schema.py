@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from reidsearch.catalog import schema, tables
+from reidsearch.catalog import schema, sqlite, tables
 from reidsearch.catalog.records import LoggedPicture, Role
 from reidsearch.errors import CatalogError, CatalogLocked, NewerSchema
 from reidsearch.files import replacing
@@ -35,7 +35,7 @@ def test_head_is_the_newest_migration() -> None:
 
 def made_by(path: Path, revision: str) -> None:
     """A catalog as that version left it, with a row in each of its tables."""
-    engine = schema.connect(path)
+    engine = sqlite.connect(path)
     config = Config()
     config.set_main_option("script_location", str(schema.migrations()))
     with engine.begin() as db:
@@ -107,13 +107,13 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     assert expansion is None or (expansion.current, expansion.means) == (False, None)
     assert opened.learned.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
     opened.close()
-    (backup,) = schema.backups(path)
+    (backup,) = sqlite.backups(path)
     assert backup.name == f"c.sqlite.{revision}.backup"
     with closing(sqlite3.connect(backup)) as db:
         assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
         assert db.execute("SELECT id, path FROM image").fetchall() == [(7, "a.jpg")]
     schema.open_catalog(path).close()
-    assert schema.backups(path) == [backup]
+    assert sqlite.backups(path) == [backup]
 
 
 def test_a_log_of_searches_with_one_picture_each_goes_on_with_several(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_log_of_searches_with_one_picture_each_goes_on_with_several(tmp_path: 
 def test_a_half_backup_that_a_kill_leaves_is_found_among_them(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     with replacing(tmp_path / "c.sqlite.0003.backup") as partial:
-        assert schema.backups(path) == [partial]
+        assert sqlite.backups(path) == [partial]
 
 
 def test_opening_again_keeps_the_catalog_and_its_key(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_catalog_locked_by_another_program_is_an_error(tmp_path: Path) -> None
     started = time.monotonic()
     with pytest.raises(CatalogLocked, match="locked"):
         opened.places.add_dataset("a", tmp_path)
-    assert 0.2 <= time.monotonic() - started < schema.LOCK_SECONDS / 2
+    assert 0.2 <= time.monotonic() - started < sqlite.LOCK_SECONDS / 2
     other.execute("ROLLBACK")
     other.close()
     assert opened.places.add_dataset("a", tmp_path) == 1

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from reidsearch import config, lock
-from reidsearch.catalog import schema
+from reidsearch.catalog import schema, sqlite
 from reidsearch.config import Config
 from reidsearch.errors import StoreLocked, UsageError
 from reidsearch.files import bytes_on_disk
@@ -357,12 +357,12 @@ def test_a_copied_catalog_has_what_its_writer_has_not_yet_moved_out_of_the_log(
         catalog.record_store("http://qdrant.example:6333")
         wal = settings.data_dir / f"{CATALOG}-wal"
         assert wal.stat().st_size
-        schema.copy(settings.data_dir / CATALOG, tmp_path / "beside.sqlite")  # while it is open
+        sqlite.copy(settings.data_dir / CATALOG, tmp_path / "beside.sqlite")  # while it is open
         left = tmp_path / "left"  # as by a process that was killed
         left.mkdir()
         for path in (settings.data_dir / CATALOG, wal):
             shutil.copyfile(path, left / path.name)
-    schema.copy(left / CATALOG, tmp_path / "after.sqlite")
+    sqlite.copy(left / CATALOG, tmp_path / "after.sqlite")
     for name in ("beside.sqlite", "after.sqlite"):
         copied = schema.open_catalog(tmp_path / name)
         assert copied.store == "http://qdrant.example:6333"

@@ -23,6 +23,17 @@ def upgrade() -> None:
     op.add_column("dataset", sa.Column("layout", sa.String))
     op.add_column("encoder", sa.Column("payloads", sa.Integer, nullable=False, server_default="1"))
 
+    if op.get_bind().dialect.name == "postgresql":  # where no catalog is so old: nothing to keep
+        for table in ("camera", "identity"):
+            op.drop_column(table, "number")
+            op.drop_column(table, "dataset_id")
+            op.add_column(
+                table,
+                sa.Column("site_id", sa.Integer, sa.ForeignKey("site.id"), nullable=False),
+            )
+            op.add_column(table, sa.Column("name", sa.String, nullable=False))
+            op.create_unique_constraint(None, table, ["site_id", "name"])
+        return
     # SQLite cannot drop what a constraint names, so both tables are made anew under their names.
     for table in ("camera", "identity"):
         op.create_table(

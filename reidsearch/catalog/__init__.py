@@ -1,16 +1,14 @@
-"""The SQLite catalog: what exists, where it came from, and which vectors are stored.
+"""The catalog: what exists, where it came from, and which vectors are stored.
 
 The catalog is the truth; the vector collection can be rebuilt from it and the images.
 """
 
 import secrets
-from contextlib import closing
 
-from sqlalchemy import Engine, and_, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import and_, delete, func, select, update
 
 from reidsearch.catalog import settings
-from reidsearch.catalog.database import VARIABLES, TableGroup
+from reidsearch.catalog.database import VARIABLES, Database, TableGroup
 from reidsearch.catalog.embeddings import Embeddings
 from reidsearch.catalog.expansions import Expansions
 from reidsearch.catalog.images import Images, StoredImages
@@ -44,7 +42,7 @@ from reidsearch.catalog.tables import (
     ingest_run,
     neighbours,
 )
-from reidsearch.errors import CatalogError, CatalogLocked
+from reidsearch.catalog.upserts import insert_new
 
 __all__ = [
     "CalibrationRecord",
@@ -67,23 +65,23 @@ __all__ = [
 
 
 class Catalog(TableGroup):
-    """The catalog behind an engine whose schema is current (see ``schema.open_catalog``).
+    """The catalog behind an database whose schema is current (see ``schema.open_catalog``).
 
     Of encoders and the gallery as a whole it knows itself; of all else its parts do.
     """
 
-    def __init__(self, engine: Engine, *, variables: int = VARIABLES) -> None:
-        super().__init__(engine, variables=variables)
-        self.places = Places(engine, variables=variables)
-        self.images = Images(engine, variables=variables)
-        self.embeddings = Embeddings(engine, variables=variables)
-        self.runs = IngestRuns(engine, variables=variables)
-        self.learned = LearnedModels(engine, variables=variables)
-        self.expansions = Expansions(engine, variables=variables)
-        self.log = SearchLog(engine, variables=variables)
+    def __init__(self, database: Database, *, variables: int = VARIABLES) -> None:
+        super().__init__(database, variables=variables)
+        self.places = Places(database, variables=variables)
+        self.images = Images(database, variables=variables)
+        self.embeddings = Embeddings(database, variables=variables)
+        self.runs = IngestRuns(database, variables=variables)
+        self.learned = LearnedModels(database, variables=variables)
+        self.expansions = Expansions(database, variables=variables)
+        self.log = SearchLog(database, variables=variables)
 
     def close(self) -> None:
-        self.engine.dispose()
+        self.database.close()
 
     @property
     def key(self) -> str:
@@ -120,7 +118,7 @@ class Catalog(TableGroup):
 
         Vectors are found by the key, so that those of the original are not this one's any more.
         """
-        with self._writing() as db:
+        with self._writing(once=True) as db:
             settings.write(db, Setting.KEY, secrets.token_hex(4))
             settings.remove(db, Setting.STORE, Setting.HOME)
 
@@ -128,11 +126,8 @@ class Catalog(TableGroup):
         """The id of the encoder with that fingerprint, made where it is new; then the payloads of
         its vectors are of this form."""
         with self._writing() as db:
-            db.execute(
-                insert(encoder)
-                .values(fingerprint=fingerprint, name=name, dimension=dimension, payloads=payloads)
-                .on_conflict_do_nothing()
-            )
+            row = {"fingerprint": fingerprint, "name": name, "dimension": dimension}
+            insert_new(db, encoder, [{**row, "payloads": payloads}])
             query = select(encoder.c.id).where(encoder.c.fingerprint == fingerprint)
             return int(db.execute(query).scalar_one())
 
@@ -192,39 +187,20 @@ class Catalog(TableGroup):
         with self._reading() as db:
             return str(db.execute(query).scalar_one())
 
-    def check(self) -> None:
-        """Raise CatalogError where SQLite finds the file damaged."""
-        with self._reading() as db:
-            found = db.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if found != "ok":
-            raise CatalogError(
-                f"the catalog {self.engine.url.database} is damaged: {found}",
-                hint="Restore a backup of it, or choose another {data_dir} and ingest again.",
-            )
-
     @property
     def compaction_owed(self) -> bool:
         """Whether bytes of deleted images are still to be removed from both stores' files."""
         with self._reading() as db:
             return settings.read(db, Setting.COMPACTION) is not None
 
-    def compact(self) -> None:
-        """Rewrite the file without what was deleted, its log included; then no compaction is owed.
+    def compact(self) -> bool:
+        """Rewrite the files without what was deleted, their log included; then no compaction is
+        owed. False where a server's log keeps it for a while.
 
         Raises CatalogLocked where another process reads the catalog for too long.
         """
-        with closing(self.engine.raw_connection()) as raw:
-            raw.execute("VACUUM")
-        self._truncate_log()
+        whole = self.database.compact()
         with self._writing() as db:
             settings.remove(db, Setting.COMPACTION)
-        self._truncate_log()
-
-    def _truncate_log(self) -> None:
-        with closing(self.engine.raw_connection()) as raw:
-            (busy, *_) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise CatalogLocked(
-                "another process reads the catalog, so that its old log cannot be removed",
-                hint="Wait for it to end, and run {same_call} again.",
-            )
+        self.database.truncate_log()
+        return whole

@@ -8,12 +8,13 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     delete,
     func,
+    or_,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog import settings
 from reidsearch.catalog.database import TableGroup, embedding_of_image
@@ -29,7 +30,9 @@ from reidsearch.catalog.tables import (
     expanded,
     identity,
     image,
+    thumbnail,
 )
+from reidsearch.catalog.upserts import insert_new, upsert
 from reidsearch.hashes import image_id
 from reidsearch.types import Rejected, Split
 
@@ -46,9 +49,10 @@ class Embeddings(TableGroup):
 
         An image is left alone where it is indexed and its file's size and time of change, and what
         the data set says of it, are as recorded. Where only the last differs it stays indexed, and
-        the payloads of all encoders are noted to be wrong; every other is ``pending`` afterwards.
+        the payloads of all encoders are noted to be wrong; every other is ``pending`` afterwards,
+        and claimed for this process. What another living one has claimed is left to it.
         """
-        with self._writing() as db:
+        with self._writing(once=True) as db:
             query = select(dataset.c.site_id).where(dataset.c.id == dataset_id)
             site_id = db.execute(query).scalar_one()
             cameras = ids_by_name(db, camera, site_id, (c.sighting.camera for c in candidates))
@@ -56,11 +60,12 @@ class Embeddings(TableGroup):
             columns = [
                 c for c in image.c if c.name not in ("dataset_id", "path", "sha256", "added")
             ]
-            state = embedding.c.state.label("state")
+            state, worker = embedding.c.state.label("state"), embedding.c.worker.label("worker")
+            others = self.database.workers(db)
             known = {
                 row.id: row
                 for row in db.execute(
-                    select(*columns, state)
+                    select(*columns, state, worker)
                     .select_from(image.outerjoin(embedding, embedding_of_image(encoder_id)))
                     .where(image.c.id.in_([c.id for c in candidates]))
                 )
@@ -80,30 +85,58 @@ class Embeddings(TableGroup):
                     "modified_ns": candidate.modified_ns,
                 }
                 old = known.get(candidate.id)
-                if old is None or old._asdict() != {**row, "state": State.INDEXED}:
-                    file = (candidate.size, candidate.modified_ns)
-                    stored = old is not None and old.state == State.INDEXED
-                    same = old is not None and (old.size, old.modified_ns) == file
-                    stale.append(
-                        Recorded(
-                            candidate=candidate,
-                            camera_id=cameras.get(seen.camera),
-                            encoded=stored and same,
-                            changed=stored and not same,
-                        )
+                if old is not None:
+                    same_still = {**row, "state": State.INDEXED, "worker": old.worker}
+                    if old._asdict() == same_still:
+                        continue
+                left = old is not None and old.state == State.PENDING and old.worker in others
+                file = (candidate.size, candidate.modified_ns)
+                stored = old is not None and old.state == State.INDEXED
+                same = old is not None and (old.size, old.modified_ns) == file
+                stale.append(
+                    Recorded(
+                        candidate=candidate,
+                        camera_id=cameras.get(seen.camera),
+                        encoded=stored and same,
+                        changed=stored and not same,
+                        claimed=not left,
                     )
+                )
+                if not left:
                     new_only = {"dataset_id": dataset_id, "path": seen.path, "added": time.time()}
                     rows.append({**row, **new_only})
             if rows:
-                new = insert(image)
-                changed = {k: new.excluded[k] for k in row if k != "id"}
-                db.execute(new.on_conflict_do_update(index_elements=["id"], set_=changed), rows)
-                to_encode = [one.candidate.id for one in stale if not one.encoded]
-                _set_pending(db, encoder_id, to_encode)
+                upsert(db, image, rows, key=["id"], change=[name for name in row if name != "id"])
+                to_encode = [o.candidate.id for o in stale if o.claimed and not o.encoded]
+                self._set_pending(db, encoder_id, to_encode)
                 outdate(db)  # also where only what is said of an image has changed
             if any(one.encoded for one in stale):
-                db.execute(update(encoder).values(payloads=WRONG_PAYLOADS))
+                mine = -self.database.worker
+                kept = or_(encoder.c.payloads > WRONG_PAYLOADS, encoder.c.payloads == mine)
+                db.execute(update(encoder).values(payloads=case((kept, mine), else_=WRONG_PAYLOADS)))
         return stale
+
+    def relabelled(self, encoder_id: int, form: int) -> None:
+        """Note that the payloads beside an encoder's vectors, which ``stale`` called wrong, are of
+        this form again; not where another process called them so, too."""
+        wrong = and_(encoder.c.id == encoder_id, encoder.c.payloads == -self.database.worker)
+        with self._writing() as db:
+            db.execute(update(encoder).where(wrong).values(payloads=form))
+
+    def claimed(self, encoder_id: int, ids: Sequence[int]) -> set[int]:
+        """Those of these images that still wait for this process to take them in: they were not
+        forgotten meanwhile, nor taken over by another that found this one dead."""
+        mine = embedding.c.worker == self.database.worker
+        with self._reading() as db:
+            return {
+                id
+                for some in self._batches(ids)
+                for id in db.scalars(
+                    select(embedding.c.image_id).where(
+                        _in_state(encoder_id, State.PENDING), mine, embedding.c.image_id.in_(some)
+                    )
+                )
+            }
 
     def finish(
         self,
@@ -111,9 +144,11 @@ class Embeddings(TableGroup):
         *,
         indexed: Mapping[int, tuple[str, int | None]] | None = None,
         failed: Mapping[int, str] | None = None,
+        thumbnails: Mapping[int, bytes] | None = None,
     ) -> None:
         """Record the outcome of pending images: id -> SHA-256 of the file and checksum of the
-        vector (where it is known) of those indexed, id -> reason of those that failed."""
+        vector (where it is known) of those indexed, id -> reason of those that failed; with the
+        small pictures of those that have one."""
         with self._writing() as db:
             if indexed:
                 outdate(db)
@@ -125,6 +160,8 @@ class Embeddings(TableGroup):
                 )
                 _set_state(db, encoder_id, [(id, State.INDEXED, None) for id in indexed])
                 self._set_checksums(db, encoder_id, {id: c for id, (_, c) in indexed.items()})
+                small = [{"image_id": i, "picture": p} for i, p in (thumbnails or {}).items()]
+                upsert(db, thumbnail, small, key=["image_id"], change=["picture"])
             if failed:
                 _set_state(db, encoder_id, [(id, State.FAILED, r) for id, r in failed.items()])
 
@@ -146,7 +183,7 @@ class Embeddings(TableGroup):
                 }
                 for id, file in zip(ids, files, strict=True)
             ]
-            db.execute(insert(image).on_conflict_do_nothing(), rows)
+            insert_new(db, image, rows)
             _set_state(
                 db,
                 encoder_id,
@@ -210,7 +247,15 @@ class Embeddings(TableGroup):
     def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
         """Set images back to pending whose vectors turned out to be missing or wrong."""
         with self._writing() as db:
-            _set_pending(db, encoder_id, list(ids))
+            self._set_pending(db, encoder_id, list(ids))
+
+    def _set_pending(self, db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
+        """Their vectors will be replaced, with all that is stored beside them."""
+        if ids:
+            outdate_images(db, encoder_id, ids)
+            outdate(db)
+        pending = [(id, State.PENDING, None) for id in ids]
+        _set_state(db, encoder_id, pending, worker=self.database.worker)
 
     def set_checksums(self, encoder_id: int, checksums: Mapping[int, int]) -> None:
         """Record the checksums of vectors, by image id."""
@@ -272,8 +317,11 @@ class Embeddings(TableGroup):
                         _in_state(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
                     )
                 )
-                used = select(embedding.c.image_id).where(embedding.c.image_id == image.c.id)
-                db.execute(delete(image).where(image.c.id.in_(some), ~used.exists()))
+                used = select(embedding.c.image_id)
+                unused = ~used.where(embedding.c.image_id == thumbnail.c.image_id).exists()
+                db.execute(delete(thumbnail).where(thumbnail.c.image_id.in_(some), unused))
+                unused = ~used.where(embedding.c.image_id == image.c.id).exists()
+                db.execute(delete(image).where(image.c.id.in_(some), unused))
             used = select(image.c.id).where(image.c.identity_id == identity.c.id)
             db.execute(delete(identity).where(~used.exists()))
 
@@ -292,27 +340,22 @@ def _in_state(encoder_id: int, state: State) -> ColumnElement[bool]:
     return and_(embedding.c.encoder_id == encoder_id, embedding.c.state == state)
 
 
-def _set_pending(db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
-    """Their vectors will be replaced, with all that is stored beside them."""
-    if ids:
-        outdate_images(db, encoder_id, ids)
-        outdate(db)
-    _set_state(db, encoder_id, [(id, State.PENDING, None) for id in ids])
-
-
 def _set_state(
-    db: Connection, encoder_id: int, states: Sequence[tuple[int, State, str | None]]
+    db: Connection,
+    encoder_id: int,
+    states: Sequence[tuple[int, State, str | None]],
+    *,
+    worker: int | None = None,
 ) -> None:
-    if not states:
-        return
-    new = insert(embedding)
-    db.execute(
-        new.on_conflict_do_update(
-            index_elements=["encoder_id", "image_id"],
-            set_={"state": new.excluded.state, "reason": new.excluded.reason},
-        ),
-        [
-            {"encoder_id": encoder_id, "image_id": id, "state": str(state), "reason": reason}
-            for id, state, reason in states
-        ],
-    )
+    rows = [
+        {
+            "encoder_id": encoder_id,
+            "image_id": id,
+            "state": str(state),
+            "reason": reason,
+            "worker": worker,
+        }
+        for id, state, reason in states
+    ]
+    columns = ("state", "reason", "worker")
+    upsert(db, embedding, rows, key=["encoder_id", "image_id"], change=columns)

@@ -6,12 +6,12 @@ that dies anywhere leaves them marked.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.records import ExpandedRecord, ExpansionRecord
 from reidsearch.catalog.tables import expanded, expansion
+from reidsearch.catalog.upserts import upsert
 
 
 class Expansions(TableGroup):
@@ -67,25 +67,18 @@ class Expansions(TableGroup):
             for some in self._batches(gone):
                 mine = expanded.c.encoder_id == encoder_id
                 db.execute(delete(expanded).where(mine, expanded.c.image_id.in_(some)))
-            if changed:
-                new = insert(expanded)
-                columns = ("made_of", "neighbours", "checksum")
-                db.execute(
-                    new.on_conflict_do_update(
-                        index_elements=["encoder_id", "image_id"],
-                        set_={name: new.excluded[name] for name in columns},
-                    ),
-                    [
-                        {
-                            "encoder_id": encoder_id,
-                            "image_id": one.image_id,
-                            "made_of": one.made_of,
-                            "neighbours": one.neighbours,
-                            "checksum": one.checksum,
-                        }
-                        for one in changed
-                    ],
-                )
+            rows = [
+                {
+                    "encoder_id": encoder_id,
+                    "image_id": one.image_id,
+                    "made_of": one.made_of,
+                    "neighbours": one.neighbours,
+                    "checksum": one.checksum,
+                }
+                for one in changed
+            ]
+            columns = ("made_of", "neighbours", "checksum")
+            upsert(db, expanded, rows, key=["encoder_id", "image_id"], change=columns)
             mine = expansion.c.encoder_id == encoder_id
             db.execute(update(expansion).where(mine).values(current=True))
 

@@ -1,5 +1,6 @@
 """The images that a catalog lists, with their cameras, identities and data sets."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,16 @@ from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, selec
 from reidsearch import names
 from reidsearch.catalog.database import T, TableGroup, embedding_of_image
 from reidsearch.catalog.records import ImageCount, ImageRecord, State
-from reidsearch.catalog.tables import camera, dataset, embedding, encoder, identity, image, site
+from reidsearch.catalog.tables import (
+    camera,
+    dataset,
+    embedding,
+    encoder,
+    identity,
+    image,
+    site,
+    thumbnail,
+)
 from reidsearch.ranking.clock import Clock, Span, Times
 from reidsearch.types import DISTRACTOR, JUNK, Ids, Labels, Split, known_or_unknown
 
@@ -56,6 +66,7 @@ _RECORDS = (
         image,
         dataset.c.name.label("dataset"),
         dataset.c.root,
+        dataset.c.machine,
         site.c.name.label("site"),
         camera.c.name.label("camera"),
         identity.c.name.label("identity"),
@@ -110,7 +121,8 @@ class Images(TableGroup):
             if name is not None:
                 fits.append(column[key] == name if _is_unicode(name) else false())
         if before is not None:
-            fits.append(func.coalesce(image.c.timestamp, image.c.added) < before)
+            then = func.coalesce(image.c.timestamp, image.c.added)
+            fits.append(false() if math.isnan(before) else then < before)
         with self._reading() as db:
             return self._at(db, paths, *fits) if paths else _records(db, *fits)
 
@@ -257,6 +269,15 @@ class Images(TableGroup):
             first, last = db.execute(query).one()
         return None if first is None else (first, last)
 
+    def thumbnails(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """id -> small picture, a JPEG, of those of these images that have one."""
+        with self._reading() as db:
+            return {
+                row.image_id: row.picture
+                for some in self._batches(ids)
+                for row in db.execute(select(thumbnail).where(thumbnail.c.image_id.in_(some)))
+            }
+
     def counts(self) -> list[ImageCount]:
         """How many images there are of each data set, split, encoder and state."""
         query = (
@@ -298,4 +319,4 @@ def _names(db: Connection, table: Table) -> dict[int, str]:
 
 def _is_unicode(text: str) -> bool:
     """Whether a row can hold it; a file's name that is not valid UTF-8 no query takes either."""
-    return text.encode(errors="ignore").decode() == text
+    return text.encode(errors="ignore").decode() == text and "\0" not in text

@@ -3,12 +3,12 @@ split's images."""
 
 import time
 
-from sqlalchemy import and_, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import and_, delete, insert, select
 
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.records import CalibrationRecord
 from reidsearch.catalog.tables import calibration, neighbours
+from reidsearch.catalog.upserts import upsert
 from reidsearch.types import Split
 
 
@@ -71,13 +71,9 @@ class LearnedModels(TableGroup):
 
     def save_neighbours(self, encoder_id: int, split: Split, model: bytes) -> None:
         """Replace the neighbours kept of a split's images."""
-        new = insert(neighbours).values(encoder_id=encoder_id, split=split, model=model)
+        row = {"encoder_id": encoder_id, "split": split, "model": model}
         with self._writing() as db:
-            db.execute(
-                new.on_conflict_do_update(
-                    index_elements=["encoder_id", "split"], set_={"model": new.excluded.model}
-                )
-            )
+            upsert(db, neighbours, [row], key=["encoder_id", "split"], change=["model"])
 
     def delete_neighbours(self) -> None:
         """Delete the neighbours kept of all images."""

@@ -43,7 +43,7 @@ class SearchLog(TableGroup):
             "hits": hits,
             "picture": picture,
         }
-        with self._writing() as db:
+        with self._writing(once=True) as db:
             added = db.execute(insert(query_log).values(row).returning(query_log.c.id))
             id = added.scalar_one()
             if others:

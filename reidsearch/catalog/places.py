@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reidsearch import names
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.expansions import outdate
 from reidsearch.catalog.records import CameraRecord, DatasetRecord
 from reidsearch.catalog.tables import camera, dataset, identity, image, site
+from reidsearch.catalog.upserts import insert_new
 from reidsearch.errors import UsageError
 
 SITE = "main"  # where data sets belong of which nothing else is said
@@ -75,7 +75,13 @@ class Places(TableGroup):
     def datasets(self) -> list[DatasetRecord]:
         """All data sets, by name."""
         query = (
-            select(dataset.c.id, dataset.c.name, dataset.c.root, site.c.name.label("site"))
+            select(
+                dataset.c.id,
+                dataset.c.name,
+                dataset.c.root,
+                dataset.c.machine,
+                site.c.name.label("site"),
+            )
             .join(site)
             .order_by(dataset.c.name)
         )
@@ -109,11 +115,7 @@ def ids_by_name(
 ) -> dict[str | None, int]:
     """name -> row id of the cameras or identities of a site, made where they are new."""
     known = {name for name in wanted if name is not None}
-    if known:
-        db.execute(
-            upsert(table).on_conflict_do_nothing(),
-            [{"site_id": site_id, "name": name} for name in names.in_order(known)],
-        )
+    insert_new(db, table, [{"site_id": site_id, "name": one} for one in names.in_order(known)])
     query = select(table.c.name, table.c.id).where(
         table.c.site_id == site_id, table.c.name.in_(known)
     )
@@ -122,5 +124,5 @@ def ids_by_name(
 
 def _site_id(db: Connection, name: str) -> int:
     """The id of the site of that name, made where it is new."""
-    db.execute(upsert(site).values(name=name).on_conflict_do_nothing())
+    insert_new(db, site, [{"name": name}])
     return int(db.execute(select(site.c.id).where(site.c.name == name)).scalar_one())

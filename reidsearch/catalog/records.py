@@ -31,13 +31,15 @@ class Recorded:
     """A candidate as the catalog has recorded it, with the id of its camera (None: not known).
 
     ``encoded`` says that its vector is stored and its file is the same: only what the data set says
-    of it has changed; ``changed`` that its vector is stored, and its file is another by now.
+    of it has changed; ``changed`` that its vector is stored, and its file is another by now. One that
+    is not ``claimed`` is left alone: another process, which lives, takes it in.
     """
 
     candidate: Candidate
     camera_id: int | None
     encoded: bool
     changed: bool = False
+    claimed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +53,14 @@ class CameraRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRecord:
-    """A data set, the folder it was read from, and where its cameras and people are."""
+    """A data set, the folder it was read from, and where its cameras and people are; ``machine`` is
+    the one on whose disk that folder is, None where the catalog is one machine's."""
 
     id: int
     name: str
     root: str
     site: str
+    machine: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,8 @@ class ImageRecord:
     """An image, with the names of what it belongs to; None means "not known".
 
     ``camera`` and ``identity`` are names at the ``site``; ``camera_id`` and ``identity_id`` tell
-    those of several sites apart. ``path`` is relative to ``root``.
+    those of several sites apart. ``path`` is relative to ``root``, a folder on
+    the disk of ``machine`` (None where the catalog is one machine's).
     ``timestamp``, and ``added`` as the time of the first ingest, are in seconds since 1970 UTC;
     ``size`` (bytes), ``modified_ns`` and ``sha256`` are the file's when it was last encoded.
     """
@@ -73,6 +78,7 @@ class ImageRecord:
     dataset_id: int
     dataset: str
     root: str
+    machine: str | None
     site: str
     split: Split
     path: str

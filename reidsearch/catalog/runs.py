@@ -15,7 +15,7 @@ class IngestRuns(TableGroup):
     def start(self, dataset_id: int, encoder_id: int) -> int:
         """Record that an ingest has begun; returns its id."""
         values = {"dataset_id": dataset_id, "encoder_id": encoder_id, "started": time.time()}
-        with self._writing() as db:
+        with self._writing(once=True) as db:
             new = db.execute(insert(ingest_run).values(values))
             return int(new.inserted_primary_key[0])  # type: ignore[index]
 

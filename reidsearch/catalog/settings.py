@@ -6,9 +6,9 @@ A new key needs no migration: a row that is not there says that nothing is noted
 from enum import StrEnum
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from reidsearch.catalog.tables import setting
+from reidsearch.catalog.upserts import upsert
 
 
 class Setting(StrEnum):
@@ -27,10 +27,7 @@ def read(db: Connection, key: Setting) -> str | None:
 
 def write(db: Connection, key: Setting, value: str) -> None:
     """Note it, in place of what was."""
-    new = insert(setting).values(key=key, value=value)
-    db.execute(
-        new.on_conflict_do_update(index_elements=["key"], set_={"value": new.excluded.value})
-    )
+    upsert(db, setting, [{"key": key, "value": value}], key=["key"], change=["value"])
 
 
 def remove(db: Connection, *keys: Setting) -> None:

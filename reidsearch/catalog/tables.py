@@ -1,4 +1,4 @@
-"""The tables of the SQLite catalog. The scripts in ``migrations/`` make them; a test holds the two
+"""The tables of the catalog. The scripts in ``migrations/`` make them; a test holds the two
 together."""
 
 from sqlalchemy import (
@@ -16,6 +16,9 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+# SQLite's integers are as large as they need be, and its texts sort by their bytes.
+Large = BigInteger().with_variant(Integer, "sqlite")
+Sorted = String().with_variant(String(collation="C"), "postgresql")
 
 setting = Table(
     "setting",
@@ -28,23 +31,24 @@ site = Table(
     "site",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
+    Column("name", Sorted, nullable=False, unique=True),
 )
 dataset = Table(
     "dataset",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
+    Column("name", Sorted, nullable=False, unique=True),
     Column("root", String, nullable=False),
     Column("site_id", ForeignKey("site.id")),  # never null; SQLite adds no such column
     Column("layout", String),  # how it was read last; not known of those before 0006
+    Column("machine", String),  # on whose disk it is, where many machines share the catalog
 )
 camera = Table(
     "camera",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("site_id", ForeignKey("site.id"), nullable=False),
-    Column("name", String, nullable=False),
+    Column("name", Sorted, nullable=False),
     UniqueConstraint("site_id", "name"),
 )
 identity = Table(
@@ -52,7 +56,7 @@ identity = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("site_id", ForeignKey("site.id"), nullable=False),
-    Column("name", String, nullable=False),  # names.JUNK and names.DISTRACTOR are nobody's
+    Column("name", Sorted, nullable=False),  # names.JUNK and names.DISTRACTOR are nobody's
     UniqueConstraint("site_id", "name"),
 )
 image = Table(
@@ -61,13 +65,13 @@ image = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("dataset_id", ForeignKey("dataset.id"), nullable=False, index=True),
     Column("split", String, nullable=False),
-    Column("path", String, nullable=False),
+    Column("path", Sorted, nullable=False),
     Column("camera_id", ForeignKey("camera.id")),
     Column("identity_id", ForeignKey("identity.id")),
-    Column("sequence", Integer),
-    Column("frame", Integer),
+    Column("sequence", Large),
+    Column("frame", Large),
     Column("timestamp", Float),  # seconds since 1970 UTC
-    Column("size", Integer),  # bytes
+    Column("size", Large),  # bytes
     Column("modified_ns", BigInteger),
     Column("sha256", String),
     Column("added", Float),  # when it was first recorded, seconds since 1970 UTC
@@ -91,6 +95,14 @@ embedding = Table(
     Column("state", String, nullable=False),
     Column("reason", String),  # why it failed
     Column("checksum", BigInteger),  # of the vector as stored; not known of those before 0004
+    Column("worker", Integer),  # who takes it in, while it is pending
+)
+# Small pictures of images, where the setting asks for them.
+thumbnail = Table(
+    "thumbnail",
+    metadata,
+    Column("image_id", ForeignKey("image.id"), primary_key=True),
+    Column("picture", LargeBinary, nullable=False),
 )
 ingest_run = Table(
     "ingest_run",

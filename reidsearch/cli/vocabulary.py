@@ -34,6 +34,7 @@ COMMAND_LINE: Mapping[str, str] = {
     "until": "--until",
     "data_dir": "--data-dir",
     "qdrant_url": "--qdrant-url",
+    "catalog_url": "--catalog-url",
     "encoder": "--encoder",
     "encoder_file": "--encoder FILE",
     "device": "--device",

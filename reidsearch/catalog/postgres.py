@@ -1,0 +1,174 @@
+"""A catalog in a PostgreSQL database, which processes on many machines use at once.
+
+Whatever writes takes its turn, as with SQLite: one lock for the whole catalog, from the beginning
+of a transaction to its end. Transactions are short, work lies between them, and so there are no
+deadlocks and nothing that could not be serialised; what another program's long lock stops all the
+same is told as waiting in vain. What takes longer than a transaction is held by ``hold.Hold``.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from reidsearch.catalog import hold
+from reidsearch.catalog.database import HoldLost, Mode
+from reidsearch.catalog.refusals import error_of
+from reidsearch.errors import CatalogError, CatalogUnreachable, UsageError
+
+T = TypeVar("T")
+
+DRIVER = "postgresql+psycopg"
+OLDEST = 13  # the version from which on all that is asked for is there
+OPENING = 5.0  # seconds that a server is tried when it is first asked
+PATIENCE = 60.0  # seconds in which one that was there may come back
+CONNECTING = 5  # seconds for one try
+LOCKED = 30.0  # seconds for another's turn in writing
+HELD = 600.0  # seconds for another's work that needs the gallery alone
+# What went silent, client or server, is given up after 10 + 3 x 5 seconds, not after hours.
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+class PostgresDatabase:
+    """The database at ``url``; see ``database.Database``. Nothing is sent before it is needed."""
+
+    shared = True
+
+    def __init__(self, url: str, *, purpose: str) -> None:
+        """Raises UsageError where the URL cannot be one, or psycopg is not installed."""
+        self.address, self.engine = _engine(url, purpose)
+        self._hold = hold.Hold(self.engine, patience=HELD)
+        self._patience = OPENING
+
+    @property
+    def worker(self) -> int:
+        return self._hold.worker
+
+    def identity(self) -> str:
+        """A dump that is restored elsewhere is another database, with the same catalog in it."""
+        query = """
+            SELECT system_identifier, current_schema(),
+                (SELECT oid FROM pg_database WHERE datname = current_database())
+            FROM pg_control_system()"""
+        with self.engine.connect() as db:
+            cluster, schema, database = db.exec_driver_sql(query).one()
+        return f"{cluster}/{database}/{schema}"
+
+    def working(self) -> AbstractContextManager[None]:
+        return self._hold.working()
+
+    def retire(self) -> None:
+        self._hold.retire()
+
+    def workers(self, db: Connection) -> set[int]:
+        return self._hold.workers(db)
+
+    def held(self, mode: Mode) -> AbstractContextManager[None]:
+        return self._hold.held(mode)
+
+    def require_held(self, db: Connection) -> None:
+        self._hold.require(db)
+
+    def again(self, work: Callable[[], T]) -> T:
+        tries = Retrying(
+            retry=retry_if_exception(_passes),
+            stop=stop_after_delay(self._patience),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            reraise=True,
+        )
+        found = tries(work)
+        self._patience = PATIENCE
+        return found
+
+    def check(self) -> None:
+        """Its server looks after its files."""
+
+    def compact(self) -> bool:
+        """Tables are rewritten; the server's log of changes keeps what was deleted until it is
+        used anew, and so does every backup."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            db.exec_driver_sql("VACUUM (FULL)")
+        return False
+
+    def truncate_log(self) -> None:
+        pass
+
+    def backups(self) -> list[Path]:
+        return []
+
+    def close(self) -> None:
+        self._hold.close()
+        self.engine.dispose()
+
+
+def _passes(error: BaseException) -> bool:
+    """What is over by itself; a lost hold is not: whoever had it has to look anew."""
+    return isinstance(error, CatalogUnreachable) and not isinstance(error, HoldLost)
+
+
+def _engine(url: str, purpose: str) -> tuple[str, Engine]:
+    """The address without secrets, and an engine that does not connect yet."""
+    try:
+        import psycopg
+    except ImportError:
+        raise UsageError(
+            "a catalog on PostgreSQL needs psycopg",
+            hint="Install it with: pip install 'reidsearch[postgres]'",
+        ) from None
+    try:
+        parsed = make_url(url).set(drivername=DRIVER)
+        address = parsed.set(password=None, query={}).render_as_string()
+        name = f"reidsearch {purpose} on {socket.gethostname()} ({os.getpid()})"
+        engine = create_engine(
+            parsed,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECTING,
+                "application_name": name.encode(errors="replace")[:63].decode(errors="ignore"),
+                "prepare_threshold": None,  # a pooler between would mix them up
+                **KEEPALIVE,
+            },
+        )
+    except (ArgumentError, ValueError):
+        raise UsageError(
+            "the catalog's URL cannot be read",  # it may hold a password
+            hint="Write it like postgresql+psycopg://user@host:5432/database.",
+        ) from None
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: psycopg.Connection, _: object) -> None:
+        if connection.info.server_version < OLDEST * 10_000:
+            version = connection.info.parameter_status("server_version")
+            raise CatalogError(
+                f"the catalog's server at {address} is PostgreSQL {version}",
+                hint=f"Version {OLDEST} or later is needed.",
+            )
+        connection.autocommit = True
+        connection.execute("SET lock_timeout = '%gs'" % LOCKED)
+        connection.execute("SET timezone = 'UTC'")
+        for name, value in KEEPALIVE.items():
+            connection.execute(f"SET tcp_{name} = {value}")
+        connection.autocommit = False
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes", False):
+            turn = f"SELECT pg_advisory_xact_lock({hold.OURS}, {hold.WRITING})"
+            connection.exec_driver_sql(turn)
+        elif connection.get_isolation_level() != "AUTOCOMMIT":
+            # What reads in several queries sees one moment.
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> None:
+        original = context.original_exception
+        if isinstance(original, psycopg.Error):
+            raise error_of(original, address) from original
+
+    return address, engine

@@ -1,0 +1,27 @@
+"""Insert rows that may be there: in the one way that SQLite and PostgreSQL have in common."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+_INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+Row = Mapping[str, object]
+
+
+def insert_new(db: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert these rows; those that are there already stay as they are."""
+    if rows:
+        db.execute(_INSERTS[db.dialect.name](table).on_conflict_do_nothing(), list(rows))
+
+
+def upsert(
+    db: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], change: Sequence[str]
+) -> None:
+    """Insert these rows; those whose ``key`` columns are there already get the new values in the
+    columns ``change`` alone."""
+    if rows:
+        new = _INSERTS[db.dialect.name](table)
+        changed = {name: new.excluded[name] for name in change}
+        db.execute(new.on_conflict_do_update(index_elements=key, set_=changed), list(rows))

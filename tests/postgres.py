@@ -1,0 +1,100 @@
+"""A real PostgreSQL for tests: a cluster of their own in a temporary folder, on a Unix socket, with
+a database for each test."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+# A server that runs already, as postgresql://user@host/postgres of one who may make databases.
+VARIABLE = "POSTGRES_URL"
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+def programs() -> Path | None:
+    """The folder of initdb and pg_ctl, of the newest version; None where there is none."""
+    on_path = shutil.which("initdb")
+    found = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda file: int(file.parts[-3]))
+    if not found and on_path is None:
+        return None
+    return (found[-1] if found else Path(str(on_path)).resolve()).parent
+
+
+class Cluster:
+    """A running server, started and stopped with ``start`` and ``stop``."""
+
+    def __init__(self, folder: Path, bin: Path) -> None:
+        self.folder = folder
+        self._bin = bin
+
+    @property
+    def url(self) -> str:
+        """Of its database postgres."""
+        return f"postgresql+psycopg://postgres@/postgres?host={quote(str(self.folder), safe='')}"
+
+    def initialise(self) -> None:
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync",
+                  "-E", "UTF8", "--locale=C.UTF-8")  # fmt: skip
+        with (self.folder / "data/postgresql.conf").open("a") as conf:
+            conf.write("fsync = off\nshared_buffers = 16MB\nautovacuum = off\n")
+            conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\n")
+
+    def start(self) -> None:
+        log = str(self.folder / "log")
+        self._run("pg_ctl", "-D", self._data, "-w", "-l", log, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """As ``pg_ctl`` calls it: fast ends all sessions, immediate is a crash."""
+        self._run("pg_ctl", "-D", self._data, "-w", "-m", mode, "stop")
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _run(self, program: str, *words: str) -> None:
+        command = [str(self._bin / program), *words]
+        if os.geteuid() == 0:  # a server refuses to run as root
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A cluster that runs within the block. Only where there are ``programs``."""
+    bin = programs()
+    assert bin is not None
+    folder = Path(tempfile.mkdtemp(prefix="reidsearch-pg-", dir="/tmp"))  # a socket's path is short
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    folder.chmod(0o755)
+    server = Cluster(folder, bin)
+    try:
+        server.initialise()
+        server.start()
+        yield server
+    finally:
+        with suppress(subprocess.CalledProcessError):
+            server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def database(server: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a new database there, dropped after the block."""
+    from sqlalchemy import create_engine, make_url
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
+    with admin.connect() as db:
+        db.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as db:
+            db.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.dispose()
