@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from reidsearch import crops, documents, faults, images, indexing, names
-from reidsearch.catalog import Recorded, State
+from reidsearch.catalog import Recorded
+from reidsearch.catalog.database import Mode
 from reidsearch.collection import Collection
+from reidsearch.config import machine
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EncoderError, ImageError, ReidsearchError, UsageError
+from reidsearch.errors import CatalogLocked, EncoderError, ImageError, ReidsearchError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.indexing import Decoded, Point
 from reidsearch.session import Session
@@ -118,10 +120,13 @@ def add(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError
         if crop.timestamp is not None and crop.timestamp < session.config.oldest:
             found[at] = UsageError("the crop is older than may be kept (setting retain_days)")
             continue
-        group = groups[crop.dataset_name, crop.site]
+        name = crop.dataset_name
+        if session.shared and crop.dataset is None:  # its files are on this machine's disk
+            name = f"{name} on {machine()}"
+        group = groups[name, crop.site]
         group.setdefault(crop.sighting.path, []).append(at)
     if groups:
-        with session.changing():
+        with session.taking_in():
             collection = session.collection_to_fill()
             for (name, site), places in groups.items():
                 some = {path: given[at[-1]] for path, at in places.items()}
@@ -140,14 +145,17 @@ def _add(
     """Of one data set, by the paths of their files."""
     sightings = {path: crop.sighting for path, crop in given.items()}
     dataset = Dataset(name, crops.root_of(session, name), list(sightings.values()))
-    try:
-        dataset_id = _dataset_id(collection, dataset, site)
-    except UsageError as error:
-        return dict.fromkeys(given, error)
-    for path, crop in given.items():
-        crops.write(dataset.root / path, crop.data)
-    faults.reach("crops written")
-    return _index(collection, dataset, dataset_id, session.encoder)
+    # What is written and not recorded yet would be swept away.
+    with collection.catalog.database.held(Mode.SHARED):
+        try:
+            dataset_id = _dataset_id(collection, dataset, site)
+        except UsageError as error:
+            return dict.fromkeys(given, error)
+        for path, crop in given.items():
+            crops.write(dataset.root / path, crop.data)
+        faults.reach("crops written")
+        recorded = _record(collection, dataset, dataset_id)
+    return _index(collection, dataset, dataset_id, session.encoder, recorded)
 
 
 def resume(session: Session) -> int:
@@ -155,45 +163,62 @@ def resume(session: Session) -> int:
     again; returns how many these were. Raises as ``add`` does."""
     if not session.crops_folder.is_dir():
         return 0
-    with session.changing():
+    with session.taking_in():
         collection = session.collection_to_fill()
         catalog, resumed = collection.catalog, 0
         for one in catalog.places.datasets():
+            if one.machine not in (None, machine()):
+                continue
             if catalog.places.dataset_layout(one.id) != crops.LAYOUT:
                 continue
             known = catalog.images.ids(one.id, Split)
-            states = catalog.embeddings.of(collection.encoder_id, sorted(known))
-            left = [id for id, record in states.items() if record.state is State.PENDING]
-            sightings = [image.sighting for image in catalog.images.of(left)]
+            left = catalog.embeddings.waiting(collection.encoder_id).intersection(known)
+            sightings = [image.sighting for image in catalog.images.of(sorted(left))]
             if sightings:
                 dataset = Dataset(one.name, Path(one.root), sightings)
-                _index(collection, dataset, one.id, session.encoder)
+                with catalog.database.held(Mode.SHARED):
+                    recorded = _record(collection, dataset, one.id)
+                _index(collection, dataset, one.id, session.encoder, recorded)
                 resumed += len(sightings)
     return resumed
 
 
-def _index(
-    collection: Collection, dataset: Dataset, dataset_id: int, encoder: Encoder
-) -> dict[str, Added | ReidsearchError]:
-    """Record and index crops whose files are there; by their paths what came of them."""
-    catalog = collection.catalog
-    recorded = catalog.embeddings.stale(
-        dataset_id,
-        collection.encoder_id,
-        [indexing.candidate(dataset, seen) for seen in dataset.sightings],
+def _record(collection: Collection, dataset: Dataset, dataset_id: int) -> list[Recorded]:
+    """Record crops whose files are there, and let those that are stored have the payloads of what
+    is said of them now."""
+    candidates = [indexing.candidate(dataset, seen) for seen in dataset.sightings]
+    recorded = collection.catalog.embeddings.stale(
+        dataset_id, collection.encoder_id, candidates
     )
     faults.reach("recorded")
+    indexing.relabel(collection, dataset_id, [one for one in recorded if one.encoded])
+    return recorded
+
+
+def _index(
+    collection: Collection,
+    dataset: Dataset,
+    dataset_id: int,
+    encoder: Encoder,
+    recorded: Sequence[Recorded],
+) -> dict[str, Added | ReidsearchError]:
+    """Index crops that were recorded; by their paths what came of them."""
+    catalog = collection.catalog
     found: dict[str, Added | ReidsearchError] = {
         seen.path: Added(image_id(dataset.name, seen.path), Outcome.UNCHANGED)
         for seen in dataset.sightings
     }
-    relabelled = [one for one in recorded if one.encoded]
-    indexing.relabel(collection, dataset_id, relabelled)
-    for one in relabelled:
-        found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.RELABELLED)
-    fresh = [one for one in recorded if not one.encoded]
+    for one in recorded:
+        if one.encoded:
+            found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.RELABELLED)
+        elif not one.claimed:
+            found[one.candidate.sighting.path] = CatalogLocked(
+                "another process takes the same crop in at this moment",
+                hint="Push it again: then it is found, or taken in.",
+            )
+    fresh = [one for one in recorded if one.claimed and not one.encoded]
     points, failed = _encoded(fresh, dataset, encoder)
-    unusable = indexing.store(collection, dataset_id, points) if points else []
+    unusable = indexing.store(collection, dataset_id, points)[1] if points else []
     for one in fresh:
         found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.STORED)
     if failed:  # what was just written is another by now
@@ -221,7 +246,9 @@ def _dataset_id(collection: Collection, dataset: Dataset, site: str | None) -> i
                 f"the data set {one.name!r} is at the site {one.site!r}, not at {site!r}",
                 hint="Give the crop another {dataset}, or leave that out.",
             )
-    return catalog.places.add_dataset(dataset.name, dataset.root, new_at=site, layout=crops.LAYOUT)
+    return catalog.places.add_dataset(
+        dataset.name, dataset.root, new_at=site, layout=crops.LAYOUT, machine=machine()
+    )
 
 
 def _encoded(

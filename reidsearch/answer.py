@@ -32,6 +32,7 @@ class Hit:
     dataset: str
     site: str
     path: str
+    machine: str | None = None
 
     @classmethod
     def of(cls, image: ImageRecord, *, rank: int, score: float) -> Self:
@@ -49,6 +50,7 @@ class Hit:
             dataset=image.dataset,
             site=image.site,
             path=str(image.file),
+            machine=image.machine,
         )
 
 

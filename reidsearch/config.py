@@ -7,6 +7,7 @@ Everything else follows from there: its key in the file, its variable, its flag,
 import codecs
 import math
 import os
+import socket
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from reidsearch.errors import UsageError
 FILE = Path("reidsearch.toml")
 PREFIX = "REIDSEARCH_"
 OPERATOR = PREFIX + "OPERATOR"
+MACHINE = PREFIX + "MACHINE"
 API_KEY = PREFIX + "QDRANT_API_KEY"
 API_KEY_FILE = f"{API_KEY}_FILE"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
@@ -32,6 +34,8 @@ CATALOG_SCHEMES = ("postgresql+psycopg", "postgresql", "postgres")
 
 VARIABLES: Mapping[str, str] = {
     OPERATOR: "Who is at work, for the log of searches; by default the user.",
+    MACHINE: "What this machine is called beside the images on its disk; by default its host name. "
+    "Machines that see the same disk are given the same.",
     API_KEY: "The Qdrant server's key.",
     API_KEY_FILE: "A file that holds the Qdrant server's key.",
 }
@@ -313,6 +317,11 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
             hint=f"Look for a line break or a wrong file in {API_KEY} or {API_KEY_FILE}.",
         )
     return key or None
+
+
+def machine(environment: Mapping[str, str] = os.environ) -> str:
+    """What this machine is called beside the images on its disk."""
+    return environment.get(MACHINE) or socket.gethostname()
 
 
 def _from_file(path: Path) -> dict[str, str | None]:

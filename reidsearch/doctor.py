@@ -16,6 +16,7 @@ from reidsearch import documents, expand, forget, images, ingest, moves
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
+from reidsearch.config import machine
 from reidsearch.datasets import parse_name
 from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
@@ -173,6 +174,7 @@ def _mend(findings: Iterable[Finding]) -> None:
 def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[Finding]) -> int:
     """Hold one encoder's collection against the catalog; returns the number of vectors."""
     known = {row.image_id: row for row in one.catalog.embeddings.all(one.encoder_id)}
+    waiting = one.catalog.embeddings.waiting(one.encoder_id)
     indexed = {id for id, row in known.items() if row.state is State.INDEXED}
     seen: set[int] = set()
 
@@ -217,7 +219,7 @@ def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[
     for id, row in known.items():
         if row.state is State.INDEXED and id not in seen:
             find(Kind.MISSING_VECTOR, id, encode)
-        elif row.state in UNFINISHED:
+        elif row.state in UNFINISHED and (row.state is not State.PENDING or id in waiting):
             find(UNFINISHED[row.state], id, None)
     return count
 
@@ -259,6 +261,8 @@ def _files(
         by_dataset[image.dataset_id].append(image)
     for dataset_id, rows in by_dataset.items():
         root = Path(rows[0].root)
+        if rows[0].machine not in (None, machine()) and not root.is_dir():
+            continue  # to be looked at where its disk is
         if root.is_dir():
             _files_below(root, dataset_id, rows, collections, findings)
         else:
@@ -377,12 +381,13 @@ def _encode_again(session: Session) -> None:
     mine = next((one for one in session.collections() if one.fingerprint == wanted), None)
     if mine is None:
         return
-    embeddings = session.catalog.embeddings.all(mine.encoder_id)
-    pending = {one.image_id for one in embeddings if one.state is State.PENDING}
+    pending = session.catalog.embeddings.waiting(mine.encoder_id)
     waiting = defaultdict(list)
     for image in session.catalog.images.all() if pending else ():
         if image.id in pending and image.file.is_file():
             waiting[image.dataset, image.root].append(image.sighting)
     for (name, root), sightings in waiting.items():
         dataset = Dataset(name, Path(root), sightings)
-        ingest.take_in(mine, dataset, encoder=session.encoder)
+        ingest.take_in(
+            mine, dataset, encoder=session.encoder, thumbnails=session.config.thumbnails
+        )

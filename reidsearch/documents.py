@@ -43,7 +43,8 @@ class FailureDocument(TypedDict):
 
 class IngestDocument(TypedDict):
     """What an ingest did, in images. ``splits`` counts what was found, ``vanished`` lists stored
-    paths that the data set no longer has. ``cameras`` to ``without_time`` are of what was found,
+    paths that the data set no longer has, ``left`` counts what another process still takes in.
+    ``cameras`` to ``without_time`` are of what was found,
     ``passed_over`` counts files that are no crops by their ending. Of those decoded now,
     ``unlike_crops`` counts the ones that are hardly crops of one person, and ``scaled`` those of
     more than 8 bits whose range was guessed, by what it was taken for."""
@@ -58,6 +59,7 @@ class IngestDocument(TypedDict):
     expired: int
     vanished: list[str]
     pruned: int
+    left: int
     unlike_crops: int
     scaled: dict[str, int]
     seconds: float
@@ -79,7 +81,8 @@ class IngestDocument(TypedDict):
 class HitDocument(TypedDict):
     """One stored image among the answers. Cameras and identities are names at a site; whole numbers
     are written as such, here and everywhere. ``time`` is the ``timestamp`` as the clocks there show
-    it, to the second, ISO 8601 with its offset."""
+    it, to the second, ISO 8601 with its offset. ``path`` is on the disk of ``machine``, where many
+    share the catalog."""
 
     rank: int
     score: float
@@ -94,6 +97,7 @@ class HitDocument(TypedDict):
     dataset: str
     site: str
     path: str
+    machine: str | None
 
 
 class StayDocument(TypedDict):
@@ -430,6 +434,7 @@ def ingest(done: "IngestSummary") -> IngestDocument:
         "expired": done.expired,
         "vanished": list(done.vanished),
         "pruned": done.pruned,
+        "left": done.left,
         "unlike_crops": done.unlike_crops,
         "scaled": dict(sorted(done.scaled.items())),
         "seconds": round(done.seconds, 3),
@@ -465,6 +470,7 @@ def hit(found: "Hit", zone: times.Zone) -> HitDocument:
         "dataset": found.dataset,
         "site": found.site,
         "path": found.path,
+        "machine": found.machine,
     }
 
 

@@ -35,6 +35,7 @@ HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535  # as JPEG; resizing takes memory by the side, not by the pixels
 MAX_BYTES = 100_000_000
+THUMBNAIL = 128  # pixels of a small picture's longer side
 LARGE = 4_000_000  # pixels; a decoder holds several copies, so only one such picture at a time
 BAND = 256  # rows converted at once
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras put into two bytes
@@ -167,6 +168,17 @@ def picture(data: bytes, *, size: tuple[int, int] | None = None) -> Picture:
         if size is not None and (height, width) != size:
             rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
         return Picture(np.asarray(rgb), width, height, depth)
+
+
+def thumbnail(picture: Picture) -> bytes:
+    """The picture as a small JPEG, at most THUMBNAIL pixels a side: about 2 kB."""
+    image = Image.fromarray(picture.pixels)
+    # Its own shape: pixels may have been resized to an encoder's.
+    scale = THUMBNAIL / max(picture.height, picture.width)
+    width, height = (max(1, round(scale * side)) for side in (picture.width, picture.height))
+    buffer = io.BytesIO()
+    image.resize((width, height)).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
 def grey(data: bytes, *, size: tuple[int, int]) -> Picture:

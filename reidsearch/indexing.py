@@ -2,15 +2,16 @@
 harmless. Whoever takes images in does it so."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch import faults, images
 from reidsearch.catalog import Candidate, Recorded
+from reidsearch.catalog.database import HoldLost, Mode
 from reidsearch.collection import Collection, payload_of_recorded
 from reidsearch.errors import ImageError
 from reidsearch.hashes import checksums, image_id
@@ -18,6 +19,8 @@ from reidsearch.stores import PAYLOAD_FORM
 from reidsearch.types import Dataset, Points, Rejected, Sighting
 
 UNUSABLE = "the encoder gave no usable vector for it"
+REPEATED = 5  # times that a server may be restarted while one step is done
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,55 @@ def relabel(collection: Collection, dataset_id: int, relabelled: Sequence[Record
             ids, [payload_of_recorded(image, dataset_id) for image in relabelled]
         )
         faults.reach("relabelled")
-        collection.catalog.record_payloads(collection.encoder_id, PAYLOAD_FORM)
+        collection.catalog.embeddings.relabelled(collection.encoder_id, PAYLOAD_FORM)
 
 
-def store(collection: Collection, dataset_id: int, points: Sequence[Point]) -> list[Rejected]:
-    """Make vectors durable, then call their images indexed. Returns those that have no usable
-    vector, which are called failed."""
+def store(
+    collection: Collection, dataset_id: int, points: Sequence[Point], *, thumbnails: bool = False
+) -> tuple[int, list[Rejected]]:
+    """Make vectors durable, then call their images indexed. Returns how many that were, and those
+    that have no usable vector, which are called failed.
+
+    Images that were forgotten meanwhile, or taken over by another process, are neither.
+    """
+    return _holding(collection, lambda: _store(collection, dataset_id, points, thumbnails))
+
+
+def give_up(collection: Collection, failures: Mapping[int, str]) -> None:
+    """Delete the vectors that an earlier state of these images may have, and call them failed, for
+    that reason; not where others have them by now."""
+
+    def work() -> None:
+        mine = collection.catalog.embeddings.claimed(collection.encoder_id, list(failures))
+        collection.store.delete(sorted(mine))
+        failed = {id: reason for id, reason in failures.items() if id in mine}
+        collection.catalog.embeddings.finish(collection.encoder_id, failed=failed)
+
+    _holding(collection, work)
+
+
+def _holding(collection: Collection, work: Callable[[], T]) -> T:
+    """Do what may be repeated, while nobody deletes; again where that was not sure."""
+    database = collection.catalog.database
+
+    def held() -> T:
+        with database.held(Mode.SHARED):
+            return work()
+
+    for _ in range(REPEATED):
+        try:
+            return database.again(held)
+        except HoldLost:
+            continue
+    return database.again(held)
+
+
+def _store(
+    collection: Collection, dataset_id: int, points: Sequence[Point], thumbnails: bool
+) -> tuple[int, list[Rejected]]:
+    ids = [item.image.candidate.id for item, _ in points]
+    mine = collection.catalog.embeddings.claimed(collection.encoder_id, ids)
+    points = [(item, vector) for item, vector in points if item.image.candidate.id in mine]
     usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
     if usable:
         collection.store.upsert(
@@ -87,6 +133,12 @@ def store(collection: Collection, dataset_id: int, points: Sequence[Point]) -> l
             )
         },
         failed={candidate.id: UNUSABLE for candidate in unusable},
+        thumbnails={
+            item.image.candidate.id: images.thumbnail(item.picture) for item, _ in usable
+        }
+        if thumbnails
+        else None,
     )
     faults.reach("confirmed")
-    return [Rejected(c.sighting.path, UNUSABLE, c.sighting.split) for c in unusable]
+    rejected = [Rejected(c.sighting.path, UNUSABLE, c.sighting.split) for c in unusable]
+    return len(usable), rejected

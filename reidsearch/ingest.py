@@ -9,7 +9,7 @@ that ``faults`` names.
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -18,8 +18,10 @@ import numpy as np
 
 from reidsearch import documents, faults, forget, indexing, moves, names, places, upkeep
 from reidsearch.catalog import Candidate, Recorded
+from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
+from reidsearch.config import machine
 from reidsearch.contents import Contents, contents
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError, UsageError
@@ -34,6 +36,8 @@ RECORD = 1024  # images recorded as pending in one transaction
 STORE = 512  # vectors stored and confirmed together
 DECODERS = 2  # threads; one already decodes several times faster than a CPU encodes
 AHEAD = 2  # batches of decoded pictures that may wait for the encoder
+PAUSE = 0.3  # seconds until it is asked again what other processes have stored
+PATIENCE = 300.0  # seconds without one image more, after which they are waited for no longer
 
 
 @dataclass
@@ -44,7 +48,7 @@ class IngestSummary:
     ``moved`` images were renamed and kept their vector, and so did ``relabelled`` ones, of which
     the data set says something else now. ``vanished`` are the paths of stored images that the data
     set no longer has; ``expired`` counts those too old to be taken in, ``pruned`` stored ones that
-    were removed afterwards. ``encoded`` counts what has a vector by now, also where that is not
+    were removed afterwards, ``left`` what another process is still taking in. ``encoded`` counts what has a vector by now, also where that is not
     stored yet. ``calibrated`` is the number of images that transit times and
     thresholds were learned anew from, None where they were not, ``expanded`` that of the expanded
     vectors that were written. ``contents`` is what the data set
@@ -66,6 +70,7 @@ class IngestSummary:
     relabelled: int = 0
     expired: int = 0
     pruned: int = 0
+    left: int = 0
     vanished: list[str] = field(default_factory=list)
     calibrated: int | None = None
     expanded: int = 0
@@ -114,7 +119,7 @@ def ingest(
     by raising; without it that is a UsageError. ``prune="all"`` removes whatever is gone. Raises as
     ``take_in`` and ``forget.remove`` do.
     """
-    with session.changing():
+    with session.taking_in():
         collection = session.collection_to_fill()
         dataset = places.named(session.catalog, dataset)
         site = None if site is None else names.name(site, of="site")
@@ -124,32 +129,53 @@ def ingest(
             encoder=session.encoder,
             site=site,
             oldest=session.config.oldest,
+            thumbnails=session.config.thumbnails,
             on_progress=on_progress,
         )
-        gone = {image.id: image for image in forget.expired(session)}
-        refused: BaseException | None = None
-        if prune and summary.vanished:
-            try:
-                if prune != "all":
-                    _require_yes(_loss(session, dataset, summary.vanished), confirm)
-                vanished = session.catalog.images.of_dataset(dataset.name, summary.vanished)
-                gone |= {image.id: image for image in vanished}
-                summary.vanished = []
-            except BaseException as error:  # what was taken in is to be brought up to date first
-                refused = error
-        done = upkeep.bring_up_to_date(
-            session,
-            collection,
-            learn=bool(summary.ingested or summary.relabelled),
-            gone=list(gone.values()),
-        )
-        summary.calibrated, summary.pruned = done.calibrated, done.removed
-        summary.expanded = done.expanded
-        if refused is not None:
-            raise refused
-        if dataset.layout is not None and not summary.vanished:
-            session.catalog.places.set_layout(dataset.name, dataset.layout)
+        with session.changing():
+            _bring_up_to_date(session, collection, dataset, summary, prune=prune, confirm=confirm)
     return summary
+
+
+def _bring_up_to_date(
+    session: Session,
+    collection: Collection,
+    dataset: Dataset,
+    summary: IngestSummary,
+    *,
+    prune: bool | Literal["all"],
+    confirm: Callable[[Loss], None] | None,
+) -> None:
+    """What follows from the images that were taken in. Only while ``changing``."""
+    session.catalog.database.retire()  # so that of several the last to come here does it
+    gone = {image.id: image for image in forget.expired(session)}
+    refused: BaseException | None = None
+    if prune and summary.vanished:
+        try:
+            if prune != "all":
+                _require_yes(_loss(session, dataset, summary.vanished), confirm)
+            vanished = session.catalog.images.of_dataset(dataset.name, summary.vanished)
+            gone |= {image.id: image for image in vanished}
+            summary.vanished = []
+        except BaseException as error:  # what was taken in is to be brought up to date first
+            refused = error
+    done = upkeep.bring_up_to_date(
+        session,
+        collection,
+        learn=bool(summary.ingested or summary.relabelled),
+        gone=list(gone.values()),
+    )
+    summary.calibrated, summary.pruned = done.calibrated, done.removed
+    summary.expanded = done.expanded
+    if done.left_to:
+        others = counted(done.left_to, "other process takes", "other processes take")
+        summary.notes.append(
+            f"{others} images in: the last one to end brings up to date what is learned from all."
+        )
+    if refused is not None:
+        raise refused
+    if dataset.layout is not None and not summary.vanished:
+        session.catalog.places.set_layout(dataset.name, dataset.layout)
 
 
 def _loss(session: Session, dataset: Dataset, vanished: list[str]) -> Loss:
@@ -183,46 +209,57 @@ def take_in(
     encoder: Encoder,
     site: str | None = None,
     oldest: float = -math.inf,
+    thumbnails: bool = False,
     on_progress: Callable[[IngestSummary], None] = lambda summary: None,
 ) -> IngestSummary:
     """Store the vector of every crop that is new or has changed; leave the others alone.
 
     A renamed crop keeps its vector, and so does one that a table describes and a folder had; other
     files that another data set has are passed over. So are crops with a timestamp before ``oldest``
-    (seconds since 1970 UTC). ``on_progress`` is called at
-    the start and after each batch. Files that cannot be read are listed in the summary's
+    (seconds since 1970 UTC). With ``thumbnails`` small pictures are kept. ``on_progress`` is called
+    at the start and after each batch. What another process takes in at the same moment is left to
+    it, and waited for. Files that cannot be read are listed in the summary's
     ``failures`` and recorded in the catalog with their reason. Raises UsageError where its name is
     another data set's, StoreError, CatalogError or EncoderError where it cannot go on; what was
     confirmed stays.
     """
     started = time.monotonic()
     known = contents(dataset)
-    moves.require_same_pictures(collection.catalog, dataset)
-    dataset, yielded, notes = _only_own(dataset, collection)
-    splits = Counter(str(s.split) for s in dataset.sightings)
-    summary = IngestSummary(len(dataset.sightings) + len(dataset.rejected), dict(splits), known)
-    summary.notes = [*dataset.notes, *notes]
-    new_at = dataset.site or next((image.site for image in yielded.values()), None)
-    dataset_id = collection.catalog.places.add_dataset(
-        dataset.name, dataset.root, site=site, new_at=new_at, layout=dataset.layout
-    )
-    _require_vectors(collection)  # a store that does not answer leaves no half ingest behind
-    run = collection.catalog.runs.start(dataset_id, collection.encoder_id)
-    faults.reach("run started")
-    moves.finish_deletions(collection)
-    pictures = [file for file in dataset.rejected if file.is_picture]
-    collection.catalog.embeddings.reject(dataset_id, collection.encoder_id, dataset.name, pictures)
-    summary.failures.extend(dataset.rejected)
-    candidates = [
-        indexing.candidate(dataset, sighting)
-        for sighting in dataset.sightings
-        if sighting.timestamp is None or sighting.timestamp >= oldest
-    ]
-    summary.expired = len(dataset.sightings) - len(candidates)
-    taken_over = moves.take_over(collection, dataset_id, yielded, candidates)
-    summary.relabelled += taken_over
-    summary.unchanged -= taken_over  # as which they are counted when they are looked at again
-    summary.vanished, summary.moved = _compare(dataset, dataset_id, collection, candidates)
+    every = {seen.path: indexing.candidate(dataset, seen) for seen in dataset.sightings}
+    with collection.catalog.database.held(Mode.EXCLUSIVE):
+        moves.require_same_pictures(collection.catalog, dataset)
+        dataset, yielded, notes = _only_own(dataset, collection)
+        splits = Counter(str(s.split) for s in dataset.sightings)
+        summary = IngestSummary(len(dataset.sightings) + len(dataset.rejected), dict(splits), known)
+        summary.notes = [*dataset.notes, *notes]
+        new_at = dataset.site or next((image.site for image in yielded.values()), None)
+        dataset_id = collection.catalog.places.add_dataset(
+            dataset.name,
+            dataset.root,
+            site=site,
+            new_at=new_at,
+            layout=dataset.layout,
+            machine=machine(),
+        )
+        _require_vectors(collection)  # a store that does not answer leaves no half ingest behind
+        run = collection.catalog.runs.start(dataset_id, collection.encoder_id)
+        faults.reach("run started")
+        moves.finish_deletions(collection)
+        pictures = [file for file in dataset.rejected if file.is_picture]
+        collection.catalog.embeddings.reject(
+            dataset_id, collection.encoder_id, dataset.name, pictures
+        )
+        summary.failures.extend(dataset.rejected)
+        candidates = [
+            every[sighting.path]
+            for sighting in dataset.sightings
+            if sighting.timestamp is None or sighting.timestamp >= oldest
+        ]
+        summary.expired = len(dataset.sightings) - len(candidates)
+        taken_over = moves.take_over(collection, dataset_id, yielded, candidates)
+        summary.relabelled += taken_over
+        summary.unchanged -= taken_over  # as which they are counted when they are looked at again
+        summary.vanished, summary.moved = _compare(dataset, dataset_id, collection, candidates)
     on_progress(summary)
 
     batch: list[Decoded] = []
@@ -242,8 +279,8 @@ def take_in(
         stored: Future[None] = writer.submit(lambda: None)
 
         def keep(some: list[Point]) -> None:
-            unusable = indexing.store(collection, dataset_id, some)
-            summary.ingested += len(some) - len(unusable)
+            stored, unusable = indexing.store(collection, dataset_id, some, thumbnails=thumbnails)
+            summary.ingested += stored
             summary.failures += unusable
 
         def store() -> None:
@@ -253,9 +290,23 @@ def take_in(
             points = []
             summary.seconds = time.monotonic() - started
 
-        stale = _stale(candidates, dataset_id, collection, summary, run)
+        def settle() -> None:
+            """Confirm all that was begun."""
+            if batch:
+                encode()
+            store()
+            stored.result()
+            if failures:  # an earlier state of these files may have a vector
+                indexing.give_up(collection, failures)
+                failures.clear()
+
+        stale = _stale(candidates, dataset, dataset_id, collection, summary, run)
         try:
-            for image, outcome in _decode_ahead(decoders, stale, dataset, encoder):
+            for decoded in _decode_ahead(decoders, stale, dataset, encoder):
+                if decoded is None:
+                    settle()
+                    continue
+                image, outcome = decoded
                 if isinstance(outcome, ImageError):
                     failures[image.candidate.id] = outcome.message
                     seen = image.candidate.sighting
@@ -268,17 +319,11 @@ def take_in(
                     encode()
                 if len(points) >= STORE:
                     store()
-            if batch:
-                encode()
-            store()
-            stored.result()
+            settle()
         except BaseException:
             collection.store.abandon()  # or leaving this block would wait for the writer's tries
             decoders.shutdown(wait=False, cancel_futures=True)
             raise
-    if failures:  # an earlier state of these files may have a vector
-        collection.store.delete(list(failures))
-        collection.catalog.embeddings.finish(collection.encoder_id, failed=failures)
     summary.unchanged -= summary.moved  # whose vectors were there by then
     summary.seconds = time.monotonic() - started
     on_progress(summary)
@@ -358,38 +403,89 @@ def _require_vectors(collection: Collection) -> None:
 
 def _stale(
     candidates: list[Candidate],
+    dataset: Dataset,
     dataset_id: int,
     collection: Collection,
     summary: IngestSummary,
     run: int,
-) -> Iterator[Recorded]:
-    """Record the candidates, and yield those to encode; others get the payload that they lack."""
+) -> Iterator[Recorded | None]:
+    """Record the candidates, and yield those to encode; others get the payload that they lack.
+
+    What other processes have claimed is looked at again later, until it is stored or its process
+    has died; None is yielded before that is waited for: what was yielded is to be confirmed then,
+    as they may wait for it.
+    """
+    found = summary.found
+    left = yield from _recorded(candidates, dataset, dataset_id, collection, summary)
+    collection.catalog.runs.all_recorded(run)
+    since = time.monotonic()
+    while left:
+        yield None
+        time.sleep(PAUSE)
+        still = yield from _recorded(left, dataset, dataset_id, collection, summary)
+        if len(still) < len(left):
+            since = time.monotonic()
+        left = still
+        if time.monotonic() - since > PATIENCE:
+            break
+    if summary.found < found:
+        what = counted(found - summary.found, "of these files was", "of these files were")
+        summary.notes.append(f"{what} stored meanwhile by another data set, and left to it.")
+    summary.left = len(left)
+    if left:
+        what = counted(len(left), "of these images is", "of these images are")
+        summary.notes.append(
+            f"{what} being taken in by another process, which has stored none for "
+            f"{PATIENCE / 60:.0f} minutes. Ingest again when it has ended."
+        )
+
+
+def _recorded(
+    candidates: list[Candidate],
+    dataset: Dataset,
+    dataset_id: int,
+    collection: Collection,
+    summary: IngestSummary,
+) -> Generator[Recorded, None, list[Candidate]]:
+    """Record the candidates, and yield those to encode; returns those of other processes."""
+    catalog, left = collection.catalog, []
     for start in range(0, len(candidates), RECORD):
         some = candidates[start : start + RECORD]
-        stale = collection.catalog.embeddings.stale(dataset_id, collection.encoder_id, some)
-        faults.reach("recorded")
-        relabelled = [image for image in stale if image.encoded]
-        indexing.relabel(collection, dataset_id, relabelled)
+        near = moves.near(catalog, dataset)
+        # Two that look first and record then would both record a file that both have.
+        with catalog.database.held(Mode.EXCLUSIVE if near else Mode.SHARED):
+            own = moves.without_files_of(near, catalog, dataset, some)
+            stale = catalog.embeddings.stale(dataset_id, collection.encoder_id, own)
+            faults.reach("recorded")
+            relabelled = [image for image in stale if image.encoded]
+            indexing.relabel(collection, dataset_id, relabelled)
+        summary.found -= len(some) - len(own)
         summary.relabelled += len(relabelled)
         summary.changed += sum(image.changed for image in stale)
-        summary.unchanged += len(some) - len(stale)
-        if start + RECORD >= len(candidates):
-            collection.catalog.runs.all_recorded(run)
-        yield from (image for image in stale if not image.encoded)
+        summary.unchanged += len(own) - len(stale)
+        left += [image.candidate for image in stale if not image.claimed]
+        yield from (image for image in stale if image.claimed and not image.encoded)
+    return left
 
 
 def _decode_ahead(
-    pool: ThreadPoolExecutor, stale: Iterable[Recorded], dataset: Dataset, encoder: Encoder
-) -> Iterator[tuple[Recorded, Decoded | ImageError]]:
-    """Decode in the pool, at most AHEAD batches ahead, and yield in order."""
+    pool: ThreadPoolExecutor,
+    stale: Iterable[Recorded | None],
+    dataset: Dataset,
+    encoder: Encoder,
+) -> Iterator[tuple[Recorded, Decoded | ImageError] | None]:
+    """Decode in the pool, at most AHEAD batches ahead, and yield in order, None as it comes."""
     waiting: deque[tuple[Recorded, Future[Decoded | ImageError]]] = deque()
     for image in stale:
-        waiting.append((image, pool.submit(indexing.decode, image, dataset, encoder.size)))
-        if len(waiting) > AHEAD * encoder.batch:
+        if image is not None:
+            waiting.append((image, pool.submit(indexing.decode, image, dataset, encoder.size)))
+        while waiting and (image is None or len(waiting) > AHEAD * encoder.batch):
             first, future = waiting.popleft()
             yield first, future.result()
-    for image, future in waiting:
-        yield image, future.result()
+        if image is None:
+            yield None
+    for one, future in waiting:
+        yield one, future.result()
 
 
 def _remark(summary: IngestSummary, item: Decoded) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 
 from reidsearch import faults, images
 from reidsearch.catalog import Candidate, Catalog, State
-from reidsearch.catalog.records import ImageRecord
+from reidsearch.catalog.records import DatasetRecord, ImageRecord
 from reidsearch.collection import Collection, payload_of_recorded
+from reidsearch.config import machine
 from reidsearch.datasets import TABLE, is_plain
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
@@ -116,13 +117,17 @@ def finish_deletions(collection: Collection) -> int:
 
 
 def require_same_pictures(catalog: Catalog, dataset: Dataset) -> None:
-    """Where the folder is gone that a data set of this name was taken in from, see whether this one
-    holds its pictures: it may have moved, or be another that is called alike.
+    """Where the folder is gone, or on another machine's disk, that a data set of this name was
+    taken in from, see whether this one holds its pictures: it may have moved, or be another that is
+    called alike.
 
     Raises UsageError where most of a few stored pictures are not there.
     """
     known = next((one for one in catalog.places.datasets() if one.name == dataset.name), None)
-    if known is None or known.root == str(dataset.root) or Path(known.root).exists():
+    if known is None:
+        return
+    away = known.machine not in (None, machine())
+    if not away and (known.root == str(dataset.root) or Path(known.root).exists()):
         return
     rows = [row for row in catalog.images.all(known.id) if row.sha256]
     some = rows[:: max(1, len(rows) // SAMPLED)]
@@ -131,9 +136,12 @@ def require_same_pictures(catalog: Catalog, dataset: Dataset) -> None:
         for row in some
     )
     if 2 * same < len(some):
+        where = f"{known.root}, which is not there now"
+        if away:
+            where = f"{known.root} on {known.machine}"
         raise UsageError(
-            f"a data set named {dataset.name!r} is stored from {known.root}, which is not there "
-            f"now, and {dataset.root} holds other pictures",
+            f"a data set named {dataset.name!r} is stored from {where}, and {dataset.root} holds "
+            "other pictures",
             hint="Give this one a name of its own with {name}.",
         )
 
@@ -147,18 +155,51 @@ class Elsewhere:
     yields: bool
 
 
+def near(catalog: Catalog, dataset: Dataset) -> list[DatasetRecord]:
+    """The other data sets whose folders are around a data set's, or in it, on the same disk."""
+    return [
+        other
+        for other in catalog.places.datasets()
+        if other.name != dataset.name
+        and other.machine in (None, machine())
+        and (
+            Path(other.root).is_relative_to(dataset.root)
+            or dataset.root.is_relative_to(Path(other.root))
+        )
+    ]
+
+
+def without_files_of(
+    others: Sequence[DatasetRecord],
+    catalog: Catalog,
+    dataset: Dataset,
+    candidates: list[Candidate],
+) -> list[Candidate]:
+    """The candidates of a data set that none of the ``others``, which are ``near``, has stored."""
+    ids: dict[int, int] = {}  # of a file as another's image -> as this one's
+    for other in others:
+        for one in candidates:
+            file = dataset.root / one.sighting.path
+            if file.is_relative_to(other.root):
+                path = file.relative_to(other.root).as_posix()
+                ids[image_id(other.name, path)] = one.id
+    if not ids:
+        return candidates
+    own = {image.id for image in catalog.images.of([one.id for one in candidates])}
+    taken = {ids[image.id] for image in catalog.images.of(list(ids))} - own
+    return [one for one in candidates if one.id not in taken]
+
+
 def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> dict[str, Elsewhere]:
     """Which of a data set's files others have stored, and itself has not, by the others' names."""
     found = {}
-    known = catalog.places.datasets()
     own = {
-        id for one in known if one.name == dataset.name for id in catalog.images.ids(one.id, Split)
+        id
+        for one in catalog.places.datasets()
+        if one.name == dataset.name
+        for id in catalog.images.ids(one.id, Split)
     }
-    for other in known:
-        root = Path(other.root)
-        near = root.is_relative_to(dataset.root) or dataset.root.is_relative_to(root)
-        if other.name == dataset.name or not near:
-            continue
+    for other in near(catalog, dataset):
         files = {os.path.normpath(row.file): row for row in catalog.images.all(other.id)}
         images = {
             seen.path: row

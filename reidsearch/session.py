@@ -277,24 +277,28 @@ class Session:
             known = self._has_catalog() and self.catalog.has_vectors(encoder.fingerprint)
             if not known:
                 selftest.check(encoder)
-            id = self.catalog.add_encoder(
+            with self.catalog.database.held(Mode.EXCLUSIVE):  # two would make one collection twice
+                return self._filled_by(encoder)
+
+    def _filled_by(self, encoder: Encoder) -> Collection:
+        id = self.catalog.add_encoder(
+            fingerprint=encoder.fingerprint,
+            name=encoder.name,
+            dimension=encoder.dimension,
+            payloads=PAYLOAD_FORM,
+        )
+        collection = self._opened(
+            EncoderRecord(
+                id=id,
                 fingerprint=encoder.fingerprint,
                 name=encoder.name,
                 dimension=encoder.dimension,
-                payloads=PAYLOAD_FORM,
+                indexed=0,  # nobody asks, and counting takes a while
+                payloads=self.catalog.payloads(id),
             )
-            collection = self._opened(
-                EncoderRecord(
-                    id=id,
-                    fingerprint=encoder.fingerprint,
-                    name=encoder.name,
-                    dimension=encoder.dimension,
-                    indexed=0,  # nobody asks, and counting takes a while
-                    payloads=self.catalog.payloads(id),
-                )
-            )
-            self.catalog.record_store(collection.store.address)
-            return collection
+        )
+        self.catalog.record_store(collection.store.address)
+        return collection
 
     def collections(self) -> list[Collection]:
         """Those of all encoders, the fullest first. Only to be asked for while ``changing``
@@ -399,7 +403,9 @@ class Session:
             )
             try:
                 if encoder.payloads != PAYLOAD_FORM:
-                    collection.describe_anew()
+                    with self.catalog.database.held(Mode.EXCLUSIVE):
+                        if self.catalog.payloads(encoder.id) != PAYLOAD_FORM:  # by now
+                            collection.describe_anew()
             except BaseException:
                 collection.store.close()
                 raise

@@ -12,11 +12,13 @@ from reidsearch.session import Session
 @dataclass(frozen=True, slots=True)
 class Upkeep:
     """What was done: the number of images that transit times and thresholds were learned anew from,
-    None where they were not; of images ``removed``; of ``expanded`` vectors written."""
+    None where they were not; of images ``removed``; of ``expanded`` vectors written. Of ``left_to``
+    other processes that take images in, the last one to end does all but the removing."""
 
     calibrated: int | None
     removed: int
     expanded: int
+    left_to: int = 0
 
 
 def keep_current(session: Session) -> Upkeep:
@@ -36,6 +38,9 @@ def bring_up_to_date(
     """Learn anew where the gallery has changed enough, and ``learn`` says that it may have; remove
     what is ``gone``; make neighbours and expanded vectors those of what is left. Only while
     ``changing``."""
+    others = session.catalog.others()
+    if others:
+        return Upkeep(None, len(forget.remove(session, gone).images), 0, others)
     asked_for = session.catalog.learned.splits_with_neighbours(collection.encoder_id)
     learned = calibrate.keep_current(collection) if learn else None
     removed = len(forget.remove(session, gone).images)

@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from sqlalchemy import make_url
 from typer.testing import CliRunner, Result
 
 from reidsearch.catalog import Catalog, schema
@@ -24,6 +25,7 @@ from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.gallery import Gallery
 from reidsearch.ranking.transit import Learning
 from reidsearch.session import CATALOG, Session
+from tests.postgres import Cluster, cluster, database, programs
 from tests.qdrant_server import QdrantStandIn
 
 HEIGHT, WIDTH = 16, 8
@@ -152,6 +154,33 @@ def market(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, encoder_file: Path) -> Config:
     return load({"data_dir": str(tmp_path / "home"), "encoder": str(encoder_file)})
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server, of this process's own."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Cluster) -> Iterator[str]:
+    """The name of a database there with an empty catalog, which others are copied from."""
+    with database(postgres.url) as url:
+        schema.open_shared(url, purpose="test").close()
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def catalog_url(postgres: Cluster, migrated: str) -> Iterator[str]:
+    """The URL of a database there with an empty catalog, of this test's own. Every one has another
+    key, as if each had been made by itself."""
+    with database(postgres.url, template=migrated) as url:
+        with closing(schema.open_shared(url, purpose="test")) as catalog:
+            catalog.become_another()
+        yield url
 
 
 @contextmanager

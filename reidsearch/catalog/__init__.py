@@ -187,6 +187,11 @@ class Catalog(TableGroup):
         with self._reading() as db:
             return str(db.execute(query).scalar_one())
 
+    def others(self) -> int:
+        """How many other processes take images in at this moment."""
+        with self._reading() as db:
+            return len(self.database.workers(db))
+
     @property
     def compaction_owed(self) -> bool:
         """Whether bytes of deleted images are still to be removed from both stores' files."""

@@ -98,6 +98,7 @@ class TableGroup:
 
     def __init__(self, database: Database, *, variables: int = VARIABLES) -> None:
         self.database = database
+        self.engine = database.engine
         self.variables = variables
 
     def __init_subclass__(cls) -> None:
@@ -108,10 +109,6 @@ class TableGroup:
                 setattr(cls, name, property(_repeated(member.fget)))
             elif inspect.isfunction(member) and not inspect.isgeneratorfunction(member):
                 setattr(cls, name, _repeated(member))
-
-    @property
-    def engine(self) -> Engine:
-        return self.database.engine
 
     def _reading(self) -> Connection:
         return self.engine.connect()
@@ -144,7 +141,7 @@ class TableGroup:
             yield values[start : start + self.variables]
 
 
-_WITHOUT_TRANSACTION = ("close", "compact", "engine")
+_WITHOUT_TRANSACTION = ("close", "compact")
 
 
 def _repeated(method: Callable[..., T]) -> Callable[..., T]:

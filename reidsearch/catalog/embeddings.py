@@ -299,6 +299,14 @@ class Embeddings(TableGroup):
             db.execute(mine.values(state=State.DELETING))
             settings.write(db, Setting.COMPACTION, "owed")
 
+    def waiting(self, encoder_id: int) -> set[int]:
+        """The ids of pending images that no other living process is about to take in."""
+        worker = embedding.c.worker
+        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.PENDING))
+        with self._reading() as db:
+            others = self.database.workers(db)
+            return set(db.scalars(query.where(or_(worker.is_(None), worker.not_in(others)))))
+
     def deleting(self, encoder_id: int) -> list[int]:
         """The ids of images whose deletion is not finished."""
         query = select(embedding.c.image_id).where(_in_state(encoder_id, State.DELETING))

@@ -123,10 +123,11 @@ class SearchLog(TableGroup):
                     .order_by(table.c.id)
                     .execution_options(yield_per=1)
                 )
-                for row in db.execute(query):
-                    if row.sha256 not in given:
-                        given.add(row.sha256)
-                        yield row.sha256, row.picture
+                with db.execute(query) as rows:
+                    for row in rows:
+                        if row.sha256 not in given:
+                            given.add(row.sha256)
+                            yield row.sha256, row.picture
 
     def forget_probes(self, digests: Sequence[str]) -> None:
         """Of searches with a picture that has one of these SHA-256, keep who searched when and how:

@@ -27,14 +27,16 @@ class Places(TableGroup):
         site: str | None = None,
         new_at: str | None = None,
         layout: str | None = None,
+        machine: str | None = None,
     ) -> int:
         """The id of the data set of that name, made where it is new.
 
         It belongs to ``site``, where given, and else stays where it is; a new one then goes to
         ``new_at``, or to SITE. ``layout`` is how it was
         read, where that is not known yet. A data set whose old root is gone has
-        moved, and its root is updated. Raises UsageError where the name belongs to another folder
-        that still exists.
+        moved, and its root is updated. ``machine`` is the one on whose disk it is, where many share
+        the catalog. Raises UsageError where the name belongs to another folder that still exists,
+        or is on another machine's disk.
         """
         with self._writing() as db:
             known = db.execute(select(dataset).where(dataset.c.name == name)).first()
@@ -45,12 +47,15 @@ class Places(TableGroup):
                         root=str(root),
                         site_id=_site_id(db, site or new_at or SITE),
                         layout=layout,
+                        machine=machine if self.database.shared else None,
                     )
                 )
                 return int(new.inserted_primary_key[0])  # type: ignore[index]
-            if known.root != str(root) and Path(known.root).exists():
+            away = known.machine not in (None, machine)
+            if known.root != str(root) and (away or Path(known.root).exists()):
+                where = f"{known.root} on {known.machine}" if away else known.root
                 raise UsageError(
-                    f"a data set named {name!r} is already stored, from {known.root}",
+                    f"a data set named {name!r} is already stored, from {where}",
                     hint="Give this one a name of its own with {name}.",
                 )
             changes: dict[str, object] = {"root": str(root)}

@@ -1,0 +1,123 @@
+"""A gallery whose catalog is on a PostgreSQL server, with its vectors on a Qdrant server: every verb
+does as with files."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import reidsearch
+from reidsearch import CatalogError, Gallery, UsageError
+from reidsearch.config import CatalogUrl, Config
+from tests.conftest import write_crop
+from tests.qdrant_server import QdrantStandIn
+
+PROBE = "query/0002_c1s1_000001_00.jpg"
+
+
+@pytest.fixture
+def shared(settings: Config, catalog_url: str, qdrant: QdrantStandIn) -> Config:
+    """The settings of a new gallery on both servers."""
+    return replace(settings, catalog_url=CatalogUrl(catalog_url), qdrant_url=qdrant.url)
+
+
+@pytest.fixture
+def filled(shared: Config, market: Path) -> Iterator[Gallery]:
+    """Such a gallery with the market set in it, open."""
+    with Gallery(shared, purpose="test") as opened:
+        opened.ingest(market)
+        yield opened
+
+
+def test_what_a_gallery_answers_does_not_depend_on_where_its_catalog_is(
+    filled: Gallery, gallery: Gallery, market: Path
+) -> None:
+    for one in (filled, gallery):
+        one.calibrate(source="gallery")
+    ours, theirs = (one.query(market / PROBE, exclude_camera=True) for one in (filled, gallery))
+    assert [(h.id, round(h.score, 5)) for h in ours.hits] == [
+        (h.id, round(h.score, 5)) for h in theirs.hits
+    ]
+    told, known = (one.evaluate().document() for one in (filled, gallery))
+    assert (told["mAP"], told["mINP"], told["cmc"]) == (known["mAP"], known["mINP"], known["cmc"])
+
+
+def test_every_verb_works_on_a_server(filled: Gallery, market: Path, tmp_path: Path) -> None:
+    assert filled.ingest(market).unchanged == 31
+    assert filled.doctor().left == ()
+    assert [e.command for e in filled.audit()] == []
+    filled.query(market / PROBE)
+    assert [e.command for e in filled.audit()] == ["query"]
+    filled.calibrate(source="gallery")
+    assert filled.trace(market / PROBE, min_score=0.9).stays
+    assert filled.export(tmp_path / "out.csv")["images"] == 31
+    (market / PROBE).rename(market / "query/0002_c1s1_000009_00.jpg")
+    assert filled.ingest(market).moved == 1
+    gone = filled.forget(identity=1)
+    assert (len(gone.images), gone.vectors, gone.compacted) == (8, 8, False)
+    assert filled.doctor().left == ()
+    assert filled.status().document()["images"]
+    filled.forget_encoder("colours")
+    assert filled.doctor().images == 0
+
+
+def test_crops_may_be_pushed_by_name_from_every_machine(
+    filled: Gallery, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for machine in ("north", "south"):
+        monkeypatch.setenv("REIDSEARCH_MACHINE", machine)
+        crop = reidsearch.Crop((market / PROBE).read_bytes(), camera="lobby", name="one")
+        (added,) = filled.add([crop])
+        assert added.outcome == "stored"  # type: ignore[union-attr]
+    assert {one.dataset for one in filled.status().images} >= {"pushed on north", "pushed on south"}
+    assert filled.keep_current().removed == 0
+
+
+def test_vectors_of_a_catalog_for_many_machines_are_on_a_server(
+    settings: Config, catalog_url: str, market: Path
+) -> None:
+    with (
+        Gallery(replace(settings, catalog_url=CatalogUrl(catalog_url)), purpose="test") as opened,
+        pytest.raises(UsageError, match="for many machines") as error,
+    ):
+        opened.ingest(market)
+    assert "qdrant_url" in error.value.hint
+
+
+def test_hits_say_on_whose_disk_they_are(
+    filled: Gallery, shared: Config, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDSEARCH_MACHINE", "south")
+    with Gallery(shared, purpose="test") as there:
+        hit = there.query(market / PROBE).hits[0]
+        assert hit.machine not in (None, "south")
+        other = market.parent / "elsewhere" / "market"
+        write_crop(other / "bounding_box_test/0009_c1s1_000001_00.jpg", color=(9, 9, 9))
+        with pytest.raises(UsageError, match="other pictures") as error:
+            there.ingest(other)
+        assert "`name=...`" in error.value.hint
+        assert there.ingest(other, name="south").ingested == 1
+
+
+def test_a_database_without_a_catalog_is_an_empty_gallery_and_stays_empty(
+    postgres: object, settings: Config, market: Path
+) -> None:
+    from sqlalchemy import create_engine, inspect
+
+    from tests.postgres import Cluster, database
+
+    assert isinstance(postgres, Cluster)
+    with database(postgres.url) as url:
+        with (
+            Gallery(replace(settings, catalog_url=CatalogUrl(url)), purpose="test") as opened,
+            pytest.raises(reidsearch.EmptyGallery),
+        ):
+            opened.query(market / PROBE)
+        engine = create_engine(url)
+        assert inspect(engine).get_table_names() == []
+        with engine.begin() as db:
+            db.exec_driver_sql("CREATE TABLE recipes (name TEXT)")
+        engine.dispose()
+        with pytest.raises(CatalogError, match="another program"):
+            Gallery(replace(settings, catalog_url=CatalogUrl(url)), purpose="test")
