@@ -187,9 +187,7 @@ def _record(collection: Collection, dataset: Dataset, dataset_id: int) -> list[R
     """Record crops whose files are there, and let those that are stored have the payloads of what
     is said of them now."""
     candidates = [indexing.candidate(dataset, seen) for seen in dataset.sightings]
-    recorded = collection.catalog.embeddings.stale(
-        dataset_id, collection.encoder_id, candidates
-    )
+    recorded = collection.catalog.embeddings.stale(dataset_id, collection.encoder_id, candidates)
     faults.reach("recorded")
     indexing.relabel(collection, dataset_id, [one for one in recorded if one.encoded])
     return recorded

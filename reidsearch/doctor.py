@@ -388,6 +388,4 @@ def _encode_again(session: Session) -> None:
             waiting[image.dataset, image.root].append(image.sighting)
     for (name, root), sightings in waiting.items():
         dataset = Dataset(name, Path(root), sightings)
-        ingest.take_in(
-            mine, dataset, encoder=session.encoder, thumbnails=session.config.thumbnails
-        )
+        ingest.take_in(mine, dataset, encoder=session.encoder, thumbnails=session.config.thumbnails)

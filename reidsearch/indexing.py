@@ -133,9 +133,7 @@ def _store(
             )
         },
         failed={candidate.id: UNUSABLE for candidate in unusable},
-        thumbnails={
-            item.image.candidate.id: images.thumbnail(item.picture) for item, _ in usable
-        }
+        thumbnails={item.image.candidate.id: images.thumbnail(item.picture) for item, _ in usable}
         if thumbnails
         else None,
     )

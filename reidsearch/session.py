@@ -443,8 +443,7 @@ class Session:
             store.claim(self._owner())
         if store.owner not in (None, self._owner()) or home not in (None, self._home()):
             raise CopiedGallery(
-                f"the vectors of {self.place} on {store.address} belong to another copy "
-                "of it",
+                f"the vectors of {self.place} on {store.address} belong to another copy of it",
                 hint="Where this is the gallery itself, moved or restored, say so with: {claim}. "
                 "Where it is a copy: {claim_copy} makes it a gallery of its own, and the next "
                 "ingest fills it.",

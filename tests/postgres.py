@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-# A server that runs already, as postgresql://user@host/postgres of one who may make databases.
-VARIABLE = "POSTGRES_URL"
+from sqlalchemy import NullPool, create_engine, make_url
+
 DEBIAN = Path("/usr/lib/postgresql")
 
 
@@ -86,15 +86,17 @@ def cluster() -> Iterator[Cluster]:
 @contextmanager
 def database(server: str, template: str = "template1") -> Iterator[str]:
     """The URL of a new database there, dropped after the block."""
-    from sqlalchemy import create_engine, make_url
-
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
-    with admin.connect() as db:
-        db.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        with admin.connect() as db:
-            db.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        admin.dispose()
+        run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_sql(url: str, *statements: str) -> None:
+    """Run statements in a session of their own, each a transaction."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as db:
+        for statement in statements:
+            db.exec_driver_sql(statement)

@@ -172,6 +172,14 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "reidsearch.cli" in loaded
-    heavy = {"torch", "psycopg", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
-    heavy |= {"jinja2", "matplotlib", "fastapi", "uvicorn", "pydantic", "prometheus_client"}
+    heavy = {"torch", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
+    heavy |= {
+        "psycopg",
+        "jinja2",
+        "matplotlib",
+        "fastapi",
+        "uvicorn",
+        "pydantic",
+        "prometheus_client",
+    }
     assert not heavy & set(loaded)

@@ -1,5 +1,5 @@
-"""A gallery whose catalog is on a PostgreSQL server, with its vectors on a Qdrant server: every verb
-does as with files."""
+"""A gallery whose catalog is on a PostgreSQL server, with its vectors on a Qdrant server: every
+verb does as with files."""
 
 from collections.abc import Iterator
 from dataclasses import replace

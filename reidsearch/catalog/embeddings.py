@@ -113,7 +113,9 @@ class Embeddings(TableGroup):
             if any(one.encoded for one in stale):
                 mine = -self.database.worker
                 kept = or_(encoder.c.payloads > WRONG_PAYLOADS, encoder.c.payloads == mine)
-                db.execute(update(encoder).values(payloads=case((kept, mine), else_=WRONG_PAYLOADS)))
+                db.execute(
+                    update(encoder).values(payloads=case((kept, mine), else_=WRONG_PAYLOADS))
+                )
         return stale
 
     def relabelled(self, encoder_id: int, form: int) -> None:

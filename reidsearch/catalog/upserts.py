@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-_INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
 Row = Mapping[str, object]
 
 
 def insert_new(db: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert these rows; those that are there already stay as they are."""
     if rows:
-        db.execute(_INSERTS[db.dialect.name](table).on_conflict_do_nothing(), list(rows))
+        db.execute(_insert(db, table).on_conflict_do_nothing(), list(rows))
 
 
 def upsert(
@@ -22,6 +20,10 @@ def upsert(
     """Insert these rows; those whose ``key`` columns are there already get the new values in the
     columns ``change`` alone."""
     if rows:
-        new = _INSERTS[db.dialect.name](table)
+        new = _insert(db, table)
         changed = {name: new.excluded[name] for name in change}
         db.execute(new.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
+
+
+def _insert(db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if db.dialect.name == "sqlite" else postgresql.insert(table)
