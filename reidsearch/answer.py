@@ -1,5 +1,6 @@
 """What a search answers: hits, in rank order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -33,9 +34,17 @@ class Hit:
     site: str
     path: str
     machine: str | None = None
+    fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, image: ImageRecord, *, rank: int, score: float) -> Self:
+    def of(
+        cls,
+        image: ImageRecord,
+        *,
+        rank: int,
+        score: float,
+        fetch: Callable[[], bytes] | None = None,
+    ) -> Self:
         """A stored image as a hit."""
         return cls(
             rank=rank,
@@ -51,6 +60,7 @@ class Hit:
             site=image.site,
             path=str(image.file),
             machine=image.machine,
+            fetch=fetch,
         )
 
 

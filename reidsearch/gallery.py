@@ -405,6 +405,19 @@ class Gallery:
 
         return stored.probe(self._session, id)
 
+    def picture(self, id: int) -> bytes:
+        """What there is to look at of a stored image: its file's bytes, or where the file is on
+        another machine's disk, the small picture that the catalog has (setting ``thumbnails``).
+        Raises as ``stored`` does.
+
+        >>> hit = gallery.query("somebody.png", camera=1).hits[0]
+        >>> gallery.picture(hit.id) == Path(hit.path).read_bytes()
+        True
+        """
+        from reidsearch import stored
+
+        return stored.picture(self._session, id)
+
     def evaluate(
         self,
         *,

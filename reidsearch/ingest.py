@@ -49,9 +49,9 @@ class IngestSummary:
     the data set says something else now. ``vanished`` are the paths of stored images that the data
     set no longer has; ``expired`` counts those too old to be taken in, ``pruned`` stored ones that
     were removed afterwards, ``left`` what another process is still taking in. ``encoded`` counts
-    what has a vector by now, also where that is not stored yet. ``calibrated`` is the number of images that transit times and
-    thresholds were learned anew from, None where they were not, ``expanded`` that of the expanded
-    vectors that were written. ``contents`` is what the data set
+    what has a vector by now, also where that is not stored yet. ``calibrated`` is the number of
+    images that transit times and thresholds were learned anew from, None where they were not,
+    ``expanded`` that of the expanded vectors that were written. ``contents`` is what the data set
     says of its crops, ``notes`` what else people should know. Of what was decoded,
     ``unlike_crops`` were hardly crops of one person, ``unlike_crop`` for one, and ``scaled`` counts
     those of more than 8 bits whose range was guessed, by what it was taken for.

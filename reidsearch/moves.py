@@ -76,6 +76,7 @@ def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move])
         for id, vector in zip(ids.tolist(), vectors, strict=True)
         if id in states and states[id].state is State.INDEXED
     ]
+    small = collection.catalog.images.thumbnails(list(by_id))
     recorded = {
         one.candidate.id: one
         for one in collection.catalog.embeddings.stale(
@@ -100,6 +101,7 @@ def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move])
                 for move, _, checksum in kept
                 if move.old.sha256 is not None  # only files with one are compared
             },
+            thumbnails={m.new.id: small[m.old.id] for m, _, _ in kept if m.old.id in small},
         )
     finish_deletions(collection)
     return len(kept)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import audit, calibrate, expand, names, neighbours, places, stays
+from reidsearch import audit, calibrate, expand, names, neighbours, places, stays, stored
 from reidsearch.answer import Answer, Hit
+from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, vectors_missing
 from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageError
@@ -148,10 +149,10 @@ def query(
     clock = None
     if by_stay:
         clock = stays.clock_of(collection, split, calibrate.known(collection))
-        found = _stays(lambda limit: nearest(top_k=limit), top_k, clock)
+        found = _stays(lambda limit: nearest(top_k=limit), top_k, clock, collection.catalog)
         shown = tuple(stay.hits[0] for stay in found)
     else:
-        shown = hits(nearest(top_k=top_k))
+        shown = hits(nearest(top_k=top_k), collection.catalog)
     if ranking.is_expanded and expand.generation(collection) != generation:
         return query(
             session,
@@ -291,13 +292,13 @@ def looked_again(
 
 
 def _stays(
-    nearest: Callable[[int], list[Scored]], top_k: int, clock: Clock | None
+    nearest: Callable[[int], list[Scored]], top_k: int, clock: Clock | None, catalog: Catalog
 ) -> tuple[Stay, ...]:
     """The first ``top_k`` stays that the nearest images fall into, by their best."""
     limit = top_k + FETCHED
     while True:
         found = nearest(limit)
-        images, shown = [one.image for one in found], hits(found)
+        images, shown = [one.image for one in found], hits(found, catalog)
         count = stays.covered(images, shown, clock, most=top_k)
         if count < len(found) or len(found) < limit or limit >= MOST:
             break
@@ -432,8 +433,16 @@ def _reranked(
     return Matches(ids[best], 1 - distances[best].astype(np.float64))
 
 
-def hits(found: Sequence[Scored]) -> tuple[Hit, ...]:
+def hits(found: Sequence[Scored], catalog: Catalog) -> tuple[Hit, ...]:
     """The same in rank order, as people are shown them."""
     return tuple(
-        Hit.of(one.image, rank=rank, score=one.score) for rank, one in enumerate(found, start=1)
+        Hit.of(
+            one.image,
+            rank=rank,
+            score=one.score,
+            fetch=None
+            if stored.is_here(one.image)
+            else functools.partial(stored.thumbnail, catalog, one.image),
+        )
+        for rank, one in enumerate(found, start=1)
     )

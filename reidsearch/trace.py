@@ -174,7 +174,12 @@ def trace(
         ranking=scale.ranking,
         calibrated=calibrated,
         unit=None if clock is None else clock.unit,
-        stays=stays.of([one.image for one in found], search.hits(found), clock, pauses=pauses),
+        stays=stays.of(
+            [one.image for one in found],
+            search.hits(found, collection.catalog),
+            clock,
+            pauses=pauses,
+        ),
         warnings=question.warned(),
         picture=probe.data,
         zone=session.config.timezone,

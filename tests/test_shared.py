@@ -1,14 +1,16 @@
 """A gallery whose catalog is on a PostgreSQL server, with its vectors on a Qdrant server: every
 verb does as with files."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import reidsearch
-from reidsearch import CatalogError, Gallery, UsageError
+from reidsearch import CatalogError, Gallery, ImageError, UsageError
 from reidsearch.config import CatalogUrl, Config
 from tests.conftest import write_crop
 from tests.qdrant_server import QdrantStandIn
@@ -98,6 +100,46 @@ def test_hits_say_on_whose_disk_they_are(
             there.ingest(other)
         assert "`name=...`" in error.value.hint
         assert there.ingest(other, name="south").ingested == 1
+
+
+def test_small_pictures_are_for_machines_that_cannot_read_the_files_and_are_forgotten_with_them(
+    shared: Config, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Gallery(replace(shared, thumbnails=True), purpose="test") as there:
+        there.ingest(market)
+        probe = (market / PROBE).read_bytes()
+        (market / PROBE).rename(market / "query/0002_c1s1_000009_00.jpg")
+        assert there.ingest(market).moved == 1
+        market.rename(tmp_path / "away")  # as it is for all other machines
+        monkeypatch.setenv("REIDSEARCH_MACHINE", "south")
+        answer = there.query(probe, camera=1)
+        small = answer.hits[0]
+        with Image.open(io.BytesIO(there.picture(small.id))) as picture:
+            assert picture.format == "JPEG"
+            assert picture.height == 128
+            assert picture.width == 64
+        answer.save(tmp_path / "sheet.html")
+        assert "data:image/jpeg" in (tmp_path / "sheet.html").read_text()
+        assert "no such file" not in (tmp_path / "sheet.html").read_text()
+        with pytest.raises(ImageError, match="on the disk of"):
+            there.stored(small.id)
+        assert there.doctor().left == ()  # files are looked at where they are
+        every = there._session.catalog.images
+        ids = [image.id for image in every.all()]
+        assert len(every.thumbnails(ids)) == 31
+        there.forget(identity=2)
+        assert len(every.thumbnails(ids)) == 24
+
+
+def test_without_small_pictures_it_is_said_where_the_file_is(
+    filled: Gallery, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hit = filled.query(market / PROBE).hits[0]
+    market.rename(tmp_path / "away")
+    monkeypatch.setenv("REIDSEARCH_MACHINE", "south")
+    with pytest.raises(ImageError, match="no small picture") as error:
+        filled.picture(hit.id)
+    assert "thumbnails = true" in error.value.hint
 
 
 def test_a_database_without_a_catalog_is_an_empty_gallery_and_stays_empty(

@@ -29,7 +29,7 @@ OLDEST = 13  # the version from which on all that is asked for is there
 OPENING = 5.0  # seconds that a server is tried when it is first asked
 PATIENCE = 60.0  # seconds in which one that was there may come back
 CONNECTING = 5  # seconds for one try
-LOCKED = 30.0  # seconds for another's turn in writing
+LOCKED = 30_000  # milliseconds for another's turn in writing
 HELD = 600.0  # seconds for another's work that needs the gallery alone
 # What went silent, client or server, is given up after 10 + 3 x 5 seconds, not after hours.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -150,10 +150,10 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
                 hint=f"Version {OLDEST} or later is needed.",
             )
         connection.autocommit = True
-        connection.execute("SET lock_timeout = '%gs'" % LOCKED)
+        connection.execute(f"SET lock_timeout = {LOCKED}")
         connection.execute("SET timezone = 'UTC'")
-        for name, value in KEEPALIVE.items():
-            connection.execute(f"SET tcp_{name} = {value}")
+        for option, value in KEEPALIVE.items():
+            connection.execute(f"SET tcp_{option} = {value}")
         connection.autocommit = False
 
     @event.listens_for(engine, "begin")

@@ -31,8 +31,8 @@ class Recorded:
     """A candidate as the catalog has recorded it, with the id of its camera (None: not known).
 
     ``encoded`` says that its vector is stored and its file is the same: only what the data set says
-    of it has changed; ``changed`` that its vector is stored, and its file is another by now. One that
-    is not ``claimed`` is left alone: another process, which lives, takes it in.
+    of it has changed; ``changed`` that its vector is stored, and its file is another by now. One
+    that is not ``claimed`` is left alone: another process, which lives, takes it in.
     """
 
     candidate: Candidate

@@ -29,8 +29,8 @@ def open_catalog(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Catalog:
 
 
 def open_shared(url: str, *, purpose: str) -> Catalog:
-    """The catalog in the PostgreSQL database at ``url``, made or upgraded as needed. Others are told
-    that this process is there for a ``purpose``.
+    """The catalog in the PostgreSQL database at ``url``, made or upgraded as needed. Others are
+    told that this process is there for a ``purpose``.
 
     Raises UsageError where psycopg is missing, CatalogUnreachable where the server does not answer,
     CatalogError where it does not let us in, NewerSchema where a newer reidsearch wrote it.

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from reidsearch import documents, times
 from reidsearch.cli import output
 from reidsearch.cli.tables import Cells, print_table, showable_or
+from reidsearch.config import machine
 from reidsearch.ranking.clock import FRAMES, SECONDS
 from reidsearch.views import captions, verdicts
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Asked
+    from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.stays import Stay
     from reidsearch.views.verdicts import Probe
 
@@ -134,7 +135,7 @@ def _hit_rows(answer: "Answer", kinds: Sequence[str]) -> list[Cells]:
             hit.sequence,
             hit.frame,
             None if hit.timestamp is None else _clock(times.show(hit.timestamp, answer.zone)),
-            from_here(hit.path),
+            from_here(hit),
         )
         for hit, kind in zip(answer.hits, kinds, strict=True)
     ]
@@ -160,12 +161,15 @@ def _stay_rows(
                 best.score,
                 best.identity,
                 showable_or(*MARKS[kind]),
-                from_here(best.path),
+                from_here(best),
             )
         )
     return rows
 
 
-def from_here(path: str) -> Path:
-    """A path as it is from the current folder, where it is below that."""
-    return Path(path.removeprefix(f"{Path.cwd()}{os.sep}"))
+def from_here(hit: "Hit") -> Path:
+    """A hit's path as it is from the current folder, where it is below that; one of another
+    machine's disk behind that machine's name."""
+    if hit.machine not in (None, machine()):
+        return Path(f"{hit.machine}:{hit.path}")
+    return Path(hit.path.removeprefix(f"{Path.cwd()}{os.sep}"))

@@ -93,9 +93,7 @@ async def image(asking: Searching, id: Id) -> Response:
     """A stored image's picture: the file's bytes where browsers show such, else a PNG of it."""
 
     def read() -> tuple[bytes, str]:
-        probe = asking.gallery.stored(id)
-        probe.check()  # what is called a picture is one, whatever else its bytes may also be
-        return showable(probe.data)
+        return showable(asking.gallery.picture(id))
 
     try:
         data, kind = await asking.run(read)
