@@ -454,7 +454,8 @@ class Session:
 
     def _home(self) -> str:
         """Tells the catalog from a copy of it."""
-        return self.catalog.database.identity()
+        database = self.catalog.database
+        return database.again(database.identity)
 
     @property
     def address(self) -> str:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -123,7 +123,13 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
         ) from None
     try:
         parsed = make_url(url).set(drivername=DRIVER)
-        address = parsed.set(password=None, query={}).render_as_string()
+        address = URL.create(
+            DRIVER,
+            username=parsed.username,
+            host=parsed.host,
+            port=parsed.port,
+            database=parsed.database,
+        ).render_as_string()
         name = f"reidsearch {purpose} on {socket.gethostname()} ({os.getpid()})"
         engine = create_engine(
             parsed,
