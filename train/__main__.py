@@ -1,6 +1,9 @@
 """``python -m train``: the command, or what to install for it."""
 
-NEEDED = {"torch", "torchvision", "onnx", "onnxscript", "safetensors"}
+NEEDED = {
+    "torch": "torch", "torchvision": "torchvision", "onnx": "onnx", "onnxscript": "onnxscript",
+    "safetensors": "safetensors", "sklearn": "scikit-learn", "scipy": "scikit-learn",
+}  # fmt: skip
 
 if __name__ == "__main__":
     try:
@@ -9,7 +12,7 @@ if __name__ == "__main__":
         if error.name not in NEEDED:
             raise
         raise SystemExit(
-            f"Error: training needs {error.name}, which is not installed\n"
+            f"Error: training needs {NEEDED[error.name]}, which is not installed\n"
             'Try: pip install -e ".[train]"'
         ) from None
     run_app()

@@ -27,7 +27,8 @@ class Projection:
 
     def __call__(self, vectors: Vectors) -> Vectors:
         """N x D -> N x K, of unit length."""
-        return unit((vectors - self.mean) @ self.matrix)
+        made: Vectors = (vectors - self.mean) @ self.matrix
+        return unit(made)
 
 
 def fit(

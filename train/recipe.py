@@ -43,6 +43,7 @@ class Recipe:
     grey: float = 0.0  # chance that a picture loses its colours
     blur: float = 0.0  # chance that a picture is blurred
     mix_styles: float = 0.0  # chance that a batch's early maps trade styles
+    layer: int = 0  # features that a linear layer makes of the heads'; an adaptation fits it
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,7 +51,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
-    """How an encoder is adapted to crops that nobody labelled; see ``groups`` and ``projection``."""
+    """How a network is adapted to crops that nobody labelled; see ``rounds``."""
 
     name: str
     rounds: int  # of grouping the crops and fitting a layer to the groups
@@ -61,7 +62,10 @@ class Adaptation:
     near: int  # neighbours at another camera that say how near a track is to all of them
     shrunk: float  # share of an even spread in all directions in the spread within groups
     cameras: float  # what differences between cameras' means weigh in that spread
+    surest: float  # share of the links that the network is trained on
     agreement: float  # the least share of links that other people's groups have to confirm
+    training: str  # the recipe that trains the network on the groups
+    epochs: int  # of it; 0 for the layer alone
     seed: int
 
     def as_dict(self) -> dict[str, Any]:
