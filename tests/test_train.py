@@ -362,7 +362,7 @@ def test_the_trunks_maps_halve_from_stage_to_stage() -> None:
 
 @pytest.mark.parametrize("path", sorted(recipe.RECIPES.glob("*.toml")), ids=lambda p: p.stem)
 def test_every_shipped_recipe_loads(path: Path) -> None:
-    loaded = recipe.load(path.stem, epochs=3)
+    loaded = recipe.load(path.stem, epochs=3)  # of training, or of an adaptation's training
     assert (loaded.name, loaded.epochs) == (path.stem, 3)
 
 

@@ -53,8 +53,15 @@ def adapt(
     that fits the last groups after it. What is there in ``out`` is not done again.
 
     Raises Impure where the groups are not to be trusted, UsageError where ``out`` is of other crops
-    or another recipe, or there are too few people for a batch.
+    or another recipe, the crops are of one camera, or too few people are found for a batch.
     """
+    if len(np.unique(crops.labels.camera)) < 2:
+        raise UsageError(
+            "the crops are all of one camera, or their cameras are not known: nothing would say "
+            "which groups are right",
+            hint="Give crops of two cameras or more: a folder for each, or a CSV with the columns "
+            "path and camera.",
+        )
     network, _ = run.trained(weights)
     first = _grouped(plan, network.to(device), crops, seen, path=out / FIRST, log=log)
     confirmed = rounds.agreement(first, plan, seen)

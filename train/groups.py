@@ -64,9 +64,10 @@ def tracks(vectors: Vectors, camera: Ids, plan: Adaptation) -> Ids:
     like one person. A crop that is like no other is a track by itself."""
     track = np.empty(len(vectors), dtype=np.int64)
     count = 0
+    cluster = DBSCAN(eps=plan.within, min_samples=2, metric="precomputed")
     for rows in groups(camera).values():
-        near = _near(vectors[rows], plan)
-        found = DBSCAN(eps=plan.within, min_samples=2, metric="precomputed").fit(near).labels_
+        # One crop by itself has no neighbours to describe it.
+        found = cluster.fit_predict(_near(vectors[rows], plan)) if len(rows) > 1 else np.array([-1])
         alone = found < 0
         found[alone] = found.max() + 1 + np.arange(alone.sum())
         track[rows] = found + count
@@ -117,9 +118,9 @@ def centres(vectors: Vectors, track: Ids) -> Vectors:
     return unit(sums)
 
 
-def unit(vectors: Vectors) -> Vectors:
+def unit(vectors: NDArray[np.floating]) -> Vectors:
     """The vectors (N x D) at unit length; one without a direction stays without."""
-    lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, LEAST), dtype=np.float32)
 
 

@@ -27,8 +27,7 @@ class Projection:
 
     def __call__(self, vectors: Vectors) -> Vectors:
         """N x D -> N x K, of unit length."""
-        made: Vectors = (vectors - self.mean) @ self.matrix
-        return unit(made)
+        return unit((vectors - self.mean) @ self.matrix)
 
 
 def fit(
