@@ -58,8 +58,8 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]
     run.save_weights(begun, folder / "weights.safetensors")
     how = {
         "rounds": 3, "dimension": 24, "k1": 6, "k2": 3, "within": 0.45, "near": 5, "shrunk": 0.5,
-        "cameras": 100.0, "surest": 0.6, "agreement": 0.0, "training": str(plan), "epochs": 1,
-        "seed": 1,
+        "cameras": 100.0, "surest": 0.6, "agreement": 0.0, "known": 1.1,
+        "training": str(plan), "epochs": 1, "seed": 1,
     }  # fmt: skip
     return folder / "crops", folder / "weights.safetensors", write(folder / "adapt.toml", how)
 
@@ -101,19 +101,23 @@ def test_a_folder_that_nobody_labelled_makes_an_encoder_and_what_was_done_is_not
         assert all(hit.camera == "camera2" for hit in hits)
 
 
-def test_groups_that_others_do_not_confirm_leave_the_old_encoder(
+def test_groups_that_others_do_not_confirm_or_nearly_all_do_leave_the_old_encoder(
     started: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     crops, weights, plan = started
-    strict = tmp_path / "strict.toml"
+    strict, easy = tmp_path / "strict.toml", tmp_path / "easy.toml"
     strict.write_text(plan.read_text().replace("agreement = 0.0", "agreement = 1.1"))
-    done = train(
-        "--data", crops, "--recipe", strict, "--init", weights, "--out", tmp_path / "out"
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "Error: the groups are too impure to learn from" in done.stderr
-    assert "Keep the old encoder" in done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {adapt.FIRST}
+    easy.write_text(plan.read_text().replace("known = 1.1", "known = 0.0"))
+    for recipe, told in (
+        (strict, "Error: the groups are too impure to learn from"),
+        (easy, "Error: the old encoder knows these cameras already"),
+    ):
+        out = tmp_path / recipe.stem
+        done = train("--data", crops, "--recipe", recipe, "--init", weights, "--out", out)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert "Keep the old encoder" in done.stderr
+        assert {path.name for path in out.iterdir()} == {adapt.FIRST}
 
 
 def test_crops_of_one_camera_are_refused(started: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ FIRST, SECOND = "groups-first.npz", "groups-second.npz"  # before the network is
 Log = Callable[[Record], None]
 
 
-class Impure(ReidsearchError):
-    """The groups found are too impure to learn from."""
+class NotAdapted(ReidsearchError):
+    """The old encoder is better kept, as far as that can be told without a label."""
 
 
 def training_recipe(plan: Adaptation) -> Recipe:
@@ -52,8 +52,9 @@ def adapt(
     """Group the crops, train the network on the groups, group them again with it and put the layer
     that fits the last groups after it. What is there in ``out`` is not done again.
 
-    Raises Impure where the groups are not to be trusted, UsageError where ``out`` is of other crops
-    or another recipe, the crops are of one camera, or too few people are found for a batch.
+    Raises NotAdapted where the groups are not to be trusted or tell nothing new, UsageError where
+    ``out`` is of other crops or another recipe, the crops are of one camera, or too few people are
+    found for a batch.
     """
     if len(np.unique(crops.labels.camera)) < 2:
         raise UsageError(
@@ -65,14 +66,24 @@ def adapt(
     network, _ = run.trained(weights)
     first = _grouped(plan, network.to(device), crops, seen, path=out / FIRST, log=log)
     confirmed = rounds.agreement(first, plan, seen)
-    log({"links_confirmed": round(confirmed, 3), "needed": plan.agreement})
+    log({"links_confirmed": round(confirmed, 3), "needed": plan.agreement, "known": plan.known})
+    told = (
+        f"of the links between cameras that the old encoder finds by itself, {confirmed:.0%} are "
+        f"found again from the groups of other people"
+    )
     if confirmed < plan.agreement:
-        raise Impure(
-            f"the groups are too impure to learn from: of the links between cameras that the old "
-            f"encoder finds by itself, {confirmed:.0%} are found again from the groups of other "
-            f"people, and {plan.agreement:.0%} are needed. No encoder was written",
-            hint="Keep the old encoder. More crops of each person, or of cameras that see the same "
+        raise NotAdapted(
+            f"the groups are too impure to learn from: {told}, and {plan.agreement:.0%} are "
+            "needed. No encoder was written",
+            hint="Keep the old encoder. More crops of each person, or cameras that see the same "
             "people, may help; so do labels: --recipe finetune.",
+        )
+    if confirmed >= plan.known:
+        raise NotAdapted(
+            f"the old encoder knows these cameras already: {told}. From {plan.known:.0%} on, "
+            "adapting makes an encoder worse. No encoder was written",
+            hint="Keep the old encoder. If it does find the wrong people, labels help: --recipe "
+            "finetune.",
         )
     people = _people(crops, rounds.surest(first, plan, seen))
     how = training_recipe(plan)

@@ -87,7 +87,7 @@ def main(
         )
         trained_on = (
             f"{len(crops)} images from {crops.root.name} without their labels, grouped into "
-            f"{len(training.identities)} people, starting from {training.initial}"
+            f"{len(training.identities)} people by recipe {plan.name}, starting from {training.initial}"
         )
     else:
         training = _trained(plan, crops, weights, terms, out=out, device=target)

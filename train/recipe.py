@@ -64,6 +64,7 @@ class Adaptation:
     cameras: float  # what differences between cameras' means weigh in that spread
     surest: float  # share of the links that the network is trained on
     agreement: float  # the least share of links that other people's groups have to confirm
+    known: float  # the share from which on the network knows these cameras already
     training: str  # the recipe that trains the network on the groups
     epochs: int  # of it; 0 for the layer alone
     seed: int
