@@ -41,13 +41,16 @@ def main(
         int | None,
         typer.Option(
             help="Measure on this many training identities, kept out of training. By default "
-            "none where there is a test split, otherwise a tenth."
+            "none where there is a test split or no label is used, otherwise a tenth."
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="The encoder's name; osnet-RECIPE by default.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda; by default cuda where present.")] = "",
 ) -> None:
     """Train an encoder, export it to OUT/encoder.onnx and encoder-int8.onnx, and measure both.
+
+    Recipe adapt needs no labels: it groups the crops into people by itself, starting from the
+    shipped encoder unless --init says otherwise, and keeps that where the groups are no good.
 
     A run that was stopped goes on where its last checkpoint left it: give the same command again.
     """
@@ -87,7 +90,8 @@ def main(
         )
         trained_on = (
             f"{len(crops)} images from {crops.root.name} without their labels, grouped into "
-            f"{len(training.identities)} people by recipe {plan.name}, starting from {training.initial}"
+            f"{len(training.identities)} people by recipe {plan.name}, starting from "
+            f"{training.initial}"
         )
     else:
         training = _trained(plan, crops, weights, terms, out=out, device=target)
