@@ -40,29 +40,27 @@ def encoders(
     _print_usable(usable)
     refused = [(card.path, card.problem) for card in cards if card.problem is not None]
     if refused:
-        print_table(refused, columns=("file", "cannot be used"))
-    for card in cards:
-        if card.in_use:
-            output.say(f"In use: {_named(card)}. Another one is taken with --encoder FILE.")
-            break
+        print_table(refused, columns=("file", "why it cannot be used"))
+    output.say("Another one is taken with --encoder FILE.")
+    if measure:
+        output.say("They were timed one after the other; what else runs here slows them.")
 
 
 def _print_usable(cards: "Sequence[EncoderCard]") -> None:
-    """What they are, how good, and what may be done with them."""
+    """What they are, how good, and where they come from."""
     rows = [
         (
             _named(card),
-            card.path,
             None if card.bytes is None else f"{card.bytes / 1e6:.1f}",
-            None if card.size is None else f"{card.size[1]} x {card.size[0]}",
+            None if card.size is None else f"{card.size[1]}x{card.size[0]}",
             card.dimension,
             None if card.images_per_second is None else round(card.images_per_second),
             card.indexed,
+            "yes" if card.in_use else None,
         )
         for card in cards
     ]
-    columns = ("encoder", "file", "MB", "pixels", "numbers", "images/s", "indexed")
-    print_table(rows, columns=columns)
+    print_table(rows, columns=("encoder", "MB", "pixels", "vector", "images/s", "indexed", "used"))
     measured = [
         (
             _named(card),
@@ -76,9 +74,16 @@ def _print_usable(cards: "Sequence[EncoderCard]") -> None:
     ]
     if measured:
         print_table(measured, columns=("encoder", "measured on", "queries", "Rank-1", "mAP"))
-    told = [(_named(c), c.trained_on, c.terms) for c in cards if c.trained_on or c.terms]
-    if told:
-        print_table(told, columns=("encoder", "trained on", "terms"))
+    told = [
+        (name, what, said)
+        for card in cards
+        for name, what, said in (
+            (_named(card), "file", card.path or "not known here: its vectors are"),
+            ("", "trained on", card.trained_on or "not told"),
+            ("", "terms", card.terms or "not told"),
+        )
+    ]
+    print_table(told, columns=("encoder", "", "what is told of it"))
 
 
 def _named(card: "EncoderCard") -> str:
