@@ -87,18 +87,19 @@ def main() -> None:
     parser.add_argument("--unseen", action="append", default=[], metavar="NAME=DATA")
     arguments = parser.parse_args()
     encoder = Encoder(arguments.encoder)
-    one = tested(encoder, arguments.data)
-    by_rate, pairs = measure(between(*one.probes, *one.gallery))
+    accuracy = []
+    for given in arguments.unseen:
+        called, _, path = given.partition("=")
+        scores = tested(encoder, Path(path)).scores
+        accuracy.append(export.accuracy_of(scores, data=called, unseen=True))
+    seen = tested(encoder, arguments.data)
     name = arguments.data.name
+    accuracy.insert(0, export.accuracy_of(seen.scores, data=f"{name}, test split", unseen=False))
+    by_rate, pairs = measure(between(*seen.probes, *seen.gallery))
     measured_on = (
         f"{name}'s queries with the gallery images of other people from other cameras, "
         f"{pairs:,} pairs"
     )
-    accuracy = [export.accuracy_of(one.scores, data=f"{name}, test split", unseen=False)]
-    for given in arguments.unseen:
-        name, _, path = given.partition("=")
-        scores = tested(encoder, Path(path)).scores
-        accuracy.append(export.accuracy_of(scores, data=name, unseen=True))
     document: thresholds.Measured = {
         "fingerprint": encoder.fingerprint,
         "measured_on": measured_on,
