@@ -9,6 +9,7 @@ The file's metadata (``ModelProto.metadata_props``) holds, as text:
     flip_average    true where an image's vector is averaged with that of its mirror image
     thresholds      least cosines of one person by false match rate, as JSON; may be left out
     held_out        numbers on people held out from its training, as JSON; for people to read
+    accuracy        numbers on data sets, as JSON (see that module); for people to read
     trained_on, licence   for people to read
 
 Its one input is N x 3 x H x W, or N x H x W x 3 where its shape says so, of float32 or float16; or
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import files, onnxfile, thresholds
+from reidsearch import accuracy, files, onnxfile, thresholds
 from reidsearch.errors import EncoderError
 from reidsearch.types import Pixels, Vectors
 
@@ -162,7 +163,8 @@ class Encoder:
 
     ``fingerprint`` is the SHA-256 of the file, ``dimension`` the length of its vectors, ``batch``
     the number of pictures it encodes best at once. ``thresholds`` are the cosines by false match
-    rate that it brings, None where it brings none.
+    rate that it brings, None where it brings none. ``accuracy``, ``trained_on`` and ``terms`` are
+    for people to read, and may be empty.
     """
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
@@ -190,6 +192,9 @@ class Encoder:
             raise _unusable(path, str(error)) from None
         _check_shape(path, self._input, self.size)
         self.name = _clean(metadata.get("name", "")) or _clean(path.stem)
+        self.accuracy = accuracy.of_encoder(self.fingerprint, metadata)
+        self.trained_on = _clean(metadata.get("trained_on", ""))
+        self.terms = _clean(metadata.get("licence", ""))
         fixed = next(iter(self._input.shape), None)
         self._fixed_batch = fixed if isinstance(fixed, int) else None
         if self._fixed_batch is not None and not 0 < self._fixed_batch <= MAX_BATCH:

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
-    "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "doctor",
-    "forget", "audit", "claim", "demo", "serve", "token",
+    "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "encoders",
+    "doctor", "forget", "audit", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -22,6 +22,7 @@ LAYERS = [
     {"times"},
     {"hashes", "config", "images", "lock", "onnxfile"},
     {"thresholds"},
+    {"accuracy"},
     {"ranking"},
     {"ranking.arrays", "ranking.clock", "ranking.feedback", "ranking.knn"},
     {
@@ -85,7 +86,7 @@ LAYERS = [
         "trial",
     },
     {"details", "expand"},
-    {"evaluate", "explore", "export", "forget", "search", "status"},
+    {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
     {"add", "compare", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
