@@ -40,9 +40,9 @@ function show(mark) {
   const place = mark.getBoundingClientRect();
   const { width, height } = panel.getBoundingClientRect();
   const left = Math.min(Math.max(place.left + place.width / 2 - width / 2, 8), innerWidth - width - 8);
-  const below = place.bottom + height + 12 < innerHeight;
+  const above = place.top - height - 4;
   panel.style.left = `${left}px`;
-  panel.style.top = `${below ? place.bottom + 4 : place.top - height - 4}px`;
+  panel.style.top = `${above > 0 ? above : place.bottom + 4}px`;
 }
 
 // Whoever goes on to the panel may read it there.
