@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pedestrians.draw_dataset(root / "drawn", identities=8)
     (root / "crops").mkdir()
     (root / "probes").mkdir()
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for file in sorted((root / "drawn/bounding_box_test").iterdir()):
         found = NAME.fullmatch(file.name)
         assert found is not None
@@ -86,7 +86,7 @@ def picture(world: Path) -> Path:
     return world / "probes/1.jpg"
 
 
-def photograph(world: Path, path: Path, *, at: int = 2, people: int = 4) -> Path:
+def photograph(world: Path, path: Path, *, at: int = 3, people: int = 4) -> Path:
     """A whole photograph with so many people side by side, the ``at``-th of whom is the first
     probe's."""
     whole = Image.new("RGB", (200 * people, 300), (120, 130, 110))
@@ -178,23 +178,23 @@ def test_a_person_is_cut_out_of_a_photograph_with_the_mouse(
         return stage["x"] + x / 800 * stage["width"], stage["y"] + y / 300 * stage["height"]
 
     mouse = visit.page.mouse
-    mouse.move(*point(440, 40))
+    mouse.move(*point(640, 40))
     mouse.down()
-    mouse.move(*point(500, 150), steps=4)
-    mouse.move(*point(570, 260), steps=4)
+    mouse.move(*point(700, 150), steps=4)
+    mouse.move(*point(770, 260), steps=4)
     mouse.up()
-    mouse.move(*point(440, 40))  # by its corner to where the person ends
+    mouse.move(*point(640, 40))  # by its corner to where the person ends
     mouse.down()
-    mouse.move(*point(450, 50), steps=3)
+    mouse.move(*point(650, 50), steps=3)
     mouse.up()
-    mouse.move(*point(569, 259))
+    mouse.move(*point(769, 259))
     mouse.down()
-    mouse.move(*point(550, 250), steps=3)
+    mouse.move(*point(750, 250), steps=3)
     mouse.up()
     shot(request, visit, "crop")
     place = visit.page.locator("#crop-place").inner_text()
     width, height, left, top = map(int, re.findall(r"\d+", place))
-    wanted = (100, 200, 450, 50)
+    wanted = (100, 200, 650, 50)
     assert np.abs(np.subtract((width, height, left, top), wanted)).max() <= 4, place
     visit.page.get_by_role("button", name="Use the box").click()
     ids = visit.hits(20)
@@ -242,37 +242,33 @@ def test_the_box_is_moved_and_sized_by_touch_and_by_keyboard(
         expect(visit.page.locator("#found .warnings")).to_contain_text("wider than tall")
 
 
-def test_filters_narrow_the_answer_and_stay(
-    visit: Visit, people: Gallery, picture: Path
-) -> None:
+def test_filters_narrow_the_answer_and_stay(visit: Visit, people: Gallery, picture: Path) -> None:
     visit.choose(picture)
     visit.hits(20)
     visit.page.get_by_role("checkbox", name="gate").check()
     visit.page.get_by_role("checkbox", name="roof").check()
     visit.page.get_by_label("From", exact=True).fill("2024-05-01T08:00")
-    visit.page.get_by_label("To", exact=True).fill("2024-05-01T08:05")
+    visit.page.get_by_label("To", exact=True).fill("2024-05-01T08:02")
     visit.page.get_by_label("To", exact=True).press("Enter")
     expect(visit.page.locator("#said")).to_contain_text("hit")
     expected = people.query(
         picture.read_bytes(),
         only_cameras=["gate", "roof"],
         since="2024-05-01T08:00+02:00",
-        until="2024-05-01T08:05+02:00",
+        until="2024-05-01T08:02+02:00",
         top_k=20,
     )
     assert 0 < len(expected.hits) < 20
     assert visit.hits(len(expected.hits)) == [str(one.id) for one in expected.hits]
     assert asked(visit)["only_camera"] == ["gate", "roof"]
-    visit.page.get_by_label("Its camera").select_option("gate")
-    visit.page.get_by_role("checkbox", name="own camera").check()
-    expect(visit.page.locator("#found .hits .card").first).to_contain_text("roof")
-    visit.settled()
-    ids = visit.hits()
-    by_id = {str(one.id): one.camera for one in expected.hits}
-    assert {by_id.get(id, "roof") for id in ids} == {"roof"}
     visit.page.get_by_role("button", name="Clear the filters").click()
     visit.hits(20)
     assert set(asked(visit)) == {"of"}
+    visit.page.get_by_label("Its camera").select_option("gate")
+    visit.page.get_by_role("checkbox", name="own camera").check()
+    own = visit.page.locator("#found .hits .card", has_text="gate")
+    expect(own).to_have_count(0)
+    visit.hits(20)
 
 
 def test_own_camera_out_of_an_unknown_camera_is_told_with_what_to_try(
@@ -280,7 +276,7 @@ def test_own_camera_out_of_an_unknown_camera_is_told_with_what_to_try(
 ) -> None:
     visit.page.get_by_role("checkbox", name="own camera").check()
     visit.choose(picture)
-    assert "Its camera, under Filters" in visit.problem()
+    assert "“Its camera” under Filters" in visit.problem()
     shot(request, visit, "problem")
     expect(visit.page.get_by_role("checkbox", name="own camera")).to_be_checked()
     expect(visit.page.locator("#together li")).to_have_count(1)
@@ -405,9 +401,7 @@ def test_a_trace_has_a_lane_for_each_camera_and_details_on_hover_and_focus(
     visit.hits(20)
 
 
-def test_a_trace_of_nobody_says_how_near_the_nearest_is(
-    visit: Visit, tmp_path: Path
-) -> None:
+def test_a_trace_of_nobody_says_how_near_the_nearest_is(visit: Visit, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     visit.choose(tmp_path / "noise.png")
@@ -526,7 +520,6 @@ def test_what_is_no_picture_is_told_and_nothing_is_lost(visit: Visit, tmp_path: 
     (tmp_path / "letter.jpg").write_text("Dear all, ...")
     visit.page.get_by_role("checkbox", name="lobby").check()
     visit.choose(tmp_path / "letter.jpg")
-    print(visit.problem())
     assert "letter.jpg" in visit.problem()
     assert "picture of one person" in visit.problem()
     expect(visit.page.get_by_role("checkbox", name="lobby")).to_be_checked()

@@ -36,17 +36,18 @@ HTTP: Mapping[str, str] = (
     }
 )
 
-PAGE: Mapping[str, str] = HTTP | {
-    "camera": "Its camera, under Filters",
-    "time": "Taken at, under Filters",
-    "only_cameras": "Cameras, under Filters",
-    "exclude_camera": "Leave its own camera out, under Filters",
-    "since": "From, under Filters",
-    "until": "To, under Filters",
-    "site": "Site, under Filters",
-    "unlike": "Not this one",
+PAGE: Mapping[str, str] = {
+    **HTTP,
+    "camera": "“Its camera” under Filters",
+    "time": "“Taken at” under Filters",
+    "only_cameras": "“Cameras” under Filters",
+    "exclude_camera": "“Leave the picture's own camera out” under Filters",
+    "since": "“From” under Filters",
+    "until": "“To” under Filters",
+    "site": "“Site” under Filters",
+    "unlike": "“not”",
     "ingest": "`reidsearch ingest FOLDER` where the service runs",
-    "query": "Pictures",
-    "trace": "Trace",
-    "same_call": "Try again",
+    "query": "“Pictures”",
+    "trace": "“Trace”",
+    "same_call": "“Try again”",
 }

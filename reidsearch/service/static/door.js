@@ -52,8 +52,13 @@ async function told(answer) {
   const { status } = answer;
   try {
     const { detail, hint } = await answer.json();
-    return new Problem(`${detail[0].toUpperCase()}${detail.slice(1)}.`, { hint, status });
+    return new Problem(`${sentence(detail)}.`, { hint, status });
   } catch {
     return new Problem(`The service answered ${status}.`, { hint: "Try again.", status });
   }
+}
+
+// With a capital, unless it begins with a file's name.
+function sentence(text) {
+  return /^\S*\./.test(text) ? text : text[0].toUpperCase() + text.slice(1);
 }
