@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, FileChooser, Locator, expect
 
 from reidsearch.config import Config, load
 from reidsearch.demo import pedestrians
@@ -332,7 +332,7 @@ def test_a_click_on_a_hit_asks_for_it_and_back_and_forward_work(
     expected = people.query(people.stored(int(before[1])), top_k=20)
     assert after == [str(one.id) for one in expected.hits]
     visit.page.go_back()
-    expect(visit.page.locator(f"#together li[data-key=p1]")).to_have_count(1)
+    expect(visit.page.locator("#together li[data-key=p1]")).to_have_count(1)
     visit.settled()
     assert visit.hits(20) == before
     visit.page.go_forward()
@@ -469,6 +469,8 @@ def usable(visit: Visit) -> None:
 
 def test_all_of_it_works_by_keyboard(visit: Visit, picture: Path) -> None:
     keyboard = visit.page.keyboard
+    choosers: list[FileChooser] = []
+    visit.page.on("filechooser", choosers.append)
 
     def focused() -> str:
         said: str = visit.page.evaluate(
@@ -487,9 +489,10 @@ def test_all_of_it_works_by_keyboard(visit: Visit, picture: Path) -> None:
     keyboard.press("Tab")
     assert "Skip" in focused()
     tab_to("choose")
-    with visit.page.expect_file_chooser() as chooser:
-        keyboard.press("Enter")
-    chooser.value.set_files(picture)
+    keyboard.press("Enter")
+    while not choosers:
+        visit.page.wait_for_timeout(50)
+    choosers[0].set_files(picture)
     visit.hits(20)
     tab_to("view")
     keyboard.press("ArrowRight")
