@@ -361,7 +361,7 @@ def test_a_hit_is_enlarged(visit: Visit, picture: Path) -> None:
     visit.hits(20)
     hit(visit, 2).get_by_role("button", name="enlarge").click()
     expect(visit.page.locator("#enlarged")).to_be_visible()
-    visit.page.wait_for_function("document.getElementById('enlarged-picture').naturalWidth > 0")
+    expect(visit.page.locator("#enlarged-picture")).not_to_have_js_property("naturalWidth", 0)
     visit.page.keyboard.press("Escape")
     expect(visit.page.locator("#enlarged")).to_be_hidden()
 
@@ -470,7 +470,7 @@ def usable(visit: Visit) -> None:
 def test_all_of_it_works_by_keyboard(visit: Visit, picture: Path) -> None:
     keyboard = visit.page.keyboard
     choosers: list[FileChooser] = []
-    visit.page.on("filechooser", choosers.append)
+    visit.page.on("filechooser", lambda one: choosers.append(one))
 
     def focused() -> str:
         said: str = visit.page.evaluate(

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from reidsearch import images
-from reidsearch.errors import ImageError, ReidsearchError, UnknownImage
+from reidsearch.errors import ReidsearchError
 from reidsearch.gallery import Gallery
 from reidsearch.probe import Probe, seconds
 from reidsearch.service import problems
@@ -96,8 +96,8 @@ async def answer(
             top_k=top_k,
             by_stay=by_stay,
         )
-        look, same = functools.partial(_look, gallery), frozenset(image_id or ())
-        return fragments.answer(found, look=look, same=same, top_k=top_k)
+        same = frozenset(image_id or ())
+        return fragments.answer(found, look=gallery.pictures, same=same, top_k=top_k)
 
     return await _drawn(asking, draw)
 
@@ -126,8 +126,7 @@ async def trace(
             since=since or None,
             until=until or None,
         )
-        look = functools.partial(_look, gallery)
-        return fragments.trace(found, look=look, same=frozenset(stored))
+        return fragments.trace(found, look=gallery.pictures, same=frozenset(stored))
 
     return await _drawn(asking, draw)
 
@@ -159,14 +158,6 @@ def _asked(
     moment = seconds(time, gallery.config.timezone) if time else None
     mine = [Probe.of(data, name=name, camera=camera or None, time=moment) for data, name in sent]
     return [*mine, *(gallery.stored(id) for id in ids)]
-
-
-def _look(gallery: Gallery, id: int) -> bytes | str:
-    """A stored image's file, or why it cannot be shown: it has gone, or is another one by now."""
-    try:
-        return gallery.stored(id).data
-    except (ImageError, UnknownImage) as error:
-        return error.message
 
 
 async def _drawn(asking: Asking, draw: Callable[[Gallery], str]) -> Response:

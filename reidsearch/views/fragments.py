@@ -1,16 +1,15 @@
 """The page that a service shows, and the parts of it that it answers: what can be asked for, and
 what was found."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from PIL import Image
-
 from reidsearch import names, times
-from reidsearch.views import captions, pages, thumbnails, tracks, verdicts
+from reidsearch.errors import ReidsearchError
+from reidsearch.views import captions, cards, pages, tracks, verdicts
 from reidsearch.views.captions import Caption
-from reidsearch.views.cards import LARGEST, Card, card
+from reidsearch.views.cards import Card
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from reidsearch.status import Status
     from reidsearch.trace import Trace
 
-Look: TypeAlias = Callable[[int], bytes | str]
-"""A stored image's file by its id, or why it cannot be shown."""
+Look: TypeAlias = Callable[[Sequence[int]], Mapping[int, bytes | ReidsearchError]]
+"""The files of stored images by their ids; in place of one that cannot be shown, why."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,9 @@ def filters(cameras: "Sequence[CameraRecord]", now: "Status", zone: times.Zone) 
 def answer(found: "Answer", *, look: Look, same: Collection[int], top_k: int) -> str:
     """The hits as pictures. Those in ``same`` are of the person, as the question says; where there
     are ``top_k``, more can be asked for."""
+    files = look([hit.id for hit in found.hits])
     hits = [
-        _shown(verdicts.kind(found, hit), hit, said, look=look, same=same, name=f"hit {hit.rank}")
+        _shown(verdicts.kind(found, hit), hit, said, files, name=f"hit {hit.rank}", same=same)
         for hit, said in zip(found.hits, captions.of_hits(found), strict=True)
     ]
     kind = "visit" if found.stays is not None else "hit"
@@ -78,6 +78,12 @@ def answer(found: "Answer", *, look: Look, same: Collection[int], top_k: int) ->
 def trace(found: "Trace", *, look: Look, same: Collection[int]) -> str:
     """The stays of a person, in a lane for each camera."""
     axis, lanes = tracks.of(found)
+    files = look([stay.hits[0].id for stay in found.stays])
+
+    def shown(mark: tracks.Mark) -> Shown:
+        best, name = mark.stay.hits[0], f"stay {mark.number}"
+        return _shown(mark.kind, best, mark.caption, files, name=name, same=same)
+
     return pages.render(
         "traced.html",
         title=counted(len(found.stays), "stay") if found.stays else "Nobody",
@@ -87,21 +93,7 @@ def trace(found: "Trace", *, look: Look, same: Collection[int]) -> str:
         known=found.identity is not None,
         nearest=found.nearest,
         axis=axis,
-        tracks=[
-            (
-                lane,
-                [
-                    _shown(
-                        *(mark.kind, mark.stay.hits[0], mark.caption),
-                        look=look,
-                        same=same,
-                        name=f"stay {mark.number}",
-                    )
-                    for mark in lane.marks
-                ],
-            )
-            for lane in lanes
-        ],
+        tracks=[(lane, [shown(mark) for mark in lane.marks]) for lane in lanes],
     )
 
 
@@ -115,11 +107,15 @@ def _nearest(found: "Answer") -> str:
 
 
 def _shown(
-    kind: str, hit: "Hit", said: Caption, *, look: Look, same: Collection[int], name: str
+    kind: str,
+    hit: "Hit",
+    said: Caption,
+    files: Mapping[int, bytes | ReidsearchError],
+    *,
+    name: str,
+    same: Collection[int],
 ) -> Shown:
-    file = look(hit.id)
-    picture: Image.Image | str = file if isinstance(file, str) else thumbnails.fitted(file, LARGEST)
-    made = card(kind, captions.file_name(hit.path), picture, said)
+    made = cards.of_file(kind, captions.file_name(hit.path), files[hit.id], said)
     return Shown(made, hit.id, name, hit.id in same)
 
 
