@@ -403,6 +403,18 @@ class Gallery:
 
         return stored.probe(self._session, id)
 
+    def pictures(self, ids: Sequence[int]) -> "dict[int, bytes | ReidsearchError]":
+        """The files of stored images by their ids, to look at. In place of one that cannot be
+        handed out is its error, as ``stored`` raises it.
+
+        >>> hit = gallery.query("somebody.png", camera=1).hits[0]
+        >>> gallery.pictures([hit.id])[hit.id] == gallery.stored(hit.id).data
+        True
+        """
+        from reidsearch import stored
+
+        return stored.pictures(self._session, ids)
+
     def evaluate(
         self,
         *,
