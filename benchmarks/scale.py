@@ -96,7 +96,8 @@ class Crowd:
 
     def times(self, rows: Ids) -> list[float]:
         days = self.people(rows) * 7 % DAYS
-        return (BEGAN + days * DAY + rows % 36_000).tolist()
+        times: list[float] = (BEGAN + days * DAY + rows % 36_000).tolist()
+        return times
 
     def vectors(self, rows: Ids, *, seed: int) -> Vectors:
         """N x D: crops of these rows' people at their cameras, others for each ``seed``."""

@@ -178,6 +178,8 @@ def test_deleted_points_are_gone_and_unknown_ids_are_ignored(store: VectorStore)
     store.delete([2, 3, 77])
     assert store.count() == 2
     assert store.ids() == {1, 4}
+    assert store.stored([4, 2, 1, 99]) == {1, 4}
+    assert store.stored([]) == set()
     assert list(contents(store)[0]) == [1, 4]
 
 

@@ -118,6 +118,10 @@ class VectorStore(Protocol):
     def ids(self) -> set[int]:
         """The ids of all stored points."""
 
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        """Those of these ids that are stored. Takes as long as there are of them, however much
+        else is stored."""
+
     def count(self) -> int:
         """How many points are stored. Cheap, unlike ``ids``."""
 

@@ -31,6 +31,7 @@ T = TypeVar("T")
 PATIENCE = 5.0  # seconds: a query that another process runs is over by then
 INTERVAL = 0.1  # seconds between tries
 SCROLLED = 128  # vectors at a time: as lists of Python floats they still fit the cache
+LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
@@ -126,7 +127,15 @@ class EdgeStore:
             yield *as_arrays(found, Kind.PLAIN), [record.payload or {} for record in found]
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, kind=None) for r in block}
+        return {int(r.id) for block in self._records(LISTED, kind=None) for r in block}
+
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        found: set[int] = set()
+        for start in range(0, len(ids), LISTED):
+            some = list(ids[start : start + LISTED])
+            page = self._call(lambda shard, some=some: shard.retrieve(some, False, False))  # type: ignore[misc]
+            found |= {int(record.id) for record in page}
+        return found
 
     def count(self) -> int:
         return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))

@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 PATIENCE = Patience()
 SCROLLED = 2048  # vectors in one answer
+LISTED = 10_000  # ids in one answer
 COPIED = 512  # the same, with payloads
 OWNER = "reidsearch-owner"  # the key in a collection's metadata
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
@@ -173,11 +174,23 @@ class ServerStore:
         return as_arrays(unless_missing(kind, retrieve, []), kind)
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, kind=None) for r in block}
+        return {int(r.id) for block in self._records(LISTED, kind=None) for r in block}
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
         for found in self._records(COPIED, kind=Kind.PLAIN, with_payload=True):
             yield *as_arrays(found, Kind.PLAIN), [record.payload or {} for record in found]
+
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        found: set[int] = set()
+        for start in range(0, len(ids), LISTED):
+            some = list(ids[start : start + LISTED])
+            page = self._call(
+                lambda c, some=some: c.retrieve(  # type: ignore[misc]
+                    self.collection, some, with_payload=False, with_vectors=False
+                )
+            )
+            found |= {int(record.id) for record in page}
+        return found
 
     def count(self) -> int:
         return self._call(lambda c: c.count(self.collection, exact=True).count)
