@@ -26,7 +26,7 @@ from reidsearch.stores.base import (
 )
 from reidsearch.stores.connection import MEMORY, Connection, Patience
 from reidsearch.stores.guard import Guard
-from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
 T = TypeVar("T")
 
@@ -131,8 +131,21 @@ class ServerStore:
         selector = models.PointIdsList(points=list(ids))
         self._call(lambda c: c.delete(self.collection, selector, wait=True))
 
+    @property
+    def scan(self) -> Scan:
+        return Scan.EXACT
+
+    def optimise(self) -> bool:
+        return False  # the server does it by itself, at a time of its own
+
     def search(
-        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter,
+        kind: Kind = Kind.PLAIN,
+        exact: bool = False,
     ) -> list[Matches]:
         condition = _condition(where)
 
@@ -326,4 +339,6 @@ def _condition(where: Filter) -> models.Filter:
 
 
 def _any(key: str, values: list[str] | list[int]) -> models.FieldCondition:
+    if len(values) == 1:  # which takes far less than a list of one
+        return models.FieldCondition(key=key, match=models.MatchValue(value=values[0]))
     return models.FieldCondition(key=key, match=models.MatchAny(any=values))
