@@ -40,7 +40,7 @@ LAYERS = [
     {"ranking.expansion"},
     {"stores.base"},
     {"stores", "stores.folder", "stores.guard", "stores.refusals"},
-    {"stores.connection"},
+    {"stores.connection", "stores.optimiser"},
     {"stores.edge", "stores.server"},
     {"catalog.records", "catalog.tables"},
     {"catalog.database", "catalog.settings"},
