@@ -118,7 +118,8 @@ PicturesDocument = TypedDict("PicturesDocument", {"together": list[str], "not": 
 class AnswerDocument(PicturesDocument):
     """The hits for one question. ``query``, ``camera``, ``identity`` and ``site`` are of its first
     picture; ``warnings`` say what may be wrong with any. By stay, ``hits`` are the best of each of
-    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known."""
+    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known. ``scan``
+    is exact, or quantised where smaller copies of vectors were compared first."""
 
     query: str
     camera: int | str | None
@@ -130,6 +131,7 @@ class AnswerDocument(PicturesDocument):
     spatio_temporal: bool
     reranked: bool
     uses: list[str]
+    scan: str
     unit: NotRequired[str | None]
     stays: NotRequired[list[StayDocument]]
 
@@ -331,7 +333,8 @@ class ExpandedCountDocument(TypedDict):
 
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
-    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
+    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC; ``scan`` is
+    how each encoder's vectors are searched, exact or quantised."""
 
     version: str
     settings: dict[str, dict[str, str | None]]
@@ -342,6 +345,7 @@ class StatusDocument(TypedDict):
     first_taken: float | None
     last_taken: float | None
     bytes: int
+    scan: dict[str, str]
     images: list[CountDocument]
     expanded: list[ExpandedCountDocument]
     last_ingest: RunDocument | None
@@ -520,6 +524,7 @@ def answer(given: "Answer") -> AnswerDocument:
         "spatio_temporal": given.ranking.calibration is not None,
         "reranked": given.ranking.reranked,
         "uses": list(given.ranking.uses),
+        "scan": str(given.scan),
     }
     if given.stays is not None:
         document["unit"] = given.unit
@@ -802,6 +807,7 @@ def status(now: "Status") -> StatusDocument:
         "first_taken": None if now.taken is None else now.taken[0],
         "last_taken": None if now.taken is None else now.taken[1],
         "bytes": now.bytes,
+        "scan": {encoder: str(scan) for encoder, scan in now.scan.items()},
         "images": [
             {
                 "dataset": count.dataset,
