@@ -5,8 +5,11 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import reidsearch
+from docs.made.commands import COMMANDS
 from docs.made.text import code, page, paragraphs, table
 from reidsearch import documents
+from reidsearch.gallery import Gallery
 
 
 @dataclass(frozen=True)
@@ -73,21 +76,33 @@ def documented() -> str:
         "Command line, HTTP and Python give the same documents: `--json` prints them, "
         "`/api/...` answers them, `document()` of a result returns them. Keys may be added in any "
         "version and are never renamed. Scores and rates are fractions, times are seconds since "
-        "1970 UTC where nothing else is said, null is \"not known\".",
+        '1970 UTC where nothing else is said, null is "not known".',
     ]
     for name in known:
         if name in inner:
             continue
         rows = [
-            (code(one.name), _linked(one.type, known), "may be missing" if one.optional else "")
+            (code(one.name), _linked(one.type, known) + ", may be missing" * one.optional)
             for one in keys(known, name)
         ]
         parts += [
             f"## {name}",
-            paragraphs(known[name].said),
-            table(("key", "type", ""), rows),
+            paragraphs(known[name].said) + _given(name),
+            table(("key", "type"), rows),
         ]
     return page("Documents", "The keys of every JSON document.", *parts)
+
+
+def _given(name: str) -> str:
+    """Which commands print a document."""
+    found = []
+    for verb, method in vars(Gallery).items():
+        returns = getattr(method, "__annotations__", {}).get("return")
+        made = getattr(getattr(reidsearch, str(returns), None), "document", None)
+        if verb in COMMANDS and getattr(made, "__annotations__", {}).get("return") is not None:
+            kind = made.__annotations__["return"]
+            found += [code(f"reidsearch {verb} --json")] * (kind.__name__ == name)
+    return f" Printed by {' and '.join(found)}." if found else ""
 
 
 def _linked(kind: str, known: dict[str, Document]) -> str:

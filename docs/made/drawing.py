@@ -2,8 +2,8 @@
 
     python -m docs.made.drawing                # writes docs/architecture.svg
 
-Boxes are groups of modules. An arrow is an import from one group to another, left out where a way over
-others says the same. A box stands below all that import it.
+Boxes are groups of modules. An arrow is an import from one group to another, left out where a way
+over others says the same. A box stands below all that import it.
 """
 
 from collections.abc import Mapping

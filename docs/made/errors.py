@@ -22,10 +22,10 @@ def documented() -> str:
     rows = [
         (
             code(one.__name__),
-            plain((one.__doc__ or "").split("\n\n")[0]),
-            "" if one is ReidsearchError else code(one.__mro__[1].__name__),
             str(one.exit_code),
             str(next(STATUS[base] for base in one.__mro__ if base in STATUS)),
+            plain((one.__doc__ or "").split("\n\n")[0]),
+            "" if one is ReidsearchError else code(one.__mro__[1].__name__),
         )
         for one in kinds()
     ]
@@ -46,5 +46,5 @@ def documented() -> str:
         "## Exit codes",
         table(("code", "meaning"), codes),
         "## Errors",
-        table(("error", "what it says", "is a", "exit code", "HTTP status"), rows),
+        table(("error", "exit code", "HTTP status", "what it says", "is a"), rows),
     )

@@ -1,6 +1,7 @@
 """What MkDocs calls while it builds the site: see ``hooks`` in mkdocs.yml."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,7 +32,10 @@ SUMMARY = "Find the same person across cameras: a Python package, a command line
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The commands' pages get their places in the navigation."""
+    """The commands' pages get their places in the navigation, and a site with several versions a
+    list of them."""
+    if "MIKE_DOCS_VERSION" in os.environ:  # else every page would look for a list that is not there
+        config.extra["version"] = {"provider": "mike"}
     for section in config.nav or ():
         for entry in section.get("Reference", ()) if isinstance(section, dict) else ():
             if isinstance(entry, dict) and "Commands" in entry:
@@ -67,7 +71,8 @@ def on_post_build(config: MkDocsConfig) -> None:
     lines = ["# reidsearch", "", f"> {SUMMARY}"]
     section = None
     for one in pages:
-        top = str(one.ancestors[-1].title) if one.ancestors else "Docs"
+        above = [*one.ancestors]
+        top = str(above[-1].title) if above else "More"
         if top != section:
             section = top
             lines += ["", f"## {section}", ""]

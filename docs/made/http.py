@@ -33,12 +33,10 @@ def documented(told: Json) -> str:
     for path, methods in told["paths"].items():
         for method, one in methods.items():
             parts += [f"## {method.upper()} {path}", plain(one.get("description", one["summary"]))]
-            fields = [
-                (code(name), where, kind, plain(said))
-                for name, where, kind, said in _fields(told, one)
-            ]
+            fields = [(code(n), kind, plain(said)) for n, kind, said in _fields(told, one)]
             if fields:
-                parts.append(table(("name", "where", "type", "what it is"), fields))
+                what = "form field" if "requestBody" in one else "parameter"
+                parts.append(table((what, "type", "what it is"), fields))
             answers = [
                 (status, plain(answer["description"]), _answered(answer.get("content", {})))
                 for status, answer in one["responses"].items()
@@ -48,15 +46,17 @@ def documented(told: Json) -> str:
     return page("HTTP", "Every route of the HTTP service, from its OpenAPI description.", *parts)
 
 
-def _fields(told: Json, operation: Json) -> Iterator[tuple[str, str, str, str]]:
+def _fields(told: Json, operation: Json) -> Iterator[tuple[str, str, str]]:
+    """What may be sent: a name, its type, what it is."""
     for one in operation.get("parameters", ()):
-        yield one["name"], one["in"], _kind(one["schema"]), one.get("description", "")
+        kind = _kind(told, one["schema"])
+        where = " in the path" if one["in"] == "path" else ""
+        yield one["name"], kind + where, one.get("description", "")
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        schema = content["schema"]
-        required = _resolved(told, schema).get("required", ())
-        for name, one in _resolved(told, schema)["properties"].items():
-            where = "form, needed" if name in required else "form"
-            yield name, where, _kind(one), one.get("description", "")
+        schema = _resolved(told, content["schema"])
+        for name, one in schema["properties"].items():
+            needed = ", needed" if name in schema.get("required", ()) else ""
+            yield name, _kind(told, one) + needed, one.get("description", "")
 
 
 def _resolved(told: Json, schema: Json) -> Json:
@@ -66,14 +66,16 @@ def _resolved(told: Json, schema: Json) -> Json:
     return schema
 
 
-def _kind(schema: Json) -> str:
+def _kind(told: Json, schema: Json) -> str:
     """A type in a word or two."""
+    schema = _resolved(told, schema)
     if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"] if one.get("type") != "null")
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
+        kinds = [_kind(told, one) for one in schema["anyOf"] if one.get("type") != "null"]
+        return " or ".join(kinds)
+    if "enum" in schema:
+        return ", ".join(schema["enum"])
     if schema.get("type") == "array":
-        return f"{_kind(schema['items'])}, repeatable"
+        return f"{_kind(told, schema['items'])}, repeatable"
     if "contentMediaType" in schema or schema.get("format") == "binary":
         return "file"
     return str(schema.get("type", "any"))

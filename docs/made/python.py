@@ -62,7 +62,5 @@ def ranking() -> str:
 
 
 def _entry(path: str, *, level: int = 2, whole: bool = False) -> str:
-    options = [f"      heading_level: {level}"]
-    if whole:
-        options += [f"      show_root_full_path: {str(whole).lower()}", "      members_order: source"]
-    return "\n".join([f"::: {path}", "    options:", *options])
+    options = [f"heading_level: {level}"] + ["show_root_full_path: true"] * whole
+    return "\n".join([f"::: {path}", "    options:", *(f"      {one}" for one in options)])

@@ -27,7 +27,7 @@ def settings() -> str:
         f"A flag beats the environment, which beats `{FILE}` in the current folder, which beats "
         "the default. `reidsearch status` shows the value of each and where it came from.",
         table(("key", "what it is for", "option", "environment", "default"), rows),
-        f"`{FILE}` is TOML: `key = \"text\"`, numbers also without quotes. An unknown key is an "
+        f'`{FILE}` is TOML: `key = "text"`, numbers also without quotes. An unknown key is an '
         "error. From Python the settings are the arguments of "
         "[`reidsearch.open`](python.md#reidsearch.gallery.open).",
         "## From the environment alone",

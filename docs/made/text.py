@@ -31,7 +31,10 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def page(title: str, description: str, *parts: str) -> str:
     """A page: its title, what search engines and ``llms.txt`` are told of it, its parts."""
-    return "\n\n".join([f"---\ndescription: {json.dumps(description)}\n---", f"# {title}", *parts]) + "\n"
+    return (
+        "\n\n".join([f"---\ndescription: {json.dumps(description)}\n---", f"# {title}", *parts])
+        + "\n"
+    )
 
 
 def paragraphs(docstring: str | None) -> str:

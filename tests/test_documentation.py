@@ -30,7 +30,7 @@ DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(DOCS)): page for page in sorted(DOCS.rglob("*.md"))}
 PEOPLE = 12  # of those that the demo draws: pages name some of them
 PORT = "8733"
-LONG = 300  # seconds after which a page hangs
+LONG = 600  # seconds after which a page hangs
 LOADED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href|srcset)=\"([^\"]+)\"")
 LINKED = re.compile(r"<a\b[^>]*?\bhref=\"([^\"]+)\"")
 IDS = re.compile(r"\bid=\"([^\"]+)\"")
@@ -64,19 +64,24 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+SHIM = """#!/bin/sh
+# The people are drawn once for all pages; test_demo.py runs the whole demo.
+[ "$1" = demo ] && exit 0
+for word; do
+  [ "$word" = serve ] && set -- "$@" --port "$FREE_PORT"
+done
+exec python -m reidsearch "$@"
+"""
+
+
 @pytest.fixture
 def reader(drawn: Path, tmp_path: Path) -> Path:
-    """Where a page's reader sits: in a folder, with the demo's people, and the programs."""
+    """Where a page's reader sits: in a folder with the demo's people, beside the programs."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    package, python = shlex.quote(str(ROOT)), shlex.quote(sys.executable)
-    run = f"PYTHONPATH={package} exec {python}"
-    for name, script in {
-        "python": f'{run} "$@"',
-        # Drawn once for all pages, of fewer people; test_demo.py runs the whole of it.
-        "reidsearch": f'[ "$1" = demo ] && exit 0\n{run} -m reidsearch "$@"',
-    }.items():
-        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+    python = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n'
+    for name, script in {"python": python, "reidsearch": SHIM}.items():
+        (programs / name).write_text(script)
         (programs / name).chmod(0o755)
     folder = tmp_path / "page"
     folder.mkdir()
@@ -84,6 +89,7 @@ def reader(drawn: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pages are written for a POSIX shell")
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)])
 def test_every_block_of_a_page_runs(page: str, reader: Path) -> None:
     script = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
@@ -92,11 +98,17 @@ def test_every_block_of_a_page_runs(page: str, reader: Path) -> None:
             script.append(text)
         elif language == "python":
             script.append(f"python - <<'END OF BLOCK'\n{text}END OF BLOCK\n")
-    path = os.pathsep.join([str(reader.parent / "bin"), os.environ["PATH"]])
+    port = str(free_port())
     process = subprocess.Popen(
-        ["bash", "-c", "\n".join(script).replace(PORT, str(free_port()))],
+        ["bash", "-c", "\n".join(script).replace(PORT, port)],
         cwd=reader,
-        env={**os.environ, "PATH": path, "XDG_DATA_HOME": str(reader / "home")},
+        env={
+            **os.environ,
+            "FREE_PORT": port,
+            "PATH": os.pathsep.join([str(reader.parent / "bin"), os.environ["PATH"]]),
+            "PYTHONPATH": str(ROOT),
+            "XDG_DATA_HOME": str(reader / "home"),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -114,14 +126,15 @@ def test_every_block_of_a_page_runs(page: str, reader: Path) -> None:
 
 def command_lines() -> list[tuple[str, list[str]]]:
     """The words of every command of reidsearch in what is only shown."""
-    found = []
-    for page in PAGES:
-        for language, text in blocks(page):
-            parts = [p for line in text.splitlines() for p in line.split("&&")]
-            for words in (shlex.split(p, comments=True) for p in parts if language == "sh"):
-                if words and words[0] == "reidsearch":
-                    found.append((page, words))
-    return found
+    lines = [
+        (page, shlex.split(part, comments=True))
+        for page in PAGES
+        for language, text in blocks(page)
+        if language == "sh"
+        for line in text.splitlines()
+        for part in line.split("&&")
+    ]
+    return [(page, words) for page, words in lines if words and words[0] == "reidsearch"]
 
 
 @pytest.mark.parametrize(("page", "words"), command_lines())
@@ -185,7 +198,9 @@ def test_the_site_is_whole(site: Path) -> None:
 
     # What is made from the code is all there.
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert {p.parent.name for p in (site / "reference/commands").glob("*/index.html")} == {*commands}
+    assert {p.parent.name for p in (site / "reference/commands").glob("*/index.html")} == {
+        *commands
+    }
     python = pages[site / "reference/python/index.html"]
     for name in reidsearch.__all__:
         home = getattr(reidsearch, name)
