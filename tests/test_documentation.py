@@ -153,6 +153,12 @@ def test_a_pages_toml_is_toml(page: str) -> None:
             assert tomllib.loads(text)
 
 
+@pytest.mark.parametrize("file", sorted(file.name for file in ROOT.glob("*.md")))
+def test_links_of_the_files_beside_the_readme_lead_somewhere(file: str) -> None:
+    for link in re.findall(r"\]\((?!http|#)([^)#]+)", (ROOT / file).read_text(encoding="utf-8")):
+        assert (ROOT / link).exists(), link
+
+
 # ---- the site ---------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ log = get_plugin_logger("hooks")  # whose warnings a strict build fails on
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))  # MkDocs puts nothing of the checkout there
 
-from docs.made import commands, documents, errors, http, python, settings  # noqa: E402
+from docs.made import commands, documents, errors, http, project, python, settings  # noqa: E402
 
 SHEET = ROOT / ".github" / "sheet.jpg"  # the README's picture
 COMMANDS = "reference/commands"
@@ -50,6 +50,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """The pages that are made join those that are written."""
     made = {path: make() for path, make in PAGES.items()}
     made |= {f"{COMMANDS}/{name}.md": commands.command(name) for name in commands.COMMANDS}
+    made |= project.pages()
     told = http.description()
     made["reference/http.md"] = http.documented(told)
     made["reference/openapi.json"] = json.dumps(told, indent=1, ensure_ascii=False)
@@ -71,10 +72,9 @@ def on_post_build(config: MkDocsConfig) -> None:
     lines = ["# reidsearch", "", f"> {SUMMARY}"]
     section = None
     for one in pages:
-        above = [*one.ancestors]
-        top = str(above[-1].title) if above else "More"
-        if top != section:
-            section = top
+        *_, top = one.ancestors
+        if top.title != section:
+            section = top.title
             lines += ["", f"## {section}", ""]
         said = one.meta.get("description")
         if not said:
