@@ -366,7 +366,7 @@ class Session:
             from reidsearch.stores.edge import EdgeStore
 
             path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
-            return EdgeStore(path, dimension=encoder.dimension)
+            return EdgeStore(path, dimension=encoder.dimension, exact_up_to=self.config.exact_up_to)
         from reidsearch.stores.server import ServerStore
 
         store = ServerStore(

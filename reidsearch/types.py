@@ -37,6 +37,13 @@ class Split(StrEnum):
     MULTI_QUERY = "multi-query"
 
 
+class Scan(StrEnum):
+    """How stored vectors are looked through for those nearest to another."""
+
+    EXACT = "exact"  # each of them is compared
+    QUANTISED = "quantised"  # smaller copies of them are, and the best of these once more in full
+
+
 class Kind(StrEnum):
     """Which vector of a stored point."""
 
@@ -194,6 +201,23 @@ class Filter:
     def narrows(self) -> bool:
         """Whether it admits less than the whole split."""
         return self != Filter(self.split)
+
+    def admits(self, payload: Payload) -> bool:
+        """Whether a search considers a vector of that payload."""
+        camera, time = payload.get("camera_id"), payload.get("time")
+        if self.since is not None or self.until is not None:
+            if not isinstance(time, int | float):
+                return False
+            if self.since is not None and time < self.since:
+                return False
+            if self.until is not None and time >= self.until:
+                return False
+        return (
+            payload.get("split") == self.split
+            and (not self.cameras or camera in self.cameras)
+            and camera not in self.without_cameras
+            and (not self.datasets or payload.get("dataset_id") in self.datasets)
+        )
 
 
 def check_span(since: float | None, until: float | None) -> None:
