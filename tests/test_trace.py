@@ -131,9 +131,11 @@ def test_a_trace_over_many_hits_encodes_its_probe_once_and_asks_the_store_for_mo
         encoded.append(len(images))
         return encode(images)
 
-    def searching(vectors: Vectors, *, limit: int, where: Filter, kind: Kind) -> list[Matches]:
+    def searching(
+        vectors: Vectors, *, limit: int, where: Filter, kind: Kind, exact: bool
+    ) -> list[Matches]:
         asked.append(limit)
-        return search(vectors, limit=limit, where=where, kind=kind)
+        return search(vectors, limit=limit, where=where, kind=kind, exact=exact)
 
     monkeypatch.setattr(encoder, "encode", encoding)
     monkeypatch.setattr(collection.store, "search", searching)
