@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
+    from reidsearch.encoders import EncoderCard
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
@@ -117,7 +118,8 @@ PicturesDocument = TypedDict("PicturesDocument", {"together": list[str], "not": 
 class AnswerDocument(PicturesDocument):
     """The hits for one question. ``query``, ``camera``, ``identity`` and ``site`` are of its first
     picture; ``warnings`` say what may be wrong with any. By stay, ``hits`` are the best of each of
-    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known."""
+    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known. ``scan``
+    is exact, or quantised where smaller copies of vectors were compared first."""
 
     query: str
     camera: int | str | None
@@ -129,6 +131,7 @@ class AnswerDocument(PicturesDocument):
     spatio_temporal: bool
     reranked: bool
     uses: list[str]
+    scan: str
     unit: NotRequired[str | None]
     stays: NotRequired[list[StayDocument]]
 
@@ -330,7 +333,8 @@ class ExpandedCountDocument(TypedDict):
 
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
-    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
+    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC; ``scan`` is
+    how each encoder's vectors are searched, exact or quantised."""
 
     version: str
     settings: dict[str, dict[str, str | None]]
@@ -341,10 +345,48 @@ class StatusDocument(TypedDict):
     first_taken: float | None
     last_taken: float | None
     bytes: int
+    scan: dict[str, str]
     images: list[CountDocument]
     expanded: list[ExpandedCountDocument]
     last_ingest: RunDocument | None
     running: RunningDocument | None
+
+
+class AccuracyDocument(TypedDict):
+    """An encoder's numbers on some data, single query; ``unseen``: nothing of these cameras was
+    trained on."""
+
+    data: str
+    unseen: bool
+    queries: int
+    rank1: float
+    mAP: float
+
+
+class EncoderDocument(TypedDict):
+    """An encoder, and what is known of it. ``origin`` is shipped, setting, given or gallery (which
+    has vectors of it, and ``path`` is None). ``width`` and ``height`` are of its pictures, in
+    pixels, ``dimension`` is of its vectors. ``images_per_second`` were timed here, or are None.
+    ``thresholds`` are the least cosines of one person by false match rate. ``indexed`` images have
+    a vector of it, and searches take the one ``in_use``. Where there is a ``problem``, the file
+    cannot be used."""
+
+    name: str
+    origin: str
+    path: str | None
+    fingerprint: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    dimension: int | None
+    images_per_second: float | None
+    trained_on: str | None
+    terms: str | None
+    accuracy: list[AccuracyDocument]
+    thresholds: dict[str, float] | None
+    indexed: int
+    in_use: bool
+    problem: str | None
 
 
 class SpreadDocument(TypedDict):
@@ -482,6 +524,7 @@ def answer(given: "Answer") -> AnswerDocument:
         "spatio_temporal": given.ranking.calibration is not None,
         "reranked": given.ranking.reranked,
         "uses": list(given.ranking.uses),
+        "scan": str(given.scan),
     }
     if given.stays is not None:
         document["unit"] = given.unit
@@ -642,6 +685,38 @@ def audit(entries: "Sequence[AuditEntry]") -> list[AuditDocument]:
     ]
 
 
+def encoder(card: "EncoderCard") -> EncoderDocument:
+    height, width = card.size or (None, None)
+    rate, known = card.images_per_second, card.thresholds
+    return {
+        "name": card.name,
+        "origin": str(card.origin),
+        "path": None if card.path is None else str(card.path),
+        "fingerprint": card.fingerprint,
+        "bytes": card.bytes,
+        "width": width,
+        "height": height,
+        "dimension": card.dimension,
+        "images_per_second": None if rate is None else round(rate, 1),
+        "trained_on": card.trained_on or None,
+        "terms": card.terms or None,
+        "accuracy": [
+            {
+                "data": one.data,
+                "unseen": one.unseen,
+                "queries": one.queries,
+                "rank1": one.rank1,
+                "mAP": one.mAP,
+            }
+            for one in card.accuracy
+        ],
+        "thresholds": None if known is None else {f"{r:g}": c for r, c in known.by_rate.items()},
+        "indexed": card.indexed,
+        "in_use": card.in_use,
+        "problem": card.problem,
+    }
+
+
 def spread(values: "NDArray[np.number]") -> SpreadDocument:
     """Of N numbers."""
     if not len(values):
@@ -732,6 +807,7 @@ def status(now: "Status") -> StatusDocument:
         "first_taken": None if now.taken is None else now.taken[0],
         "last_taken": None if now.taken is None else now.taken[1],
         "bytes": now.bytes,
+        "scan": {encoder: str(scan) for encoder, scan in now.scan.items()},
         "images": [
             {
                 "dataset": count.dataset,

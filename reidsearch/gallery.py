@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
+    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
@@ -291,6 +292,7 @@ class Gallery:
         spatio_temporal: bool = False,
         rerank: bool = False,
         plain: bool = False,
+        exact: bool = False,
         by_stay: bool = False,
     ) -> "Answer":
         """The stored images that show the person in a picture, the nearest first.
@@ -306,7 +308,8 @@ class Gallery:
         A ``plain`` score is a cosine. ``expand`` compares vectors that carry their nearest in the
         gallery, ``spatio_temporal`` adds what the times between cameras say (``calibrate`` learns
         both), ``rerank`` re-ranks by k-reciprocal neighbours. Without any of these the best is used
-        that the gallery has learned; the answer's ``ranking`` tells what that was. ``by_stay``
+        that the gallery has learned; the answer's ``ranking`` tells what that was. Of many images
+        1 hit in 100 may be missed (the answer's ``scan`` tells); ``exact`` misses none. ``by_stay``
         gives the best hit of each of ``top_k`` stays, visits to a camera, and these stays. The
         search is recorded before it is answered.
 
@@ -338,6 +341,7 @@ class Gallery:
             wish=search.Wish.of(
                 expand=expand, spatio_temporal=spatio_temporal, rerank=rerank, plain=plain
             ),
+            exact=exact,
             by_stay=by_stay,
         )
 
@@ -401,6 +405,18 @@ class Gallery:
         from reidsearch import stored
 
         return stored.probe(self._session, id)
+
+    def pictures(self, ids: Sequence[int]) -> "dict[int, bytes | ReidsearchError]":
+        """The files of stored images by their ids, to look at. In place of one that cannot be
+        handed out is its error, as ``stored`` raises it.
+
+        >>> hit = gallery.query("somebody.png", camera=1).hits[0]
+        >>> gallery.pictures([hit.id])[hit.id] == gallery.stored(hit.id).data
+        True
+        """
+        from reidsearch import stored
+
+        return stored.pictures(self._session, ids)
 
     def evaluate(
         self,
@@ -526,6 +542,21 @@ class Gallery:
         ['1', '2', '3']
         """
         return tuple(self._session.catalog.places.cameras())
+
+    def encoders(self, *paths: FilePath, measure: bool = False) -> "list[EncoderCard]":
+        """Which encoders there are, to choose one by: those that came with reidsearch, the one in
+        use, those that the gallery has vectors of, and those at ``paths``, files or folders.
+
+        Each is tried; one that cannot be used tells why in its ``problem``. With ``measure`` it is
+        also told how many images a second each does here. Raises UsageError where there is nothing
+        at a path.
+
+        >>> [card.indexed for card in gallery.encoders() if card.in_use]
+        [31]
+        """
+        from reidsearch import encoders
+
+        return encoders.encoders(self._session, [Path(path) for path in paths], measure=measure)
 
     def ready(self) -> None:
         """Open all that a query takes, and raise what it would raise whatever it asked for:

@@ -6,6 +6,7 @@ and kept until the session ends; on a server only changes take it, for as long a
 the process any number of threads may search at once, while one changes the gallery.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -30,6 +31,8 @@ from reidsearch.errors import (
 )
 from reidsearch.files import copy_folder, may_write
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, is_at
+
+log = logging.getLogger(__name__)
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
@@ -327,6 +330,7 @@ class Session:
         copied = self._temporary_folder() / name
         try:
             if (self.vectors_folder / name).is_dir():
+                log.info("The gallery can only be read; its vectors are copied to %s.", copied)
                 copy_folder(self.vectors_folder / name, copied)
         except OSError as error:
             raise StoreError(
@@ -362,7 +366,7 @@ class Session:
             from reidsearch.stores.edge import EdgeStore
 
             path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
-            return EdgeStore(path, dimension=encoder.dimension)
+            return EdgeStore(path, dimension=encoder.dimension, exact_up_to=self.config.exact_up_to)
         from reidsearch.stores.server import ServerStore
 
         store = ServerStore(

@@ -52,7 +52,8 @@ Number = Annotated[float, Form(allow_inf_nan=False)]
 FILTERS = ("camera", "time", "name", "site", "dataset", "since", "until")
 QUERY = (
     "image", "image_id", "not", "not_id", "together", "exclude_camera", "only_camera", "split",
-    "top_k", "min_score", "expand", "spatio_temporal", "rerank", "plain", "by_stay", *FILTERS,
+    "top_k", "min_score", "expand", "spatio_temporal", "rerank", "plain", "exact", "by_stay",
+    *FILTERS,
 )  # fmt: skip
 TRACE = ("image", "image_id", "false_matches", "min_score", *FILTERS)
 SIMILAR = ("exclude_camera", "top_k", "plain", "by_stay")
@@ -106,6 +107,7 @@ async def query(
     spatio_temporal: Annotated[bool, Form(description="Add what times say.")] = False,
     rerank: Annotated[bool, Form(description="Re-rank by k-reciprocal neighbours.")] = False,
     plain: Annotated[bool, Form(description="Cosines alone.")] = False,
+    exact: Annotated[bool, Form(description="Compare every stored vector.")] = False,
     by_stay: Annotated[bool, Form(description="One hit for each visit to a camera.")] = False,
 ) -> Document:
     """The stored images that show the person in a picture, as `reidsearch query --json` tells
@@ -136,6 +138,7 @@ async def query(
             spatio_temporal=spatio_temporal,
             rerank=rerank,
             plain=plain,
+            exact=exact,
             by_stay=by_stay,
         )
 
