@@ -40,7 +40,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 NO_TRAINING = find_spec("torch") is None
 NO_BROWSER = browser.EXECUTABLE is None
 collect_ignore = [
-    *(["test_train.py", "test_walk.py"] if NO_TRAINING else []),
+    *(["test_adapt.py", "test_groups.py", "test_train.py", "test_walk.py"] if NO_TRAINING else []),
     *(["test_page.py"] if NO_BROWSER else []),
 ]
 

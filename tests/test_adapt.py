@@ -9,9 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 from torch.nn import functional as F
 

@@ -6,9 +6,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 from reidsearch.errors import UsageError
