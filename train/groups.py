@@ -11,7 +11,6 @@ takes from camera to camera are learned from the links and count as well.
 
 import itertools
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +39,6 @@ class Seen:
     camera: Ids
     times: Times
     clock: Clock | None
-
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Self:
-        return type(self)(self.camera[rows], self.times[rows], self.clock)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Group crops that nobody labelled: group them, fit a layer to the groups, group them again.
+"""Find people in rounds: group crops that nobody labelled, fit a layer to the groups, group again.
 
 What the network makes of the crops is computed once. Each round fits the layer to the groups that
 there are, finds the tracks of each camera anew in what it makes of the crops, and links a larger
