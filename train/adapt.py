@@ -81,7 +81,7 @@ def adapt(
     if confirmed >= plan.known:
         raise NotAdapted(
             f"the old encoder knows these cameras already: {told}. From {plan.known:.0%} on, "
-            "adapting makes an encoder worse. No encoder was written",
+            "adapting made an encoder worse. No encoder was written",
             hint="Keep the old encoder. If it does find the wrong people, labels help: --recipe "
             "finetune.",
         )
