@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
 from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder
 from reidsearch.stores.connection import MEMORY
 from reidsearch.stores.edge import EdgeStore
+from reidsearch.stores.lender import Lender
+from reidsearch.stores.lent import LentStore, borrow
 from reidsearch.stores.server import ServerStore
 from reidsearch.types import Filter, Kind, Payload, Points, Split, Vectors
 from tests.qdrant_server import QdrantStandIn
@@ -26,11 +28,15 @@ DIMENSION = 8
 THREADS = 8
 
 
-@pytest.fixture(params=["edge", "memory", "stand-in", "server"])
+@pytest.fixture(params=["edge", "lent", "memory", "stand-in", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore
     if request.param == "edge":
         opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION)
+    elif request.param == "lent":
+        with lent(tmp_path) as opened:
+            yield opened
+        return
     else:
         if request.param == "memory":
             url = MEMORY
@@ -48,6 +54,45 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
         left = ServerStore(url, collection=name, dimension=DIMENSION)
         left.delete_collection()
         left.close()
+
+
+class Shelf:
+    """Lends shards in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shards: dict[str, EdgeStore] = {}
+        self.changing = threading.Lock()
+
+    def lend(self, fingerprint: str, dimension: int) -> VectorStore:
+        if fingerprint not in self.shards:
+            self.shards[fingerprint] = EdgeStore(self.folder / fingerprint, dimension=dimension)
+        return self.shards[fingerprint]
+
+    def took_back(self, fingerprint: str) -> None:
+        self.shards.pop(fingerprint).close()
+
+    @contextmanager
+    def turn(self, borrower: str) -> Iterator[None]:
+        if not self.changing.acquire(timeout=0.2):
+            raise StoreLocked(f"not now, {borrower}")
+        try:
+            yield
+        finally:
+            self.changing.release()
+
+
+@contextmanager
+def lent(folder: Path) -> Iterator[LentStore]:
+    """A shard that is lent and borrowed within this process."""
+    shelf = Shelf(folder)
+    with closing(Lender(folder, shelf)):
+        loan = borrow(folder, borrower="a test")
+        assert loan is not None
+        with closing(loan):
+            yield LentStore(loan, fingerprint="f00d", dimension=DIMENSION)
+    for shard in shelf.shards.values():
+        shard.close()
 
 
 def unit(rows: int, *, seed: int = 0) -> Vectors:
