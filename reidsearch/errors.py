@@ -33,7 +33,7 @@ _TRUE = ("exclude_camera", "expand", "spatio_temporal", "rerank", "plain", "prun
 _VALUES = (
     "camera", "only_cameras", "time", "split", "top_k", "min_score", "false_matches", "name",
     "unlike", "identity", "images", "before", "since", "until",
-    "dataset", "site", "data_dir", "qdrant_url", "encoder", "device",
+    "dataset", "site", "data_dir", "server", "token_file", "qdrant_url", "encoder", "device",
     "out", "save", "report", "compare", "source", "layout", "pattern", "root",
 )  # fmt: skip
 _VERBS = (
