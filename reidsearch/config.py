@@ -34,7 +34,7 @@ VARIABLES: Mapping[str, str] = {
     OPERATOR: "Who is at work, for the log of searches; by default the user.",
     API_KEY: "The Qdrant server's key.",
     API_KEY_FILE: "A file that holds the Qdrant server's key.",
-    TOKEN: "The token for the service at --server.",
+    TOKEN: "The token for the service.",
 }
 """What is read from the environment alone, with its help. None of it is a setting: nothing but the
 code that needs one reads it, at the moment it does, so that a key can never be printed."""
@@ -207,7 +207,7 @@ class Config:
     server: Annotated[
         str | None,
         Setting(
-            "A service (reidsearch serve) to ask from afar, in place of a data dir.",
+            "A service to ask from afar, in place of a data dir.",
             _service,
             flag=True,
             metavar="URL",
@@ -215,7 +215,7 @@ class Config:
     ] = None
     token_file: Annotated[
         Path | None,
-        Setting("A file that holds the token for it.", _path, flag=True, metavar="FILE"),
+        Setting("A file that holds the token for a service.", _path, flag=True, metavar="FILE"),
     ] = None
 
     @property

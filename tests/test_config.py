@@ -36,6 +36,8 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "audit": "default",
         "retain_days": "default",
         "timezone": "default",
+        "server": "default",
+        "token_file": "default",
     }
 
 
@@ -70,18 +72,21 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
     texts = {
         "data_dir": "home", "qdrant_url": "http://here", "encoder": "mine.onnx", "device": "cuda",
         "audit": "off", "retain_days": "30", "timezone": "Asia/Kolkata",
+        "server": "http://there:8733", "token_file": "token",
     }  # fmt: skip
     assert tuple(texts) == config.KEYS
     assert {*config.KEYS, "sources"} == {field.name for field in fields(Config)}
     assert all(setting.help.endswith(".") for setting in config.SETTINGS.values())
     variables = {config.variable(key): text for key, text in texts.items()}
-    assert list(variables)[-1] == "REIDSEARCH_TIMEZONE"
+    assert list(variables)[-1] == "REIDSEARCH_TOKEN_FILE"
     file = tmp_path / "reidsearch.toml"
     file.write_text("\n".join(f'{key} = "{text}"' for key, text in texts.items()))
     expected = Config(
         *(Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF),
         retain_days=30,
         timezone=ZoneInfo("Asia/Kolkata"),
+        server="http://there:8733",
+        token_file=Path("token"),
     )
     for found in (
         config.load(texts, environment={}),
@@ -107,6 +112,8 @@ def test_only_numbers_may_stand_in_the_file_without_quotes(tmp_path: Path) -> No
         ("retain_days", "0", r"retain_days '0' \(environment\) is not a number of days"),
         ("retain_days", "a week", "is not a number of days"),
         ("qdrant_url", "http://me:secret@here", "holds a user or a password"),
+        ("server", "http://me:secret@here", "holds a user or a password"),
+        ("server", "here:8733", r"server 'here:8733' \(environment\) is no URL of a service"),
         ("data_dir", "a\0b", "cannot be a path"),
         ("timezone", "Mars/Base", r"timezone 'Mars/Base' is no time zone .*\(environment\)"),
         ("timezone", "../../etc/passwd", "is no time zone"),
@@ -123,5 +130,6 @@ def test_what_only_the_environment_holds_is_no_setting() -> None:
     secrets = {name: f"kept {name}" for name in config.VARIABLES}
     settings = config.load({}, environment=secrets)
     assert settings == config.load({}, environment={})
-    assert {config.OPERATOR, config.API_KEY, config.API_KEY_FILE} == set(config.VARIABLES)
+    known = {config.OPERATOR, config.API_KEY, config.API_KEY_FILE, config.TOKEN}
+    assert known == set(config.VARIABLES)
     assert not config.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}

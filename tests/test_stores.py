@@ -1,13 +1,15 @@
 """One contract for every store: Edge, qdrant-client's memory mode, a server at QDRANT_URL."""
 
+import json
 import multiprocessing
 import os
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 
 from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
-from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder
+from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder, lender, wire
 from reidsearch.stores.connection import MEMORY
 from reidsearch.stores.edge import EdgeStore
 from reidsearch.stores.lender import Lender
@@ -684,3 +686,69 @@ def test_a_deleted_collection_holds_nothing_when_it_is_made_again(
         with closing(make()) as store:
             assert store.count() == 0
     assert [path.name for path in tmp_path.iterdir() if path.name != "cwd"] == ["vectors"]
+
+
+def test_who_does_not_know_the_key_is_neither_heard_nor_in_the_way(tmp_path: Path) -> None:
+    with lent(tmp_path) as store, ExitStack() as silent:
+        told = json.loads((tmp_path / lender.FILE).read_text())
+        address = (wire.HOST, told["port"])
+        for _ in range(20):
+            silent.enter_context(socket.create_connection(address))
+        for nonsense in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 9, bytes(64), b"\xff" * 100_000):
+            with socket.create_connection(address) as one:
+                one.settimeout(30)
+                with suppress(OSError):
+                    one.sendall(nonsense)
+                    assert len(one.recv(1 << 16)) <= wire.KEY  # random bytes, and no proof
+        store.upsert(points(unit(3)))
+        assert store.count() == 3
+
+
+def test_a_strange_program_in_the_lenders_place_is_not_believed(tmp_path: Path) -> None:
+    with socket.create_server((wire.HOST, 0)) as other:
+        record = {"port": other.getsockname()[1], "key": "ab" * wire.KEY, "pid": 1}
+        (tmp_path / lender.FILE).write_text(json.dumps(record))
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.sendall(connection.recv(wire.KEY))  # what was heard, sent back
+                connection.sendall(connection.recv(wire.PROOF))
+
+        with ThreadPoolExecutor(1) as pool:
+            answered = pool.submit(answer)
+            assert borrow(tmp_path, borrower="a test") is None
+            answered.result()
+
+
+def test_one_at_a_time_has_the_turn_and_a_borrower_that_ends_gives_it_back(tmp_path: Path) -> None:
+    with lent(tmp_path):
+        first, second = (borrow(tmp_path, borrower=name) for name in ("one", "two"))
+        assert first is not None
+        assert second is not None
+        with closing(first), closing(second):
+            with first.turn(), pytest.raises(StoreLocked, match="not now, two"), second.turn():
+                pass
+            with second.turn():
+                pass
+            turn = first.turn()
+            turn.__enter__()
+            first.close()
+            with second.turn():
+                pass
+            with pytest.raises(StoreError, match="closed"):
+                next(first.blocks(wire.Message("count")))
+            with suppress(StoreError):
+                turn.__exit__(None, None, None)
+
+
+def test_who_stops_reading_in_the_middle_is_in_nobodys_way(tmp_path: Path) -> None:
+    with lent(tmp_path) as store:
+        store.upsert(points(unit(2000)))
+        blocks = store.scroll()
+        next(blocks)
+        store.delete([1])
+        store.compact()
+        del blocks
+        assert store.count() == 1999
+        assert sum(len(ids) for ids, _ in store.scroll()) == 1999

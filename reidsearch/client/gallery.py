@@ -208,7 +208,7 @@ class RemoteGallery(Gallery):
         if confirm is not None and meant.images:
             raise UsageError(
                 "nobody can be asked from afar whether that is to be forgotten",
-                hint="Look with `--dry-run`, then give `--yes`.",
+                hint="Look with a dry run, then do it without asking.",
             )
         found = self._connection.post("/api/forget", fields)
         return self._read(

@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -57,8 +57,7 @@ class Lender:
         self._key = secrets.token_bytes(wire.KEY)
         self._record = data_dir / FILE
         self._state = threading.Lock()
-        self._lines: set[Line] = set()
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[threading.Thread, socket.socket] = {}  # one for each connection
         self._closed = False
         self._listening = socket.create_server((wire.HOST, 0), backlog=LINES)
         try:
@@ -73,13 +72,12 @@ class Lender:
         """End all lines, when what they are at is done. Idempotent."""
         with self._state:
             self._closed = True
-            lines, threads = list(self._lines), list(self._threads)
-        with suppress(OSError):  # wakes whoever accepts
-            self._listening.shutdown(socket.SHUT_RDWR)
+            threads = dict(self._threads)
+        for one in (self._listening, *threads.values()):
+            with suppress(OSError):  # wakes whoever waits there
+                one.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        for line in lines:
-            line.close()
-        for thread in [self._accepting, *threads]:
+        for thread in (self._accepting, *threads):
             thread.join()
         self._record.unlink(missing_ok=True)
 
@@ -108,27 +106,18 @@ class Lender:
                 thread = threading.Thread(
                     target=self._answer, args=(connection,), name="lending", daemon=True
                 )
-                self._threads.add(thread)
-            thread.start()
+                self._threads[thread] = connection
+                thread.start()
 
     def _answer(self, connection: socket.socket) -> None:
         try:
-            line = Line.accepted(connection, self._key)
-            with self._state:
-                self._lines.add(line)
-                closed = self._closed
-            try:
-                if not closed:
-                    self._answer_all(line)
-            finally:
-                line.close()
-                with self._state:
-                    self._lines.discard(line)
+            with closing(Line.accepted(connection, self._key)) as line:
+                self._answer_all(line)
         except Ended:
             pass
         finally:
             with self._state:
-                self._threads.discard(threading.current_thread())
+                del self._threads[threading.current_thread()]
 
     def _answer_all(self, line: Line) -> None:
         """Until the line has Ended."""

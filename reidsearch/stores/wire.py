@@ -61,28 +61,32 @@ class Line:
             connection = socket.create_connection((HOST, port), timeout=GREETING)
         except OSError as error:
             raise Ended(str(error)) from None
-        return cls._greeted(connection, key, own=b"asks", other=b"answers")
+        return cls._greeted(connection, key, answers=False)
 
     @classmethod
     def accepted(cls, connection: socket.socket, key: bytes) -> Self:
         """The same at the other end. Raises Ended, and closes the connection, where whoever has
         connected does not know the key."""
         connection.settimeout(GREETING)
-        return cls._greeted(connection, key, own=b"answers", other=b"asks")
+        return cls._greeted(connection, key, answers=True)
 
     @classmethod
-    def _greeted(cls, connection: socket.socket, key: bytes, *, own: bytes, other: bytes) -> Self:
-        """Both have sent random bytes, and prove themselves by a hash of both with the key, each
-        with another word, so that nobody can send back what was heard."""
+    def _greeted(cls, connection: socket.socket, key: bytes, *, answers: bool) -> Self:
+        """Both send random bytes, and prove themselves by a hash of both with the key, each with
+        another word, so that nobody can send back what was heard. Who answers does so last."""
         line = cls(connection)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             mine = secrets.token_bytes(KEY)
             connection.sendall(mine)
             theirs = bytes(line._read(KEY))
-            connection.sendall(_proof(key, own, mine, theirs))
+            own, other = (b"answers", b"asks") if answers else (b"asks", b"answers")
+            if not answers:
+                connection.sendall(_proof(key, own, mine, theirs))
             if not hmac.compare_digest(bytes(line._read(PROOF)), _proof(key, other, theirs, mine)):
                 raise Ended("the other end does not know the key")
+            if answers:
+                connection.sendall(_proof(key, own, mine, theirs))
             connection.settimeout(None)
         except (OSError, Ended) as error:
             line.close()
