@@ -253,14 +253,19 @@ def load(
     cannot be.
     """
     found: dict[str, Given] = {}
-    for place, texts in (
-        (str(file), _from_file(file)),
-        ("environment", {key: environment.get(variable(key)) for key in KEYS}),
-        (source, given),
+    ranks: dict[str, int] = {}
+    for rank, (place, texts) in enumerate(
+        (
+            (str(file), _from_file(file)),
+            ("environment", {key: environment.get(variable(key)) for key in KEYS}),
+            (source, given),
+        )
     ):
         for key in KEYS:
             if text := texts.get(key):
-                found[key] = Given(key, text, place)
+                found[key], ranks[key] = Given(key, text, place), rank
+    if ranks.get("data_dir", -1) > ranks.get("server", -1):
+        found.pop("server", None)  # one of both is meant: the one that was given nearer at hand
     values: dict[str, Any] = {key: SETTINGS[key].parse(one) for key, one in found.items()}
     sources = {key: found[key].source if key in found else "default" for key in KEYS}
     return Config(**values, sources=sources)

@@ -147,6 +147,7 @@ class Gallery:
         """
         from reidsearch import datasets, ingest
 
+        session = self._session
         chosen = tuple(choice(Split, split, name="split") for split in splits or ())
         dataset = datasets.read(
             Path(path),
@@ -159,7 +160,7 @@ class Gallery:
             zone=self.config.timezone,
         )
         return ingest.ingest(
-            self._session,
+            session,
             dataset,
             site=site,
             prune=prune,

@@ -117,6 +117,7 @@ def test_whatever_a_picture_is_called_it_is_called_so_from_afar(
 def test_what_is_stored_and_who_searched_is_told_from_afar(
     gallery: Gallery, afar: Gallery, market: Path
 ) -> None:
+    afar.ready()
     hit = afar.query(market / PROBE).hits[0]
     assert afar.stored(hit.id).data == gallery.stored(hit.id).data
     assert afar.status().document() == gallery.status().document()
@@ -181,6 +182,7 @@ def test_what_takes_the_gallerys_disk_says_so_from_afar(
         lambda: afar.audit(save=tmp_path),
         lambda: afar.claim(),
         lambda: afar.hold(),
+        lambda: afar.acting("ann"),
     ):
         with pytest.raises(UsageError, match="not done over HTTP") as error:
             do()

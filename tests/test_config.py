@@ -41,6 +41,18 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
     }
 
 
+def test_of_a_data_dir_and_a_service_the_one_given_nearer_is_meant(tmp_path: Path) -> None:
+    file = tmp_path / "reidsearch.toml"
+    file.write_text('server = "http://file"\ndata_dir = "from-file"\n')
+    here = {"REIDSEARCH_DATA_DIR": "from-env"}
+    there = {"REIDSEARCH_SERVER": "http://env"}
+    assert config.load({}, environment={}, file=file).server == "http://file"
+    assert config.load({}, environment=here, file=file).server is None
+    assert config.load({}, environment=there, file=file).server == "http://env"
+    assert config.load({"data_dir": "flag"}, environment=there, file=file).server is None
+    assert config.load({"server": "http://flag"}, environment=here).server == "http://flag"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
