@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reidsearch.compare import Comparison
     from reidsearch.config import Audit
     from reidsearch.doctor import Checkup, Finding
+    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
         CatalogError,
         CatalogLocked,
@@ -69,6 +70,7 @@ _HOMES = {
     "compare": ("Comparison",),
     "config": ("Audit",),
     "doctor": ("Checkup", "Finding"),
+    "encoders": ("EncoderCard",),
     "errors": (
         "CatalogError",
         "CatalogLocked",
@@ -121,6 +123,7 @@ __all__ = [
     "Crop",
     "DatasetError",
     "EmptyGallery",
+    "EncoderCard",
     "EncoderError",
     "EncoderMismatch",
     "Evaluation",

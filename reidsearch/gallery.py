@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
+    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
@@ -368,6 +369,18 @@ class Gallery:
 
         return stored.probe(self._session, id)
 
+    def pictures(self, ids: Sequence[int]) -> "dict[int, bytes | ReidsearchError]":
+        """The files of stored images by their ids, to look at. In place of one that cannot be
+        handed out is its error, as ``stored`` raises it.
+
+        >>> hit = gallery.query("somebody.png", camera=1).hits[0]
+        >>> gallery.pictures([hit.id])[hit.id] == gallery.stored(hit.id).data
+        True
+        """
+        from reidsearch import stored
+
+        return stored.pictures(self._session, ids)
+
     def evaluate(
         self,
         *,
@@ -492,6 +505,21 @@ class Gallery:
         ['1', '2', '3']
         """
         return tuple(self._session.catalog.places.cameras())
+
+    def encoders(self, *paths: FilePath, measure: bool = False) -> "list[EncoderCard]":
+        """Which encoders there are, to choose one by: those that came with reidsearch, the one in
+        use, those that the gallery has vectors of, and those at ``paths``, files or folders.
+
+        Each is tried; one that cannot be used tells why in its ``problem``. With ``measure`` it is
+        also told how many images a second each does here. Raises UsageError where there is nothing
+        at a path.
+
+        >>> [card.indexed for card in gallery.encoders() if card.in_use]
+        [31]
+        """
+        from reidsearch import encoders
+
+        return encoders.encoders(self._session, [Path(path) for path in paths], measure=measure)
 
     def ready(self) -> None:
         """Open all that a query takes, and raise what it would raise whatever it asked for:

@@ -81,6 +81,8 @@ def test_sheets_from_afar_show_pictures_that_are_not_on_this_disk(
     assert there._repr_html_() == shown
     hidden = market.rename(tmp_path / "moved")  # from the service's disk, too
     assert there._repr_html_() != shown
+    with reidsearch.open(url) as again, pytest.raises(ImageError, match="not there any more"):
+        again.stored(there.hits[0].id)
     hidden.rename(market)
     assert there._repr_html_() == shown
 
@@ -120,6 +122,8 @@ def test_what_is_stored_and_who_searched_is_told_from_afar(
     afar.ready()
     hit = afar.query(market / PROBE).hits[0]
     assert afar.stored(hit.id).data == gallery.stored(hit.id).data
+    assert list(afar.pictures([hit.id, 1])) == [hit.id, 1]
+    assert afar.pictures([hit.id]) == gallery.pictures([hit.id])
     assert afar.status().document() == gallery.status().document()
     assert afar.cameras() == gallery.cameras()
     assert afar.audit() == gallery.audit()
@@ -182,6 +186,7 @@ def test_what_takes_the_gallerys_disk_says_so_from_afar(
         lambda: afar.audit(save=tmp_path),
         lambda: afar.claim(),
         lambda: afar.hold(),
+        lambda: afar.encoders(),
         lambda: afar.acting("ann"),
     ):
         with pytest.raises(UsageError, match="not done over HTTP") as error:

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
-    "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "doctor",
-    "forget", "audit", "claim", "demo", "serve", "token",
+    "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "encoders",
+    "doctor", "forget", "audit", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -22,6 +22,7 @@ LAYERS = [
     {"times"},
     {"hashes", "config", "images", "lock", "onnxfile"},
     {"thresholds"},
+    {"accuracy"},
     {"ranking"},
     {"ranking.arrays", "ranking.clock", "ranking.feedback", "ranking.knn"},
     {
@@ -65,6 +66,7 @@ LAYERS = [
     {
         "views.calibration",
         "views.exploration",
+        "views.fragments",
         "views.lanes",
         "views.report",
         "views.sheet",
@@ -86,7 +88,7 @@ LAYERS = [
         "trial",
     },
     {"details", "expand"},
-    {"evaluate", "explore", "export", "forget", "search", "status"},
+    {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
     {"add", "compare", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
@@ -99,12 +101,18 @@ LAYERS = [
     {"demo.figures"},
     {"demo.pedestrians"},
     {"demo"},
-    {"service.schemas", "service.limits", "service.tokens", "service.vocabulary"},
+    {
+        "service.assets",
+        "service.limits",
+        "service.schemas",
+        "service.tokens",
+        "service.vocabulary",
+    },
     {"service.problems", "service.metrics"},
     {"service.guards", "service.intake", "service.replies", "service.workers"},
     {"service.parts"},
     {"service.asking", "service.health", "service.overview"},
-    {"service.pictures"},
+    {"service.page", "service.pictures"},
     {"service.app"},
     {"service.server"},
     {"service"},

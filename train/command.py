@@ -102,7 +102,10 @@ def main(
             p, g = map(evaluation.by_encoder(Encoder(path)), (probes, gallery))
             measured.append(evaluation.score(probes, p, gallery, g))
             _say(f"{path} on {measured_on}: {describe(measured[-1])}")
-            if hold_out:
+            if not hold_out:
+                tested = f"{gallery.root.name}, test split"
+                export.add_accuracy(path, data=tested, scores=measured[-1])
+            else:
                 everyone = evaluation.together(probes.labels, gallery.labels)
                 pairs = thresholds.among(np.concatenate([p, g]), everyone)
                 by_rate, strangers = thresholds.measure(pairs)

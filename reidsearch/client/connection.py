@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from reidsearch import __version__, config, errors
-from reidsearch.errors import ReidsearchError, StoreUnreachable, UsageError
+from reidsearch.errors import ImageError, ReidsearchError, StoreUnreachable, UsageError
 
 Value: TypeAlias = str | int | float | bool | None
 Fields: TypeAlias = Mapping[str, Value | Sequence[str | int]]
@@ -132,6 +132,8 @@ class Connection:
             return StoreUnreachable(f"the service at {self.url}: {detail}", hint=hint)
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             return UsageError(detail, hint=hint)
+        if answer.status_code == httpx.codes.GONE:
+            return ImageError(detail, hint=hint)
         return ReidsearchError(f"the service at {self.url}: {detail}", hint=hint)
 
     def not_understood(self) -> NotUnderstood:

@@ -11,7 +11,7 @@ from reidsearch.client import read
 from reidsearch.client.connection import Connection, Fields, File
 from reidsearch.client.shape import checked
 from reidsearch.config import Config, token
-from reidsearch.errors import ImageError, ReidsearchError, UsageError
+from reidsearch.errors import ImageError, ReidsearchError, UnknownImage, UsageError
 from reidsearch.gallery import FilePath, Gallery
 from reidsearch.probe import Probe
 from reidsearch.question import Question
@@ -169,6 +169,15 @@ class RemoteGallery(Gallery):
 
     def stored(self, id: int) -> Probe:
         return Probe.of(self._connection.data(f"/api/images/{id}"), name=f"image {id}")
+
+    def pictures(self, ids: Sequence[int]) -> "dict[int, bytes | ReidsearchError]":
+        found: dict[int, bytes | ReidsearchError] = {}
+        for id in ids:
+            try:
+                found[id] = self._connection.data(f"/api/images/{id}")
+            except (ImageError, UnknownImage) as error:
+                found[id] = error
+        return found
 
     def add(self, crops: "Sequence[Crop]") -> "list[Added | ReidsearchError]":
         return [self._add(crop) for crop in crops]

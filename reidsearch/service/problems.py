@@ -104,8 +104,8 @@ def response(
     return JSONResponse(document, status, headers, media_type=MEDIA_TYPE)
 
 
-def of_library(error: errors.ReidsearchError) -> JSONResponse:
-    """One of the library's errors as it is sent."""
+def of_library(error: errors.ReidsearchError, vocabulary: Mapping[str, str] = HTTP) -> JSONResponse:
+    """One of the library's errors as it is sent, in those words."""
     status = next(STATUS[one] for one in type(error).__mro__ if one in STATUS)
     if status == 500:  # nothing that a client did: whoever runs the service is to know
         log.error("%s", error.message)
@@ -113,7 +113,7 @@ def of_library(error: errors.ReidsearchError) -> JSONResponse:
     return response(
         status,
         error.message,
-        hint=error.hint_in(HTTP),
+        hint=error.hint_in(vocabulary),
         kind=type(error).__name__,
         unfilled=error.unfilled,
         headers=headers,
