@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from reidsearch import faults, lock
-from reidsearch.config import Config
+from reidsearch.config import OPERATOR, Config
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
 from reidsearch.gallery import Gallery
 from reidsearch.stores import lender
@@ -278,3 +278,15 @@ def test_two_services_do_not_share_a_gallery(
         pytest.raises(StoreLocked, match="serve"),
     ):
         second.hold()
+
+
+def test_who_searched_beside_a_service_is_the_user_and_not_the_service(
+    served: Config, market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OPERATOR, "ann")
+    with Gallery(served) as other:
+        other.query(market / PROBE)
+        monkeypatch.setenv(OPERATOR, "ben")
+        other.trace(market / PROBE, min_score=0.5)
+        log = other.audit()
+    assert [(one.operator, one.command) for one in log] == [("ann", "query"), ("ben", "trace")]
