@@ -9,6 +9,7 @@ from reidsearch import documents, names
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.ranking.ranking import Ranked, Ranking
 from reidsearch.times import Zone
+from reidsearch.types import Scan
 from reidsearch.views import sheet
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class Answer:
     of others. ``warnings`` say what may be wrong with any of them; times are shown in ``zone``,
     None the machine's own. Where it was asked for by stay, ``stays`` has a stay for each hit, whose
     best that is, and ``unit`` is that of their times: frames or seconds since 1970 UTC, None where
-    no time is known. ``ranking`` is how hits were ranked. In a notebook it shows as a contact
-    sheet."""
+    no time is known. ``ranking`` is how hits were ranked, ``scan`` how they were looked for. In a
+    notebook it shows as a contact sheet."""
 
     query: str
     camera: int | str | None
@@ -91,6 +92,7 @@ class Answer:
     stays: "tuple[Stay, ...] | None" = None
     unit: str | None = None
     ranking: Ranked = field(default_factory=Ranking)
+    scan: Scan = Scan.EXACT
 
     @property
     def together(self) -> tuple[Asked, ...]:

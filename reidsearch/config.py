@@ -29,6 +29,9 @@ API_KEY_FILE = f"{API_KEY}_FILE"
 TOKEN = PREFIX + "TOKEN"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
 SECONDS_A_DAY = 86_400
+# An exact search among more takes longer than all else that an answer needs, and opening vectors
+# that are not optimised longer than starting the process.
+EXACT_UP_TO = 50_000
 
 VARIABLES: Mapping[str, str] = {
     OPERATOR: "Who is at work, for the log of searches; by default the user.",
@@ -141,6 +144,16 @@ def _days(given: Given) -> int:
     return int(text)
 
 
+def _count(given: Given) -> int:
+    text = given.text
+    if not (text.isascii() and text.isdecimal() and len(text) < 13):
+        raise UsageError(
+            f"{given.key} {text!r} ({given.source}) is not a number of images",
+            hint="Write it like 50000.",
+        )
+    return int(text)
+
+
 def _zone(given: Given) -> times.Zone:
     try:
         return times.named(given.text)
@@ -196,6 +209,15 @@ class Config:
     retain_days: Annotated[
         int | None, Setting("Forget images that are older.", _days, number=True)
     ] = None
+    exact_up_to: Annotated[
+        int,
+        Setting(
+            "Images among which every search compares all; more are searched through smaller "
+            "copies of their vectors, unless it is to be exact.",
+            _count,
+            number=True,
+        ),
+    ] = EXACT_UP_TO
     timezone: Annotated[
         times.Zone,
         Setting(

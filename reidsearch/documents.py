@@ -129,8 +129,9 @@ class AskedDocument(TypedDict):
 class AnswerDocument(PicturesDocument):
     """The hits for one question. ``query``, ``camera``, ``identity`` and ``site`` are of its first
     picture, ``more`` tells the same of all others, where there are some; ``warnings`` say what may
-    be wrong with any. By stay, ``hits`` are the best of each of
-    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known."""
+    be wrong with any. By stay, ``hits`` are the best of each of ``stays``, whose times are in
+    ``unit``: frames or seconds, None where no time is known. ``scan`` is exact, or quantised where
+    smaller copies of vectors were compared first."""
 
     query: str
     camera: int | str | None
@@ -142,6 +143,7 @@ class AnswerDocument(PicturesDocument):
     spatio_temporal: bool
     reranked: bool
     uses: list[str]
+    scan: str
     more: NotRequired[list[AskedDocument]]
     unit: NotRequired[str | None]
     stays: NotRequired[list[StayDocument]]
@@ -347,7 +349,8 @@ class ExpandedCountDocument(TypedDict):
 
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
-    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
+    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC; ``scan`` is
+    how each encoder's vectors are searched, exact or quantised."""
 
     version: str
     settings: dict[str, dict[str, str | None]]
@@ -358,6 +361,7 @@ class StatusDocument(TypedDict):
     first_taken: float | None
     last_taken: float | None
     bytes: int
+    scan: dict[str, str]
     images: list[CountDocument]
     expanded: list[ExpandedCountDocument]
     last_ingest: RunDocument | None
@@ -536,6 +540,7 @@ def answer(given: "Answer") -> AnswerDocument:
         "spatio_temporal": given.ranking.spatio_temporal,
         "reranked": given.ranking.reranked,
         "uses": list(given.ranking.uses),
+        "scan": str(given.scan),
     }
     others = [(one, False) for one in given.more] + [(one, True) for one in given.unlike]
     if others:
@@ -831,6 +836,7 @@ def status(now: "Status") -> StatusDocument:
         "first_taken": None if now.taken is None else now.taken[0],
         "last_taken": None if now.taken is None else now.taken[1],
         "bytes": now.bytes,
+        "scan": {encoder: str(scan) for encoder, scan in now.scan.items()},
         "images": [
             {
                 "dataset": count.dataset,

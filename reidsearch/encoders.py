@@ -130,13 +130,15 @@ def _files(setting: Path, paths: Sequence[Path]) -> dict[Path, Origin]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The ONNX files in a folder and those below it; hidden and linked ones are passed over. Raises
+    """The ONNX files in a folder and those below it; hidden ones and linked folders are passed
+    over, and a folder that cannot be listed is named itself: reading it will tell why. Raises
     UsageError where there are none."""
     waiting = [folder]  # os.walk recurses on Python 3.11, too deep for folders made to hurt
     none = True
     while waiting:
+        parent = waiting.pop()
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with os.scandir(parent) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
@@ -145,8 +147,9 @@ def _below(folder: Path) -> Iterator[Path]:
                     elif entry.name.lower().endswith(ENDING):
                         none = False
                         yield Path(entry.path)
-        except OSError:  # a folder without permission, below one that was given
-            continue
+        except OSError:
+            none = False
+            yield parent
     if none:
         raise UsageError(
             f"there is no encoder in {folder}, nor below it", hint="Give a folder of .onnx files."

@@ -51,6 +51,7 @@ def learn(collection: Collection, *, source: Source | None = None) -> Calibratio
     ``calibrate.calibrate`` does."""
     learned = calibrate.calibrate(collection, source=source)
     build(collection)
+    collection.store.optimise()
     return replace(learned, expanded=scores(collection))
 
 

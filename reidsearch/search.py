@@ -26,7 +26,7 @@ from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
 from reidsearch.stays import Stay
 from reidsearch.stores import Matches
-from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Split, Vectors, check_span
+from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Scan, Split, Vectors, check_span
 
 FETCHED = 100  # more matches than asked for, among which times may reorder
 WIDENED = 4  # times as many are fetched where these do not suffice
@@ -89,6 +89,7 @@ def query(
     min_score: float = -math.inf,
     wish: Wish = BEST,
     by_stay: bool = False,
+    exact: bool = False,
 ) -> Answer:
     """The ``top_k`` stored images of a split nearest to the question, at least ``min_score``;
     logged.
@@ -96,7 +97,8 @@ def query(
     ``exclude_camera`` drops every image of the probes' cameras, ``only_cameras`` all but those of
     some; ``site`` and ``dataset`` leave what is of one, ``since`` and ``until`` (seconds since 1970
     UTC, the second one not included) what was taken in between. ``wish`` says how to rank.
-    ``by_stay`` asks for ``top_k`` stays, into which the nearest images fall, MOST at most.
+    ``by_stay`` asks for ``top_k`` stays, into which the nearest images fall, MOST at most. With
+    ``exact`` all stored vectors are compared, however many.
 
     Raises UnknownCamera where a camera is needed and unknown, is not stored, or one of several of
     that name; UsageError where the time is needed and unknown, or the filters exclude each other;
@@ -131,7 +133,7 @@ def query(
     ranking, seen = ranking_for(collection, question, scope, wish, split)
     vector = own
     if ranking.is_expanded:
-        vector = looked_again(own, question, collection, ranking, seen)
+        vector = looked_again(own, question, collection, ranking, seen, exact=exact)
     nearest = functools.partial(
         find,
         vector,
@@ -143,7 +145,9 @@ def query(
         unlike=question.others(own, encoder),
         hidden={one.sha256 for one in question.unlike},
         around=neighbours.current(collection, split) if ranking.reranked else None,
+        exact=exact,
     )
+    scan = Scan.EXACT if exact or ranking.reranked else collection.store.scan
     found: tuple[Stay, ...] | None = None
     clock = None
     if by_stay:
@@ -167,6 +171,7 @@ def query(
             min_score=min_score,
             wish=wish,
             by_stay=by_stay,
+            exact=exact,
         )  # somebody wrote expanded vectors meanwhile: those found may be of both kinds
     (first, *more), others = question.asked(scope)
     answer = Answer(
@@ -183,6 +188,7 @@ def query(
         stays=found,
         unit=None if clock is None else clock.unit,
         ranking=ranking,
+        scan=scan,
     )
     audit.record(
         session,
@@ -204,6 +210,7 @@ def query(
             "spatio_temporal": ranking.calibration is not None,
             "rerank": ranking.reranked,
             "by_stay": by_stay,
+            "scan": str(scan),
         },
         hits=len(shown) if found is None else sum(len(stay.hits) for stay in found),
     )
@@ -251,6 +258,8 @@ def looked_again(
     collection: Collection,
     ranking: Ranking,
     seen: Sighted | None,
+    *,
+    exact: bool = False,
 ) -> Vectors:
     """The question's vector (1 x D), less what its cameras add, with its nearest gallery images in
     it, of its own site and of other cameras than its pictures'. Times help to choose them where the
@@ -277,6 +286,7 @@ def looked_again(
         kind=Kind.EXPANDED,
         top_k=expand.SETTINGS.probe,
         seen=seen if by_times else None,
+        exact=exact,
     )
     if not found:
         return vector
@@ -322,6 +332,7 @@ def find(
     around: GalleryNeighbours | None = None,
     margin: int = FETCHED,
     scale: float = 1.0,
+    exact: bool = False,
 ) -> list[Scored]:
     """The best images for one vector (1 x D) by (-score, id): the ``top_k`` best, or all, of at
     least ``min_score``.
@@ -332,7 +343,8 @@ def find(
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
     are the split's neighbours, for a re-ranked one. Passed over are files whose SHA-256 is in
     ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
-    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. Raises EmptyGallery
+    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
+    vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
     where the store holds none at all, or lacks some that re-ranking needs.
     """
     if kind is None:
@@ -341,20 +353,24 @@ def find(
     reordered = seen is not None or unlike is not None
     limit = margin if top_k is None else top_k + (margin if reordered else 0)
     scored: list[tuple[float, Glimpse]] = []
+    fetched = np.empty(0, dtype=np.int64)
     done = 0
     while True:
         if ranked is None:
-            (matches,) = collection.store.search(vector, limit=limit, where=where, kind=kind)
+            (matches,) = collection.store.search(
+                vector, limit=limit, where=where, kind=kind, exact=exact
+            )
         else:
             matches = Matches(ranked.ids[:limit], ranked.scores[:limit])
         if scale != 1:
             matches = Matches(matches.ids, matches.scores * scale)
-        # What was fetched before comes first again, in the same order.
+        new = np.flatnonzero(~np.isin(matches.ids, fetched))
         scored += [
             (score, one)
-            for score, one in _scored(matches, slice(done, None), collection, ranking, seen, unlike)
+            for score, one in _scored(matches, new, collection, ranking, seen, unlike)
             if one.sha256 not in hidden
         ]
+        fetched = np.concatenate([fetched, matches.ids[new]])
         done = len(matches.ids)
         scored.sort(key=lambda pair: (-pair[0], pair[1].id))
         if done < limit:
@@ -377,7 +393,7 @@ def find(
 
 def _scored(
     matches: Matches,
-    rows: slice,
+    rows: Ids,
     collection: Collection,
     ranking: Ranking,
     seen: Sighted | None,
@@ -409,7 +425,7 @@ def _reranked(
     """All images that the filter admits, by re-ranked score."""
 
     def cosines(where: Filter) -> tuple[Ids, NDArray[np.float32]]:
-        (matches,) = collection.store.search(vector, limit=len(around.ids), where=where)
+        (matches,) = collection.store.search(vector, limit=len(around.ids), where=where, exact=True)
         order = np.argsort(matches.ids)
         order = order[np.isin(matches.ids[order], around.ids)]  # without what is not indexed
         return matches.ids[order], matches.scores[order].astype(np.float32)

@@ -8,6 +8,7 @@ gallery to the user's other processes, which go on with that as on a server. Wit
 number of threads may search at once, while one changes the gallery.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -35,6 +36,8 @@ from reidsearch.files import copy_folder, may_write
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, holding, is_at
 from reidsearch.stores.lender import Lender
 from reidsearch.stores.lent import LentStore, Loan
+
+log = logging.getLogger(__name__)
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
@@ -408,6 +411,7 @@ class Session:
         copied = self._temporary_folder() / name
         try:
             if (self.vectors_folder / name).is_dir():
+                log.info("The gallery can only be read; its vectors are copied to %s.", copied)
                 copy_folder(self.vectors_folder / name, copied)
         except OSError as error:
             raise StoreError(
@@ -463,7 +467,9 @@ class Session:
 
             name = self.collection_name(fingerprint)
             path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
-            self._shards[fingerprint] = EdgeStore(path, dimension=dimension)
+            self._shards[fingerprint] = EdgeStore(
+                path, dimension=dimension, exact_up_to=self.config.exact_up_to
+            )
         return self._shards[fingerprint]
 
     def _require_owned(self, store: VectorStore) -> None:

@@ -34,7 +34,7 @@ from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
 from reidsearch.types import UNKNOWN, Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
-from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, STRICTEST, Chosen, Origin, Yardstick
+from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, Chosen, Origin, Yardstick
 
 log = logging.getLogger(__name__)
 
@@ -295,8 +295,7 @@ class _Look:
     ) -> tuple[list[Scored], Chosen]:
         """The same by default: beside the probe's crowd, and with a second look for a probe that
         has taken no neighbours."""
-        if self.scale.strict:
-            rates = [rate for rate in rates if rate >= STRICTEST]
+        rates = self.scale.unasked(rates, gallery=_size(self.collection, self.scope))
         found, chosen = self.judged(vector, seen, rates, in_crowd=True)
         if found and not self.scale.ranking.is_expanded:
             joined = self._joined(vector, seen, found[:EXAMPLES])

@@ -35,6 +35,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "device": "default",
         "audit": "default",
         "retain_days": "default",
+        "exact_up_to": "default",
         "timezone": "default",
         "server": "default",
         "token_file": "default",
@@ -83,8 +84,8 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
     """Its key, its variable and its help follow from its field in Config."""
     texts = {
         "data_dir": "home", "qdrant_url": "http://here", "encoder": "mine.onnx", "device": "cuda",
-        "audit": "off", "retain_days": "30", "timezone": "Asia/Kolkata",
-        "server": "http://there:8733", "token_file": "token",
+        "audit": "off", "retain_days": "30", "exact_up_to": "7",
+        "timezone": "Asia/Kolkata", "server": "http://there:8733", "token_file": "token",
     }  # fmt: skip
     assert tuple(texts) == config.KEYS
     assert {*config.KEYS, "sources"} == {field.name for field in fields(Config)}
@@ -96,6 +97,7 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
     expected = Config(
         *(Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF),
         retain_days=30,
+        exact_up_to=7,
         timezone=ZoneInfo("Asia/Kolkata"),
         server="http://there:8733",
         token_file=Path("token"),
@@ -123,6 +125,7 @@ def test_only_numbers_may_stand_in_the_file_without_quotes(tmp_path: Path) -> No
         ("audit", "perhaps", r"audit 'perhaps' \(environment\) is none of on, pictures, off"),
         ("retain_days", "0", r"retain_days '0' \(environment\) is not a number of days"),
         ("retain_days", "a week", "is not a number of days"),
+        ("exact_up_to", "-1", r"exact_up_to '-1' \(environment\) is not a number of images"),
         ("qdrant_url", "http://me:secret@here", "holds a user or a password"),
         ("server", "http://me:secret@here", "holds a user or a password"),
         ("server", "here:8733", r"server 'here:8733' \(environment\) is no URL of a service"),

@@ -168,6 +168,19 @@ def test_what_cannot_be_used_is_listed_with_the_reason_and_the_rest_all_the_same
     assert "\x1b[31m" not in shown
 
 
+def test_a_folder_that_cannot_be_listed_is_named(gallery: Gallery, tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    place = os.open(tmp_path / "top", os.O_RDONLY)
+    for _ in range(20):  # 20 x 250 characters are more than a path may have
+        os.mkdir("d" * 250, dir_fd=place)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    *_, card = gallery.encoders(tmp_path / "top")
+    assert "cannot be read: File name too long" in (card.problem or "")
+
+
 def test_a_setting_that_leads_nowhere_is_told_of(tmp_path: Path, settings: Config) -> None:
     lost = load({"data_dir": str(settings.data_dir), "encoder": str(tmp_path / "lost.onnx")})
     with Gallery(lost) as gallery:

@@ -40,7 +40,7 @@ LAYERS = [
     {"ranking.expansion"},
     {"stores.base"},
     {"stores", "stores.folder", "stores.guard", "stores.refusals", "stores.wire"},
-    {"stores.connection", "stores.lender"},
+    {"stores.connection", "stores.lender", "stores.optimiser"},
     {"stores.edge", "stores.lent", "stores.server"},
     {"stores.holding"},
     {"catalog.records", "catalog.tables"},
@@ -186,3 +186,11 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
     heavy = {"torch", "qdrant_client", "qdrant_edge", "onnxruntime", "sqlalchemy", "alembic", "PIL"}
     heavy |= {"jinja2", "matplotlib", "fastapi", "uvicorn", "pydantic", "prometheus_client"}
     assert not heavy & set(loaded)
+
+
+def test_the_drawing_is_of_these_layers() -> None:
+    from docs.made import drawing  # which draws from what stands above
+
+    assert drawing.FILE.read_text(encoding="utf-8") == drawing.drawing(), (
+        "make it anew: python -m docs.made.drawing"
+    )

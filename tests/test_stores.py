@@ -1,4 +1,5 @@
-"""One contract for every store: Edge, qdrant-client's memory mode, a server at QDRANT_URL."""
+"""One contract for every store: Edge, optimised or not, qdrant-client's memory mode, a server at
+QDRANT_URL."""
 
 import json
 import multiprocessing
@@ -17,24 +18,38 @@ import pytest
 
 from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
-from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder, lender, wire
+from reidsearch.files import copy_folder
+from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder, lender, optimiser, wire
 from reidsearch.stores.connection import MEMORY
 from reidsearch.stores.edge import EdgeStore
 from reidsearch.stores.lender import Lender
 from reidsearch.stores.lent import LentStore, borrow
 from reidsearch.stores.server import ServerStore
-from reidsearch.types import Filter, Kind, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Kind, Payload, Points, Scan, Split, Vectors
 from tests.qdrant_server import QdrantStandIn
 
 DIMENSION = 8
 THREADS = 8
 
 
-@pytest.fixture(params=["edge", "lent", "memory", "stand-in", "server"])
+@pytest.fixture(scope="module")
+def optimised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Edge shard without points, optimised: what is written to it is searched as such."""
+    path = tmp_path_factory.mktemp("optimised") / "vectors"
+    EdgeStore(path, dimension=DIMENSION).close()
+    optimiser.optimise(path)
+    return path
+
+
+@pytest.fixture(params=["edge", "optimised", "lent", "memory", "stand-in", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore
     if request.param == "edge":
         opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION)
+    elif request.param == "optimised":
+        copy_folder(request.getfixturevalue("optimised"), tmp_path / "vectors")
+        opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION, exact_up_to=0)
+        assert opened.scan is Scan.QUANTISED
     elif request.param == "lent":
         with lent(tmp_path) as opened:
             yield opened
@@ -225,6 +240,8 @@ def test_deleted_points_are_gone_and_unknown_ids_are_ignored(store: VectorStore)
     store.delete([2, 3, 77])
     assert store.count() == 2
     assert store.ids() == {1, 4}
+    assert store.stored([4, 2, 1, 99]) == {1, 4}
+    assert store.stored([]) == set()
     assert list(contents(store)[0]) == [1, 4]
 
 

@@ -193,6 +193,19 @@ class Embeddings(TableGroup):
         with self._reading() as db:
             return set(db.scalars(query))
 
+    def indexed_among(self, encoder_id: int, ids: Sequence[int]) -> list[int]:
+        """Those of these images whose vector is stored, in any order."""
+        with self._reading() as db:
+            return [
+                id
+                for some in self._batches(ids)
+                for id in db.scalars(
+                    select(embedding.c.image_id).where(
+                        _in_state(encoder_id, State.INDEXED), embedding.c.image_id.in_(some)
+                    )
+                )
+            ]
+
     def all(self, encoder_id: int) -> list[EmbeddingRecord]:
         """Where all images of one encoder stand."""
         with self._reading() as db:

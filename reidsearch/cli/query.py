@@ -117,6 +117,14 @@ def query(
         ),
     ] = False,
     plain: Plain = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Compare every stored vector, however many there are.",
+            rich_help_panel=RANKING,
+        ),
+    ] = False,
     by_stay: Annotated[
         bool,
         typer.Option(
@@ -200,6 +208,7 @@ def query(
                     rerank=rerank,
                     plain=plain,
                     by_stay=by_stay,
+                    exact=exact,
                 )
             except ImageError as error:
                 if len(questions) == 1:

@@ -93,6 +93,7 @@ class RemoteGallery(Gallery):
         spatio_temporal: bool = False,
         rerank: bool = False,
         plain: bool = False,
+        exact: bool = False,
         by_stay: bool = False,
     ) -> "Answer":
         question = Question.of(picture, unlike=unlike, name=name)
@@ -114,6 +115,7 @@ class RemoteGallery(Gallery):
             "spatio_temporal": spatio_temporal,
             "rerank": rerank,
             "plain": plain,
+            "exact": exact,
             "by_stay": by_stay,
         }
         files: list[File] = [("image", one.data) for one in mine]

@@ -22,7 +22,7 @@ from reidsearch.status import ExpandedCount, SettingInForce, Status
 from reidsearch.stays import Stay
 from reidsearch.times import Zone
 from reidsearch.trace import Trace
-from reidsearch.types import Split
+from reidsearch.types import Scan, Split
 from reidsearch.yardstick import Origin
 
 Fetch: TypeAlias = Callable[[int], Callable[[], bytes]]
@@ -80,6 +80,7 @@ def answer(
         ranking=RankedElsewhere(
             told["reranked"], told["expanded"], told["spatio_temporal"], tuple(told["uses"])
         ),
+        scan=Scan(told["scan"]),
     )
 
 
@@ -123,6 +124,7 @@ def status(told: documents.StatusDocument) -> Status:
         people=told["people"],
         taken=None if first is None or last is None else (first, last),
         bytes=told["bytes"],
+        scan={encoder: Scan(how) for encoder, how in told["scan"].items()},
         images=tuple(
             ImageCount(
                 dataset=one["dataset"],

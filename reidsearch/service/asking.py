@@ -66,7 +66,7 @@ FILTERS = ("camera", "time", "name", "site", "dataset", "since", "until")
 RANKING = ("expand", "spatio_temporal", "plain")
 QUERY = (
     "image", "image_id", "not", "not_id", "not_name", "together", "exclude_camera", "only_camera",
-    "split", "top_k", "min_score", "rerank", "by_stay", *RANKING, *FILTERS,
+    "split", "top_k", "min_score", "rerank", "exact", "by_stay", *RANKING, *FILTERS,
 )  # fmt: skip
 TRACE = ("image", "image_id", "false_matches", "min_score", *RANKING, *FILTERS)
 SIMILAR = ("exclude_camera", "top_k", "plain", "by_stay")
@@ -128,6 +128,7 @@ async def query(
     spatio_temporal: SpatioTemporal = False,
     rerank: Annotated[bool, Form(description="Re-rank by k-reciprocal neighbours.")] = False,
     plain: Plain = False,
+    exact: Annotated[bool, Form(description="Compare every stored vector.")] = False,
     by_stay: Annotated[bool, Form(description="One hit for each visit to a camera.")] = False,
 ) -> Document:
     """The stored images that show the person in a picture, as `reidsearch query --json` tells
@@ -157,6 +158,7 @@ async def query(
             spatio_temporal=spatio_temporal,
             rerank=rerank,
             plain=plain,
+            exact=exact,
             by_stay=by_stay,
         )
 

@@ -164,7 +164,10 @@ class Lender:
                 store.delete(arrays[0].tolist())
             case "search":
                 where, limit = _filter(told["where"]), int(str(told["limit"]))
-                for found in store.search(_floats(arrays[0]), limit=limit, where=where, kind=kind):
+                exact = told["exact"] is True
+                for found in store.search(
+                    _floats(arrays[0]), limit=limit, where=where, kind=kind, exact=exact
+                ):
                     yield Message(BLOCK, arrays=(found.ids, found.scores))
             case "scroll":
                 splits = [Split(str(one)) for one in cast("list[object]", told["splits"])]
@@ -175,6 +178,13 @@ class Lender:
             case "records":
                 for ids, vectors, payloads in store.records():
                     yield Message(BLOCK, {"payloads": payloads}, (ids, vectors))
+            case "scan":
+                yield Message(BLOCK, {"scan": store.scan})
+            case "optimise":
+                yield Message(BLOCK, {"optimised": store.optimise()})
+            case "stored":
+                there = sorted(store.stored(arrays[0].tolist()))
+                yield Message(BLOCK, arrays=(np.array(there, dtype=np.int64),))
             case "ids":
                 yield Message(BLOCK, arrays=(np.array(sorted(store.ids()), dtype=np.int64),))
             case "count":

@@ -16,7 +16,7 @@ from reidsearch.stores import wire
 from reidsearch.stores.base import EMBEDDED, Matches, check_expanded
 from reidsearch.stores.lender import BLOCK, FILE
 from reidsearch.stores.wire import Ended, Line, Message
-from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
 
 class Loan:
@@ -189,10 +189,25 @@ class LentStore:
     def delete(self, ids: Sequence[int]) -> None:
         self._ask("delete", _array(ids))
 
+    @property
+    def scan(self) -> Scan:
+        (found,) = self._ask("scan")
+        return Scan(str(found.told["scan"]))
+
+    def optimise(self) -> bool:
+        (found,) = self._ask("optimise")
+        return found.told["optimised"] is True
+
     def search(
-        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter,
+        kind: Kind = Kind.PLAIN,
+        exact: bool = False,
     ) -> list[Matches]:
-        told = {"limit": limit, "where": asdict(where), "kind": kind}
+        told = {"limit": limit, "where": asdict(where), "kind": kind, "exact": exact}
         return [
             Matches(cast(Ids, one.arrays[0]), one.arrays[1].astype(np.float64, copy=False))
             for one in self._ask("search", vectors, **told)
@@ -216,6 +231,10 @@ class LentStore:
 
     def ids(self) -> set[int]:
         (found,) = self._ask("ids")
+        return {int(id) for id in found.arrays[0].tolist()}
+
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        (found,) = self._ask("stored", _array(ids))
         return {int(id) for id in found.arrays[0].tolist()}
 
     def count(self) -> int:
