@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
-    from reidsearch.gallery import Gallery, open
+    from reidsearch.gallery import Gallery
     from reidsearch.ingest import IngestSummary
+    from reidsearch.opening import open
     from reidsearch.probe import Probe
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
@@ -95,8 +96,9 @@ _HOMES = {
     "evaluate": ("Evaluation",),
     "exploration": ("Exploration", "Suspect"),
     "forget": ("Forgotten",),
-    "gallery": ("Gallery", "open"),
+    "gallery": ("Gallery",),
     "ingest": ("IngestSummary",),
+    "opening": ("open",),
     "probe": ("Probe",),
     "ranking.calibration": ("Calibration", "Source"),
     "status": ("Status",),

@@ -115,11 +115,23 @@ class StayDocument(TypedDict):
 PicturesDocument = TypedDict("PicturesDocument", {"together": list[str], "not": list[str]})
 
 
+class AskedDocument(TypedDict):
+    """A picture of a question beside its first: its name, and what is known of it. ``unlike`` tells
+    that it shows somebody else."""
+
+    query: str
+    camera: int | str | None
+    identity: int | str | None
+    site: str | None
+    unlike: bool
+
+
 class AnswerDocument(PicturesDocument):
     """The hits for one question. ``query``, ``camera``, ``identity`` and ``site`` are of its first
-    picture; ``warnings`` say what may be wrong with any. By stay, ``hits`` are the best of each of
-    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known. ``scan``
-    is exact, or quantised where smaller copies of vectors were compared first."""
+    picture, ``more`` tells the same of all others, where there are some; ``warnings`` say what may
+    be wrong with any. By stay, ``hits`` are the best of each of ``stays``, whose times are in
+    ``unit``: frames or seconds, None where no time is known. ``scan`` is exact, or quantised where
+    smaller copies of vectors were compared first."""
 
     query: str
     camera: int | str | None
@@ -132,6 +144,7 @@ class AnswerDocument(PicturesDocument):
     reranked: bool
     uses: list[str]
     scan: str
+    more: NotRequired[list[AskedDocument]]
     unit: NotRequired[str | None]
     stays: NotRequired[list[StayDocument]]
 
@@ -219,8 +232,9 @@ class AddedDocument(TypedDict):
 
 
 class CameraDocument(TypedDict):
-    """A camera that has images, and where it is."""
+    """A camera that has images, where it is, and its number in the catalog."""
 
+    id: int
     camera: int | str
     site: str
 
@@ -260,11 +274,13 @@ class CheckupDocument(TypedDict):
 
 
 class ForgottenDocument(TypedDict):
-    """What is gone. ``compacted`` is false where a server still keeps bytes for a while."""
+    """What is gone. ``compacted`` is false where a server still keeps bytes for a while;
+    ``backups`` of the catalog went too."""
 
     images: int
     vectors: int
     compacted: bool
+    backups: int
 
 
 class SelectedDocument(TypedDict):
@@ -521,11 +537,23 @@ def answer(given: "Answer") -> AnswerDocument:
         "hits": [hit(one, given.zone) for one in given.hits],
         "warnings": list(given.warnings),
         "expanded": given.ranking.is_expanded,
-        "spatio_temporal": given.ranking.calibration is not None,
+        "spatio_temporal": given.ranking.spatio_temporal,
         "reranked": given.ranking.reranked,
         "uses": list(given.ranking.uses),
         "scan": str(given.scan),
     }
+    others = [(one, False) for one in given.more] + [(one, True) for one in given.unlike]
+    if others:
+        document["more"] = [
+            {
+                "query": one.query,
+                "camera": one.camera,
+                "identity": one.identity,
+                "site": one.site,
+                "unlike": unlike,
+            }
+            for one, unlike in others
+        ]
     if given.stays is not None:
         document["unit"] = given.unit
         document["stays"] = [stay(one, given.zone) for one in given.stays]
@@ -614,7 +642,7 @@ def added(crop: "Added") -> AddedDocument:
 
 
 def cameras(known: "Sequence[CameraRecord]") -> list[CameraDocument]:
-    return [{"camera": names.number(one.name), "site": one.site} for one in known]
+    return [{"id": one.id, "camera": names.number(one.name), "site": one.site} for one in known]
 
 
 def calibration(learned: "Calibration") -> CalibrationDocument:
@@ -661,6 +689,7 @@ def forgotten(done: "Forgotten") -> ForgottenDocument:
         "images": len(done.images),
         "vectors": done.vectors,
         "compacted": done.compacted,
+        "backups": done.backups,
     }
 
 

@@ -45,6 +45,14 @@ def parse(text: str, zone: Zone) -> float:
     return moment(text, zone)[0]
 
 
+def written(seconds: float) -> str:
+    """A text that ``parse`` reads as that time, wherever: as a number where it takes one, to the
+    microsecond where it does not."""
+    if PLAUSIBLE[0] <= seconds <= PLAUSIBLE[1]:
+        return repr(float(seconds))
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
 def moment(text: str, zone: Zone) -> tuple[float, bool]:
     """What a text means, in seconds since 1970 UTC, and whether it leaves open where its time of
     day holds: then it is taken to be of ``zone``.

@@ -26,7 +26,7 @@ from reidsearch.errors import EmptyGallery, StoreError, UsageError
 from reidsearch.places import Scope
 from reidsearch.probe import Probe
 from reidsearch.question import Question
-from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.ranking.ranking import Ranked, Sighted
 from reidsearch.ranking.scores import CROWD, CROWD_FROM
 from reidsearch.search import BEST, Scored, Wish
 from reidsearch.session import Session
@@ -69,7 +69,7 @@ class Trace:
     crowd: float | None
     origin: Origin
     nearest: float | None
-    ranking: Ranking
+    ranking: Ranked
     calibrated: int | None
     unit: str | None
     stays: tuple[Stay, ...]
@@ -80,7 +80,7 @@ class Trace:
     @property
     def spatio_temporal(self) -> bool:
         """Whether transit times are in the scores."""
-        return self.ranking.calibration is not None
+        return self.ranking.spatio_temporal
 
     def document(self) -> documents.TraceDocument:
         """As a JSON document."""

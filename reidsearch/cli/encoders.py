@@ -29,9 +29,9 @@ def encoders(
     json: Json = False,
 ) -> None:
     """Show which encoders there are, what they can do, and which is in use."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
-    with Gallery(ctx.obj, purpose="encoders") as gallery:
+    with opened(ctx.obj, purpose="encoders") as gallery:
         cards = gallery.encoders(*paths or (), measure=measure)
     if json:
         output.print_json([card.document() for card in cards])

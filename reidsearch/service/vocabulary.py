@@ -10,7 +10,8 @@ _FIELDS = (
 )  # fmt: skip
 _RENAMED = {"only_cameras": "only_camera", "unlike": "not", "images": "image_id"}
 _THERE = ("layout", "pattern", "prune", "follow_links", "root", "out", "save", "report", "compare",
-          "source", "data_dir", "qdrant_url", "encoder", "device")  # fmt: skip
+          "source", "data_dir", "server", "token_file", "qdrant_url", "encoder",
+          "device")  # fmt: skip
 _VERBS = ("evaluate", "calibrate", "export", "doctor", "claim")
 
 HTTP: Mapping[str, str] = (

@@ -62,7 +62,7 @@ def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
                 card(
                     verdicts.kind(answer, hit),
                     told(hit.path),
-                    thumbnails.fitted(hit.path, LARGEST),
+                    thumbnails.of_hit(hit, LARGEST),
                     said,
                 )
                 for hit, said in zip(answer.hits, captions.of_hits(answer), strict=True)

@@ -3,12 +3,16 @@
 import base64
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from reidsearch import images
 from reidsearch.errors import ImageError
 from reidsearch.views.verdicts import Probe
+
+if TYPE_CHECKING:
+    from reidsearch.answer import Hit
 
 Size = tuple[int, int]  # height, width
 JPEG = b"\xff\xd8\xff"  # how a file begins
@@ -34,6 +38,14 @@ def of_probe(probe: Probe, size: Size, *, enlarge: bool = False) -> Image.Image 
     """The picture that was searched with, as ``fitted``."""
     given = probe.query if probe.picture is None else probe.picture
     return fitted(given, size, enlarge=enlarge)
+
+
+def of_hit(hit: "Hit", size: Size, *, enlarge: bool = False) -> Image.Image | str:
+    """The stored picture, as ``fitted``."""
+    try:
+        return fitted(hit.path if hit.fetch is None else hit.fetch(), size, enlarge=enlarge)
+    except ImageError as error:
+        return error.message
 
 
 def of_file(file: bytes, size: Size) -> str | ImageError:
