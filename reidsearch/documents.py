@@ -47,7 +47,9 @@ class IngestDocument(TypedDict):
     paths that the data set no longer has. ``cameras`` to ``without_time`` are of what was found,
     ``passed_over`` counts files that are no crops by their ending. Of those decoded now,
     ``unlike_crops`` counts the ones that are hardly crops of one person, and ``scaled`` those of
-    more than 8 bits whose range was guessed, by what it was taken for."""
+    more than 8 bits whose range was guessed, by what it was taken for. ``calibrated`` is the number
+    of images that transit times and thresholds were learned anew from, ``expanded`` that of the
+    expanded vectors that were written, of images from before, too."""
 
     found: int
     ingested: int
@@ -59,6 +61,8 @@ class IngestDocument(TypedDict):
     expired: int
     vanished: list[str]
     pruned: int
+    calibrated: int | None
+    expanded: int
     unlike_crops: int
     scaled: dict[str, int]
     seconds: float
@@ -488,6 +492,8 @@ def ingest(done: "IngestSummary") -> IngestDocument:
         "expired": done.expired,
         "vanished": list(done.vanished),
         "pruned": done.pruned,
+        "calibrated": done.calibrated,
+        "expanded": done.expanded,
         "unlike_crops": done.unlike_crops,
         "scaled": dict(sorted(done.scaled.items())),
         "seconds": round(done.seconds, 3),

@@ -211,6 +211,15 @@ class Embeddings(TableGroup):
         with self._reading() as db:
             return _records(db, encoder_id)
 
+    def checksums(self, encoder_id: int) -> dict[int, int | None]:
+        """id -> the checksum of its stored vector, None where there is none, of all images of one
+        encoder."""
+        query = select(embedding.c.image_id, embedding.c.checksum).where(
+            embedding.c.encoder_id == encoder_id
+        )
+        with self._reading() as db:
+            return {row.image_id: row.checksum for row in db.execute(query).all()}
+
     def of(self, encoder_id: int, ids: Sequence[int]) -> dict[int, EmbeddingRecord]:
         """id -> where it stands, of those of these images that this encoder knows."""
         with self._reading() as db:
