@@ -30,7 +30,8 @@ def main() -> None:
     for what, those in {"gain": gain > MUCH, "lose": gain < -MUCH}.items():
         print(
             f"{those.sum()} {what} more than {MUCH:.0%}: "
-            f"in the median {np.median(before[those]):.1%} before, and {np.median(positives[those]):g} gallery images of the person"
+            f"in the median {np.median(before[those]):.1%} before, "
+            f"and {np.median(positives[those]):g} gallery images of the person"
         )
     for at in np.argsort(gain)[:SHOWN]:
         path = plain.probe_paths[counted[at]]
