@@ -39,8 +39,8 @@ class Status:
     of all ``sites`` together, ``people`` counts those with a name. ``taken`` is from when to when
     images with a time were taken, in seconds since 1970 UTC, ``bytes`` what the data dir takes of
     its disk. ``scan`` is how each encoder's vectors are searched. ``images`` counts by data set,
-    split, encoder and state, ``expanded`` what ``calibrate`` or a first trace made; ``last_ingest`` is None before the first. All call an
-    encoder by its name and the beginning of its fingerprint.
+    split, encoder and state, ``expanded`` what ``calibrate`` or a first trace made; ``last_ingest``
+    is None before the first. All call an encoder by its name and the beginning of its fingerprint.
     ``running`` is another process that holds the gallery at this moment."""
 
     version: str
