@@ -175,8 +175,8 @@ def fill(collection: Collection, crowd: Crowd) -> Filled:
             indexing.store(collection, dataset_id, points)
             batches.append((time.perf_counter() - started, stored))
             stored = 0.0
-    whole, in_store = map(sum, zip(*batches, strict=True))
-    return Filled(whole, in_store, batches)
+    whole, store = (sum(column) for column in zip(*batches, strict=True))
+    return Filled(whole, store, batches)
 
 
 def _batches(crops: int) -> Iterator[Ids]:

@@ -1,12 +1,13 @@
 """What a search answers: hits, in rank order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from reidsearch import documents, names
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.ranking.ranking import Ranking
+from reidsearch.ranking.ranking import Ranked, Ranking
 from reidsearch.times import Zone
 from reidsearch.types import Scan
 from reidsearch.views import sheet
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class Hit:
     """A stored image among the answers to a probe. ``rank`` counts from 1; ``score`` is the cosine,
     with what a ranking adds to it. ``identity`` and ``camera`` are names at the ``site``, whole
-    numbers as such; ``timestamp`` is in seconds since 1970 UTC."""
+    numbers as such; ``timestamp`` is in seconds since 1970 UTC. ``fetch`` gets the picture where
+    the ``path`` is one of another machine; it raises ImageError where there is none any more."""
 
     rank: int
     score: float
@@ -33,6 +35,7 @@ class Hit:
     dataset: str
     site: str
     path: str
+    fetch: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, image: ImageRecord, *, rank: int, score: float) -> Self:
@@ -88,7 +91,7 @@ class Answer:
     unlike: tuple[Asked, ...] = ()
     stays: "tuple[Stay, ...] | None" = None
     unit: str | None = None
-    ranking: Ranking = field(default_factory=Ranking)
+    ranking: Ranked = field(default_factory=Ranking)
     scan: Scan = Scan.EXACT
 
     @property

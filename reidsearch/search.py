@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reidsearch import audit, calibrate, expand, names, neighbours, places, stays
 from reidsearch.answer import Answer, Hit
-from reidsearch.catalog.records import ImageRecord
+from reidsearch.catalog.records import Glimpse, ImageRecord
 from reidsearch.collection import Collection, vectors_missing
 from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageError
 from reidsearch.neighbours import GalleryNeighbours
@@ -28,7 +28,7 @@ from reidsearch.stays import Stay
 from reidsearch.stores import Matches
 from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Scan, Split, Vectors, check_span
 
-FETCHED = 500  # more matches than asked for, among which times may reorder
+FETCHED = 100  # more matches than asked for, among which times may reorder
 WIDENED = 4  # times as many are fetched where these do not suffice
 MOST = 10_000  # images at most that are looked at for stays
 
@@ -352,7 +352,7 @@ def find(
     ranked = None if around is None else _reranked(vector, collection, where, around)
     reordered = seen is not None or unlike is not None
     limit = margin if top_k is None else top_k + (margin if reordered else 0)
-    scored: list[Scored] = []
+    scored: list[tuple[float, Glimpse]] = []
     fetched = np.empty(0, dtype=np.int64)
     done = 0
     while True:
@@ -366,18 +366,18 @@ def find(
             matches = Matches(matches.ids, matches.scores * scale)
         new = np.flatnonzero(~np.isin(matches.ids, fetched))
         scored += [
-            one
-            for one in _scored(matches, new, collection, ranking, seen, unlike)
-            if one.image.sha256 not in hidden
+            (score, one)
+            for score, one in _scored(matches, new, collection, ranking, seen, unlike)
+            if one.sha256 not in hidden
         ]
         fetched = np.concatenate([fetched, matches.ids[new]])
         done = len(matches.ids)
-        scored.sort(key=lambda one: (-one.score, one.image.id))
+        scored.sort(key=lambda pair: (-pair[0], pair[1].id))
         if done < limit:
             break
         # What was not fetched is no nearer than the last match, and can gain only so much.
         rest = float(matches.scores[-1]) + ranking.most_added
-        enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1].score >= rest
+        enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1][0] >= rest
         if enough or rest < min_score:
             break
         limit *= WIDENED
@@ -386,7 +386,9 @@ def find(
             "the vector store is empty, though the catalog lists images",
             hint="Ingest again: what is missing is encoded anew.",
         )
-    return [one for one in scored[:top_k] if one.score >= min_score]
+    best = [(score, one.id) for score, one in scored[:top_k] if score >= min_score]
+    described = collection.catalog.images.describe(collection.encoder_id, [id for _, id in best])
+    return [Scored(score, described[id]) for score, id in best if id in described]
 
 
 def _scored(
@@ -396,29 +398,25 @@ def _scored(
     ranking: Ranking,
     seen: Sighted | None,
     unlike: Unlike | None,
-) -> list[Scored]:
+) -> list[tuple[float, Glimpse]]:
     """Of some of the matches those that the catalog calls indexed, with their scores."""
     ids, scores = matches.ids[rows].tolist(), matches.scores[rows].tolist()
-    described = collection.catalog.images.describe(collection.encoder_id, ids)
-    known = [
-        Scored(score, described[id])
-        for id, score in zip(ids, scores, strict=True)
-        if id in described
-    ]
+    indexed = collection.catalog.images.glimpses(collection.encoder_id, ids)
+    known = [(score, indexed[id]) for id, score in zip(ids, scores, strict=True) if id in indexed]
     if unlike is not None and known:
-        stored, vectors = collection.store.retrieve([one.image.id for one in known])
+        stored, vectors = collection.store.retrieve([one.id for _, one in known])
         lost = dict(zip(stored.tolist(), unlike.penalty(vectors).tolist(), strict=True))
         known = [
-            Scored(one.score - lost[one.image.id], one.image)
-            for one in known
-            if one.image.id in lost  # or it is being deleted
+            (score - lost[one.id], one)
+            for score, one in known
+            if one.id in lost  # or it is being deleted
         ]
     if seen is None or ranking.calibration is None or not known:
         return known
     clock = ranking.calibration.transit.clock
-    each = ranking.added(seen, stays.sightings([one.image for one in known], clock))
+    each = ranking.added(seen, stays.sightings([one for _, one in known], clock))
     added = (each[0] if len(each) == 1 else each.mean(axis=0)).tolist()
-    return [Scored(one.score + more, one.image) for one, more in zip(known, added, strict=True)]
+    return [(score + more, one) for (score, one), more in zip(known, added, strict=True)]
 
 
 def _reranked(

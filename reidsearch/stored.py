@@ -1,9 +1,11 @@
-"""A stored image by its id: its picture, and what is known of it."""
+"""Stored images by their ids: their pictures, and what is known of them."""
 
 import hashlib
+from collections.abc import Sequence
 
 from reidsearch import images
-from reidsearch.errors import ImageError, UnknownImage
+from reidsearch.catalog.records import ImageRecord
+from reidsearch.errors import ImageError, ReidsearchError, UnknownImage
 from reidsearch.probe import Probe
 from reidsearch.session import Session
 
@@ -15,16 +17,43 @@ def probe(session: Session, id: int) -> Probe:
     cannot be read, or is another one by now: what was not taken in is not handed out. Else as
     ``Session.collection`` does.
     """
-    collection = session.collection()
-    found = collection.catalog.images.describe(collection.encoder_id, [id]).get(id)
+    found = _described(session, [id]).get(id)
     if found is None:
-        raise UnknownImage(
-            f"no stored image has the id {id}",
-            hint="It may have been forgotten; answers list the ids of what is stored now.",
-        )
+        raise _unknown(id)
+    data, digest = _read(found)
+    asked = Probe(data, digest, found.sighting, file=found.file)
+    return Probe.of(asked, name=str(found.file))
+
+
+def pictures(session: Session, ids: Sequence[int]) -> dict[int, bytes | ReidsearchError]:
+    """The files of stored images, by id; in place of one that cannot be handed out, why, as
+    ``probe`` raises it. Raises as ``Session.collection`` does."""
+    known = _described(session, ids)
+    files: dict[int, bytes | ReidsearchError] = {}
+    for id in ids:
+        try:
+            files[id] = _read(known[id])[0] if id in known else _unknown(id)
+        except ImageError as error:
+            files[id] = error
+    return files
+
+
+def _described(session: Session, ids: Sequence[int]) -> dict[int, ImageRecord]:
+    collection = session.collection()
+    return collection.catalog.images.describe(collection.encoder_id, ids)
+
+
+def _read(found: ImageRecord) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256."""
     data = images.read_bytes(found.file)
     digest = hashlib.sha256(data).hexdigest()
     if digest != found.sha256:
         raise ImageError("the file has changed since it was taken in", hint="Ingest it again.")
-    asked = Probe(data, digest, found.sighting, file=found.file)
-    return Probe.of(asked, name=str(found.file))
+    return data, digest
+
+
+def _unknown(id: int) -> UnknownImage:
+    return UnknownImage(
+        f"no stored image has the id {id}",
+        hint="It may have been forgotten; answers list the ids of what is stored now.",
+    )

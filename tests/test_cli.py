@@ -245,7 +245,9 @@ def test_every_commands_help_shows_the_global_options_with_their_variables() -> 
         assert max(map(len, shown.splitlines())) <= 80
         panel = " ".join(shown.partition("Global options")[2].partition("\n\n")[0].split())
         flagged = [key for key, setting in config.SETTINGS.items() if setting.flag]
-        assert flagged == ["data_dir", "qdrant_url", "encoder", "device"]
+        assert flagged == [
+            "data_dir", "qdrant_url", "encoder", "device", "server", "token_file",
+        ]  # fmt: skip
         for key in flagged:
             assert f"--{key.replace('_', '-')} " in panel
             assert f"Environment: {config.variable(key)}." in panel

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from reidsearch.types import Sighting, Split
 
@@ -57,6 +58,18 @@ class DatasetRecord:
     name: str
     root: str
     site: str
+
+
+class Glimpse(NamedTuple):
+    """As much of an image as ranking asks of hundreds; None means "not known". What the columns
+    mean is said at ImageRecord."""
+
+    id: int
+    sha256: str | None
+    camera_id: int | None
+    sequence: int | None
+    frame: int | None
+    timestamp: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

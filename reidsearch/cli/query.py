@@ -160,7 +160,7 @@ def query(
 ) -> None:
     """Find the stored images that show the person in IMG."""
     from reidsearch.cli import hits, terminal
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
     from reidsearch.views import endings, sheet
     from reidsearch.views.made import Made
 
@@ -186,7 +186,7 @@ def query(
     questions = [given] if together else [[one] for one in given]
     say_idle((together and len(given) == 1, "--together", "with a single picture"))
     others = [read_now(one) for one in gather(unlike or ())]
-    with Gallery(ctx.obj, purpose="query") as gallery:
+    with opened(ctx.obj, purpose="query") as gallery:
         for question in questions:
             try:
                 answer = gallery.query(
@@ -219,7 +219,7 @@ def query(
             answers.append(answer)
             if json:
                 output.print_json(answer.document())
-    untimed = all(answer.ranking.calibration is None for answer in answers)
+    untimed = not any(answer.ranking.spatio_temporal for answer in answers)
     say_idle((timestamp is not None and untimed, "--time", "where hits are ranked without times"))
     if csv:
         hits.print_hits_csv(answers, by_stay=by_stay)

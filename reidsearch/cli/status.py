@@ -25,9 +25,9 @@ LISTED = 12  # cameras and sites by name
 
 def status(ctx: typer.Context, json: Json = False) -> None:
     """Show what is stored, and which settings are in force."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
-    with Gallery(ctx.obj, purpose="status") as gallery:
+    with opened(ctx.obj, purpose="status") as gallery:
         now = gallery.status()
     document = now.document()
     if json:

@@ -34,6 +34,8 @@ COMMAND_LINE: Mapping[str, str] = {
     "until": "--until",
     "data_dir": "--data-dir",
     "qdrant_url": "--qdrant-url",
+    "server": "--server",
+    "token_file": "--token-file",
     "encoder": "--encoder",
     "encoder_file": "--encoder FILE",
     "device": "--device",

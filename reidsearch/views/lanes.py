@@ -55,7 +55,7 @@ def html(trace: "Trace", made: Made | None = None) -> str:
                     card(
                         mark.kind,
                         mark.stay.hits[0].path,
-                        thumbnails.fitted(mark.stay.hits[0].path, LARGEST),
+                        thumbnails.of_hit(mark.stay.hits[0], LARGEST),
                         mark.caption,
                     )
                     for mark in track.marks
@@ -129,7 +129,7 @@ def _lane(track: "Track", axis: "Axis | None") -> Image.Image:
     for at, number in track.numbers:
         painter.text(pen, (_x(at), 4), number, painter.SMALL, LIGHT.ink, anchor="ma")
     for place, mark in enumerate(track.marks):
-        picture = thumbnails.fitted(mark.stay.hits[0].path, PICTURE, enlarge=True)
+        picture = thumbnails.of_hit(mark.stay.hits[0], PICTURE, enlarge=True)
         drawn = painter.card(picture, PICTURE, mark.kind, mark.caption, lines=lines, beside=BESIDE)
         x, y = LABEL + place % columns * cell, top + place // columns * (height + painter.GAP)
         image.paste(drawn, (x, y))

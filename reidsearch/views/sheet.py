@@ -88,7 +88,7 @@ def draw(answers: Sequence["Answer"], made: Made | None = None) -> Image.Image:
             drawn = painter.card(picture, THUMBNAIL, kind, caption, lines=lines)
             strip.paste(drawn, (at % side * cell, at // side * row))
         for at, (hit, caption) in enumerate(zip(answer.hits, hits, strict=True)):
-            picture = thumbnails.fitted(hit.path, THUMBNAIL, enlarge=True)
+            picture = thumbnails.of_hit(hit, THUMBNAIL, enlarge=True)
             kind = verdicts.kind(answer, hit)
             drawn = painter.card(picture, THUMBNAIL, kind, caption, lines=lines)
             strip.paste(drawn, ((head + at % BESIDE) * cell + painter.GAP, at // BESIDE * row))

@@ -23,7 +23,7 @@ def draw(answer: "Answer", *, width: int) -> Image.Image:
     ]
     drawn += [
         painter.card(
-            thumbnails.fitted(hit.path, PICTURE, enlarge=True),
+            thumbnails.of_hit(hit, PICTURE, enlarge=True),
             PICTURE,
             verdicts.kind(answer, hit),
             said,
