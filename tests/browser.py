@@ -44,9 +44,11 @@ class Visit:
         """Drop files from the desktop onto the middle of the page."""
         session = self.page.context.new_cdp_session(self.page)
         data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
-        for kind in ("dragEnter", "dragOver", "drop"):
-            place = {"type": kind, "x": 600, "y": 300, "data": data}
-            session.send("Input.dispatchDragEvent", place)
+        place = {"x": 600, "y": 300, "data": data}
+        session.send("Input.dispatchDragEvent", {"type": "dragEnter", **place})
+        expect(self.page.locator("body.dropping")).to_be_attached()  # else nothing takes the drop
+        session.send("Input.dispatchDragEvent", {"type": "dragOver", **place})
+        session.send("Input.dispatchDragEvent", {"type": "drop", **place})
 
     def paste(self, file: Path) -> None:
         """Copy a PNG file's picture, and press Control and V."""

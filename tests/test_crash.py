@@ -353,6 +353,7 @@ def test_every_fault_point_in_the_code_is_tested() -> None:
     named = {
         *(*faults.INGEST, *faults.RELABEL, *faults.MOVE, *faults.FORGET, *faults.FORGET_ENCODER),
         *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND, *faults.PUSH),
+        *faults.OPTIMISE,
     }
     reached = set()
     for path in Path(faults.__file__).parent.rglob("*.py"):

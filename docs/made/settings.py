@@ -29,7 +29,7 @@ def settings() -> str:
         table(("key", "what it is for", "option", "environment", "default"), rows),
         f'`{FILE}` is TOML: `key = "text"`, numbers also without quotes. An unknown key is an '
         "error. From Python the settings are the arguments of "
-        "[`reidsearch.open`](python.md#reidsearch.gallery.open).",
+        "[`reidsearch.open`](python.md#reidsearch.opening.open).",
         "## From the environment alone",
         table(("variable", "what it is for"), variables),
         f"A server's key is never a setting: so it is never shown. The shipped encoder is "
