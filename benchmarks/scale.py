@@ -237,6 +237,14 @@ def _milliseconds(seconds: float) -> float:
     return round(1000 * seconds, 2)
 
 
+# A process that is started from one with much memory counts that as its own.
+SMALL = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def process(settings: config.Config, *words: str) -> tuple[float, float]:
     """Seconds and MB at most (resident) of a whole process."""
     given = ["--data-dir", str(settings.data_dir)]
@@ -244,12 +252,8 @@ def process(settings: config.Config, *words: str) -> tuple[float, float]:
         given += ["--qdrant-url", settings.qdrant_url]
     command = [sys.executable, "-m", "reidsearch", *given, *words]
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command)
-    return time.perf_counter() - started, used.ru_maxrss / 1024
+    kilobytes = subprocess.check_output([sys.executable, "-c", SMALL, *command])
+    return time.perf_counter() - started, int(kilobytes) / 1024
 
 
 def measure(settings: config.Config, folder: Path, crops: int) -> Report:

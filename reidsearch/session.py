@@ -158,15 +158,15 @@ class Session:
             filled = []
             if self.catalog_file.exists():
                 self._hold_embedded()
+                known = self.catalog.with_vectors(mine)
+                if known is not None:
+                    return self._opened(known)
                 filled = [one for one in self.catalog.encoders() if one.indexed]
             if not filled:
                 raise EmptyGallery(
                     f"the gallery in {self.config.data_dir} is empty",
                     hint="Fill it with: {ingest}",
                 )
-            for one in filled:
-                if one.fingerprint == mine:
-                    return self._opened(one)
             others = ", ".join(f"{one.name} ({one.fingerprint[:8]})" for one in filled)
             raise EncoderMismatch(
                 f"the gallery in {self.config.data_dir} was made with {others}, not with "

@@ -22,6 +22,7 @@ from reidsearch.catalog.places import ids_by_name
 from reidsearch.catalog.records import Candidate, EmbeddingRecord, Recorded, State
 from reidsearch.catalog.settings import Setting
 from reidsearch.catalog.tables import (
+    UNFINISHED,
     camera,
     dataset,
     embedding,
@@ -278,7 +279,9 @@ class Embeddings(TableGroup):
 
     def deleting(self, encoder_id: int) -> list[int]:
         """The ids of images whose deletion is not finished."""
-        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.DELETING))
+        query = select(embedding.c.image_id).where(
+            _in_state(encoder_id, State.DELETING), UNFINISHED
+        )
         with self._reading() as db:
             return list(db.scalars(query))
 

@@ -7,15 +7,18 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
+UNFINISHED = text("state != 'indexed'")  # SQLite takes the index for queries that say just this
 
 setting = Table(
     "setting",
@@ -91,6 +94,7 @@ embedding = Table(
     Column("state", String, nullable=False),
     Column("reason", String),  # why it failed
     Column("checksum", BigInteger),  # of the vector as stored; not known of those before 0004
+    Index("ix_embedding_unfinished", "encoder_id", "state", sqlite_where=UNFINISHED),
 )
 ingest_run = Table(
     "ingest_run",

@@ -46,7 +46,7 @@ WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight ti
 # A filter that admits this share of all points or more is applied to what a search without it
 # finds: so many more than BEYOND times as many as should be left, and MARGIN.
 WEAK = 0.2
-BEYOND, MARGIN = 1.5, 16
+BEYOND, MARGIN = 4.0, 100
 
 _PARAMS = {
     Scan.EXACT: qdrant.SearchParams(exact=True),
