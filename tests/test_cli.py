@@ -41,7 +41,7 @@ def test_ingest_reports_as_the_contract_says_and_repeats_for_nothing(
         "found", "ingested", "unchanged", "failed", "seconds", "images_per_second", "splits",
         "failures", "changed", "moved", "relabelled", "vanished", "pruned", "expired",
         "unlike_crops", "scaled", "layout", "cameras", "people", "first", "last", "without_camera",
-        "without_person", "without_time", "passed_over", "notes",
+        "without_person", "without_time", "passed_over", "notes", "calibrated", "expanded",
     }  # fmt: skip
     assert (first["found"], first["ingested"], first["failed"]) == (31, 31, 0)
     assert first["splits"] == {"query": 4, "gallery": 27}
