@@ -4,22 +4,19 @@
 
 Prints a Markdown table. Accuracy is that of the test split, or of N identities of the training
 split: then give encoders that were trained with the same --hold-out and seed. Images a second are
-those of the encoder alone, crops in memory, the best of ROUNDS.
+those of the encoder alone, as `reidsearch encoders --measure` tells them.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 
 from reidsearch.encoder import Encoder
+from reidsearch.encoders import speed
 from reidsearch.ranking import metrics
 from reidsearch.types import Split, Vectors
 from train import data, evaluation
-
-TIMED_CROPS = 1024
-ROUNDS = 3
 
 
 def split(
@@ -47,17 +44,6 @@ def _unit(vectors: Vectors) -> Vectors:
     return unit
 
 
-def speed(encoder: Encoder, crops: data.Crops) -> float:
-    """Images a second."""
-    images = crops.images[:TIMED_CROPS].numpy()
-    times = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        encoder.encode(images)
-        times.append(time.perf_counter() - started)
-    return len(images) / min(times)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("encoders", nargs="+", type=Path)
@@ -80,7 +66,7 @@ def main() -> None:
             s = score(probes, mine, gallery, theirs)
             cells = f"| {name} | {s.cmc[1]:.2%} | {s.mAP:.2%} | {s.mINP:.2%}"
             if name == encoder.name:
-                cells += f" | {speed(encoder, gallery):.0f} | {path.stat().st_size / 1e6:.1f}"
+                cells += f" | {speed(encoder):.0f} | {path.stat().st_size / 1e6:.1f}"
             else:
                 cells += " | |"
             print(cells + " |", flush=True)

@@ -86,6 +86,8 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     plan = recipe.load(arguments.recipe, epochs=1)
+    if not isinstance(plan, recipe.Recipe):
+        parser.error(f"{plan.name} is no recipe of training alone")
     loop.keep_freed_memory()
 
     size = 8192 if device.type == "cuda" else 2048

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reidsearch.compare import Comparison
     from reidsearch.config import Audit
     from reidsearch.doctor import Checkup, Finding
+    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
         CatalogError,
         CatalogLocked,
@@ -51,8 +52,9 @@ if TYPE_CHECKING:
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
-    from reidsearch.gallery import Gallery, open
+    from reidsearch.gallery import Gallery
     from reidsearch.ingest import IngestSummary
+    from reidsearch.opening import open
     from reidsearch.probe import Probe
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
@@ -68,6 +70,7 @@ _HOMES = {
     "compare": ("Comparison",),
     "config": ("Audit",),
     "doctor": ("Checkup", "Finding"),
+    "encoders": ("EncoderCard",),
     "errors": (
         "CatalogError",
         "CatalogLocked",
@@ -93,8 +96,9 @@ _HOMES = {
     "evaluate": ("Evaluation",),
     "exploration": ("Exploration", "Suspect"),
     "forget": ("Forgotten",),
-    "gallery": ("Gallery", "open"),
+    "gallery": ("Gallery",),
     "ingest": ("IngestSummary",),
+    "opening": ("open",),
     "probe": ("Probe",),
     "ranking.calibration": ("Calibration", "Source"),
     "status": ("Status",),
@@ -119,6 +123,7 @@ __all__ = [
     "Crop",
     "DatasetError",
     "EmptyGallery",
+    "EncoderCard",
     "EncoderError",
     "EncoderMismatch",
     "Evaluation",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from reidsearch import documents, names
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.ranking.ranking import Ranking
+from reidsearch.ranking.ranking import Ranked, Ranking
 from reidsearch.times import Zone
+from reidsearch.types import Scan
 from reidsearch.views import sheet
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class Hit:
     """A stored image among the answers to a probe. ``rank`` counts from 1; ``score`` is the cosine,
     with what a ranking adds to it. ``identity`` and ``camera`` are names at the ``site``, whole
-    numbers as such; ``timestamp`` is in seconds since 1970 UTC."""
+    numbers as such; ``timestamp`` is in seconds since 1970 UTC. ``fetch`` gets the picture where
+    the ``path`` is one of another machine; it raises ImageError where there is none any more."""
 
     rank: int
     score: float
@@ -84,8 +86,8 @@ class Answer:
     of others. ``warnings`` say what may be wrong with any of them; times are shown in ``zone``,
     None the machine's own. Where it was asked for by stay, ``stays`` has a stay for each hit, whose
     best that is, and ``unit`` is that of their times: frames or seconds since 1970 UTC, None where
-    no time is known. ``ranking`` is how hits were ranked. In a notebook it shows as a contact
-    sheet."""
+    no time is known. ``ranking`` is how hits were ranked, ``scan`` how they were looked for. In a
+    notebook it shows as a contact sheet."""
 
     query: str
     camera: int | str | None
@@ -99,7 +101,8 @@ class Answer:
     unlike: tuple[Asked, ...] = ()
     stays: "tuple[Stay, ...] | None" = None
     unit: str | None = None
-    ranking: Ranking = field(default_factory=Ranking)
+    ranking: Ranked = field(default_factory=Ranking)
+    scan: Scan = Scan.EXACT
 
     @property
     def together(self) -> tuple[Asked, ...]:

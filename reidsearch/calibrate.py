@@ -5,6 +5,7 @@ thresholds are read, from pairs of gallery images from two cameras. Where nobody
 count as different people whose times make them so.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.catalog import StoredImages
+from reidsearch.catalog.records import CalibrationRecord
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
 from reidsearch.ranking import scores, transit
@@ -103,6 +105,11 @@ def load(collection: Collection) -> Calibration:
             "the times between this gallery's cameras have not been learned",
             hint="Learn them with: {calibrate}",
         )
+    return _unpacked(row)
+
+
+@functools.lru_cache(maxsize=1)  # every query needs it, and it seldom changes
+def _unpacked(row: CalibrationRecord) -> Calibration:
     return Calibration(
         transit=Transit.from_bytes(row.transit),
         source=Source(row.source),

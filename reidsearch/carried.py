@@ -63,10 +63,7 @@ def made_of(stored: StoredImages, collection: Collection) -> Ids:
     """Of each image a positive 63-bit integer that stands for all its expanded vector depends on,
     but its neighbours."""
     site = {one.id: one.site for one in collection.catalog.places.datasets()}
-    sums = {
-        one.image_id: one.checksum
-        for one in collection.catalog.embeddings.all(collection.encoder_id)
-    }
+    sums = collection.catalog.embeddings.checksums(collection.encoder_id)
     columns = (
         stored.ids.tolist(),
         stored.dataset.tolist(),

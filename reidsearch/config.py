@@ -28,8 +28,12 @@ OPERATOR = PREFIX + "OPERATOR"
 MACHINE = PREFIX + "MACHINE"
 API_KEY = PREFIX + "QDRANT_API_KEY"
 API_KEY_FILE = f"{API_KEY}_FILE"
+TOKEN = PREFIX + "TOKEN"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
 SECONDS_A_DAY = 86_400
+# An exact search among more takes longer than all else that an answer needs, and opening vectors
+# that are not optimised longer than starting the process.
+EXACT_UP_TO = 50_000
 CATALOG_SCHEMES = ("postgresql+psycopg", "postgresql", "postgres")
 
 VARIABLES: Mapping[str, str] = {
@@ -38,6 +42,7 @@ VARIABLES: Mapping[str, str] = {
     "Machines that see the same disk are given the same.",
     API_KEY: "The Qdrant server's key.",
     API_KEY_FILE: "A file that holds the Qdrant server's key.",
+    TOKEN: "The token for the service.",
 }
 """What is read from the environment alone, with its help. None of it is a setting: nothing but the
 code that needs one reads it, at the moment it does, so that a key can never be printed."""
@@ -93,12 +98,36 @@ def _path(given: Given) -> Path:
 
 def _url(given: Given) -> str:
     """The same, where it holds no secret: a URL is shown and logged, a key must never be."""
-    if "@" in given.text.split("://")[-1].split("/")[0]:
+    if _holds_secret(given.text):
         raise UsageError(
             "the Qdrant URL holds a user or a password",
             hint=f"Write it without, and put the server's key into {API_KEY}.",
         )
     return given.text
+
+
+def _service(given: Given) -> str:
+    """A service's URL, which is one, and holds no secret."""
+    if _holds_secret(given.text):
+        raise UsageError(
+            "the service's URL holds a user or a password",
+            hint=f"Write it without, and put its token into {TOKEN}.",
+        )
+    try:
+        parts = urlsplit(given.text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not given.text.isprintable():
+        raise UsageError(
+            f"server {given.text!r} ({given.source}) is no URL of a service",
+            hint="Write it like http://localhost:8733.",
+        )
+    return given.text.rstrip("/")
+
+
+def _holds_secret(url: str) -> bool:
+    return "@" in url.split("://")[-1].split("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +190,16 @@ def _days(given: Given) -> int:
     return int(text)
 
 
+def _count(given: Given) -> int:
+    text = given.text
+    if not (text.isascii() and text.isdecimal() and len(text) < 13):
+        raise UsageError(
+            f"{given.key} {text!r} ({given.source}) is not a number of images",
+            hint="Write it like 50000.",
+        )
+    return int(text)
+
+
 def _zone(given: Given) -> times.Zone:
     try:
         return times.named(given.text)
@@ -216,6 +255,15 @@ class Config:
     retain_days: Annotated[
         int | None, Setting("Forget images that are older.", _days, number=True)
     ] = None
+    exact_up_to: Annotated[
+        int,
+        Setting(
+            "Images among which every search compares all; more are searched through smaller "
+            "copies of their vectors, unless it is to be exact.",
+            _count,
+            number=True,
+        ),
+    ] = EXACT_UP_TO
     timezone: Annotated[
         times.Zone,
         Setting(
@@ -223,6 +271,19 @@ class Config:
             "without it, this machine's zone (TZ).",
             _zone,
         ),
+    ] = None
+    server: Annotated[
+        str | None,
+        Setting(
+            "A service to ask from afar, in place of a data dir.",
+            _service,
+            flag=True,
+            metavar="URL",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        Setting("A file that holds the token for a service.", _path, flag=True, metavar="FILE"),
     ] = None
 
     catalog_url: Annotated[
@@ -280,14 +341,19 @@ def load(
     cannot be.
     """
     found: dict[str, Given] = {}
-    for place, texts in (
-        (str(file), _from_file(file)),
-        ("environment", {key: environment.get(variable(key)) for key in KEYS}),
-        (source, given),
+    ranks: dict[str, int] = {}
+    for rank, (place, texts) in enumerate(
+        (
+            (str(file), _from_file(file)),
+            ("environment", {key: environment.get(variable(key)) for key in KEYS}),
+            (source, given),
+        )
     ):
         for key in KEYS:
             if text := texts.get(key):
-                found[key] = Given(key, text, place)
+                found[key], ranks[key] = Given(key, text, place), rank
+    if ranks.get("data_dir", -1) > ranks.get("server", -1):
+        found.pop("server", None)  # one of both is meant: the one that was given nearer at hand
     values: dict[str, Any] = {key: SETTINGS[key].parse(one) for key, one in found.items()}
     sources = {key: found[key].source if key in found else "default" for key in KEYS}
     return Config(**values, sources=sources)
@@ -305,18 +371,37 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
     if key and file:
         raise UsageError(f"{API_KEY} and {API_KEY_FILE} are both set", hint="Unset one of them.")
     if file:
-        try:
-            key = Path(file).expanduser().read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise UsageError(f"{API_KEY_FILE}: {file} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            key = "\0"  # refused below
-    if key and not (key.isascii() and key.isprintable()):
+        key = _content(Path(file).expanduser(), of=API_KEY_FILE)
+    where = f"{API_KEY} or {API_KEY_FILE}"
+    return _sendable(key, of="the Qdrant server's key", where=where)
+
+
+def token(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The token for a service: what the file holds, or without one REIDSEARCH_TOKEN; None where
+    there is neither. Raises UsageError as ``api_key`` does."""
+    if file is None:
+        return _sendable(environment.get(TOKEN), of="the token", where=TOKEN)
+    return _sendable(_content(file, of="token_file"), of="the token", where=str(file))
+
+
+def _content(file: Path, *, of: str) -> str:
+    """What a file with a secret holds; something that cannot be sent where it is no text."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"{of}: {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        return "\0"
+
+
+def _sendable(secret: str | None, *, of: str, where: str) -> str | None:
+    """The same, where a header can hold it."""
+    if secret and not (secret.isascii() and secret.isprintable()):
         raise UsageError(
-            "the Qdrant server's key has characters that no key has",
-            hint=f"Look for a line break or a wrong file in {API_KEY} or {API_KEY_FILE}.",
+            f"{of} has characters that none has",
+            hint=f"Look for a line break or a wrong file in {where}.",
         )
-    return key or None
+    return secret or None
 
 
 def machine(environment: Mapping[str, str] = os.environ) -> str:

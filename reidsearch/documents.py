@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
+    from reidsearch.encoders import EncoderCard
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
@@ -47,7 +48,9 @@ class IngestDocument(TypedDict):
     ``cameras`` to ``without_time`` are of what was found,
     ``passed_over`` counts files that are no crops by their ending. Of those decoded now,
     ``unlike_crops`` counts the ones that are hardly crops of one person, and ``scaled`` those of
-    more than 8 bits whose range was guessed, by what it was taken for."""
+    more than 8 bits whose range was guessed, by what it was taken for. ``calibrated`` is the number
+    of images that transit times and thresholds were learned anew from, ``expanded`` that of the
+    expanded vectors that were written, of images from before, too."""
 
     found: int
     ingested: int
@@ -60,6 +63,8 @@ class IngestDocument(TypedDict):
     vanished: list[str]
     pruned: int
     left: int
+    calibrated: int | None
+    expanded: int
     unlike_crops: int
     scaled: dict[str, int]
     seconds: float
@@ -118,10 +123,23 @@ class StayDocument(TypedDict):
 PicturesDocument = TypedDict("PicturesDocument", {"together": list[str], "not": list[str]})
 
 
+class AskedDocument(TypedDict):
+    """A picture of a question beside its first: its name, and what is known of it. ``unlike`` tells
+    that it shows somebody else."""
+
+    query: str
+    camera: int | str | None
+    identity: int | str | None
+    site: str | None
+    unlike: bool
+
+
 class AnswerDocument(PicturesDocument):
     """The hits for one question. ``query``, ``camera``, ``identity`` and ``site`` are of its first
-    picture; ``warnings`` say what may be wrong with any. By stay, ``hits`` are the best of each of
-    ``stays``, whose times are in ``unit``: frames or seconds, None where no time is known."""
+    picture, ``more`` tells the same of all others, where there are some; ``warnings`` say what may
+    be wrong with any. By stay, ``hits`` are the best of each of ``stays``, whose times are in
+    ``unit``: frames or seconds, None where no time is known. ``scan`` is exact, or quantised where
+    smaller copies of vectors were compared first."""
 
     query: str
     camera: int | str | None
@@ -133,6 +151,8 @@ class AnswerDocument(PicturesDocument):
     spatio_temporal: bool
     reranked: bool
     uses: list[str]
+    scan: str
+    more: NotRequired[list[AskedDocument]]
     unit: NotRequired[str | None]
     stays: NotRequired[list[StayDocument]]
 
@@ -220,8 +240,9 @@ class AddedDocument(TypedDict):
 
 
 class CameraDocument(TypedDict):
-    """A camera that has images, and where it is."""
+    """A camera that has images, where it is, and its number in the catalog."""
 
+    id: int
     camera: int | str
     site: str
 
@@ -261,11 +282,13 @@ class CheckupDocument(TypedDict):
 
 
 class ForgottenDocument(TypedDict):
-    """What is gone. ``compacted`` is false where a server still keeps bytes for a while."""
+    """What is gone. ``compacted`` is false where a server still keeps bytes for a while;
+    ``backups`` of the catalog went too."""
 
     images: int
     vectors: int
     compacted: bool
+    backups: int
 
 
 class SelectedDocument(TypedDict):
@@ -334,7 +357,8 @@ class ExpandedCountDocument(TypedDict):
 
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
-    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC."""
+    ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC; ``scan`` is
+    how each encoder's vectors are searched, exact or quantised."""
 
     version: str
     settings: dict[str, dict[str, str | None]]
@@ -345,10 +369,48 @@ class StatusDocument(TypedDict):
     first_taken: float | None
     last_taken: float | None
     bytes: int
+    scan: dict[str, str]
     images: list[CountDocument]
     expanded: list[ExpandedCountDocument]
     last_ingest: RunDocument | None
     running: RunningDocument | None
+
+
+class AccuracyDocument(TypedDict):
+    """An encoder's numbers on some data, single query; ``unseen``: nothing of these cameras was
+    trained on."""
+
+    data: str
+    unseen: bool
+    queries: int
+    rank1: float
+    mAP: float
+
+
+class EncoderDocument(TypedDict):
+    """An encoder, and what is known of it. ``origin`` is shipped, setting, given or gallery (which
+    has vectors of it, and ``path`` is None). ``width`` and ``height`` are of its pictures, in
+    pixels, ``dimension`` is of its vectors. ``images_per_second`` were timed here, or are None.
+    ``thresholds`` are the least cosines of one person by false match rate. ``indexed`` images have
+    a vector of it, and searches take the one ``in_use``. Where there is a ``problem``, the file
+    cannot be used."""
+
+    name: str
+    origin: str
+    path: str | None
+    fingerprint: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    dimension: int | None
+    images_per_second: float | None
+    trained_on: str | None
+    terms: str | None
+    accuracy: list[AccuracyDocument]
+    thresholds: dict[str, float] | None
+    indexed: int
+    in_use: bool
+    problem: str | None
 
 
 class SpreadDocument(TypedDict):
@@ -435,6 +497,8 @@ def ingest(done: "IngestSummary") -> IngestDocument:
         "vanished": list(done.vanished),
         "pruned": done.pruned,
         "left": done.left,
+        "calibrated": done.calibrated,
+        "expanded": done.expanded,
         "unlike_crops": done.unlike_crops,
         "scaled": dict(sorted(done.scaled.items())),
         "seconds": round(done.seconds, 3),
@@ -485,10 +549,23 @@ def answer(given: "Answer") -> AnswerDocument:
         "hits": [hit(one, given.zone) for one in given.hits],
         "warnings": list(given.warnings),
         "expanded": given.ranking.is_expanded,
-        "spatio_temporal": given.ranking.calibration is not None,
+        "spatio_temporal": given.ranking.spatio_temporal,
         "reranked": given.ranking.reranked,
         "uses": list(given.ranking.uses),
+        "scan": str(given.scan),
     }
+    others = [(one, False) for one in given.more] + [(one, True) for one in given.unlike]
+    if others:
+        document["more"] = [
+            {
+                "query": one.query,
+                "camera": one.camera,
+                "identity": one.identity,
+                "site": one.site,
+                "unlike": unlike,
+            }
+            for one, unlike in others
+        ]
     if given.stays is not None:
         document["unit"] = given.unit
         document["stays"] = [stay(one, given.zone) for one in given.stays]
@@ -577,7 +654,7 @@ def added(crop: "Added") -> AddedDocument:
 
 
 def cameras(known: "Sequence[CameraRecord]") -> list[CameraDocument]:
-    return [{"camera": names.number(one.name), "site": one.site} for one in known]
+    return [{"id": one.id, "camera": names.number(one.name), "site": one.site} for one in known]
 
 
 def calibration(learned: "Calibration") -> CalibrationDocument:
@@ -624,6 +701,7 @@ def forgotten(done: "Forgotten") -> ForgottenDocument:
         "images": len(done.images),
         "vectors": done.vectors,
         "compacted": done.compacted,
+        "backups": done.backups,
     }
 
 
@@ -646,6 +724,38 @@ def audit(entries: "Sequence[AuditEntry]") -> list[AuditDocument]:
         }
         for entry in entries
     ]
+
+
+def encoder(card: "EncoderCard") -> EncoderDocument:
+    height, width = card.size or (None, None)
+    rate, known = card.images_per_second, card.thresholds
+    return {
+        "name": card.name,
+        "origin": str(card.origin),
+        "path": None if card.path is None else str(card.path),
+        "fingerprint": card.fingerprint,
+        "bytes": card.bytes,
+        "width": width,
+        "height": height,
+        "dimension": card.dimension,
+        "images_per_second": None if rate is None else round(rate, 1),
+        "trained_on": card.trained_on or None,
+        "terms": card.terms or None,
+        "accuracy": [
+            {
+                "data": one.data,
+                "unseen": one.unseen,
+                "queries": one.queries,
+                "rank1": one.rank1,
+                "mAP": one.mAP,
+            }
+            for one in card.accuracy
+        ],
+        "thresholds": None if known is None else {f"{r:g}": c for r, c in known.by_rate.items()},
+        "indexed": card.indexed,
+        "in_use": card.in_use,
+        "problem": card.problem,
+    }
 
 
 def spread(values: "NDArray[np.number]") -> SpreadDocument:
@@ -738,6 +848,7 @@ def status(now: "Status") -> StatusDocument:
         "first_taken": None if now.taken is None else now.taken[0],
         "last_taken": None if now.taken is None else now.taken[1],
         "bytes": now.bytes,
+        "scan": {encoder: str(scan) for encoder, scan in now.scan.items()},
         "images": [
             {
                 "dataset": count.dataset,

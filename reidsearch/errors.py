@@ -27,13 +27,15 @@ and verbs in braces, ``Give {camera}.``, and each door puts in its own words for
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Self
 
 _TRUE = ("exclude_camera", "expand", "spatio_temporal", "rerank", "plain", "prune", "follow_links")
 _VALUES = (
     "camera", "only_cameras", "time", "split", "top_k", "min_score", "false_matches", "name",
     "unlike", "identity", "images", "before", "since", "until",
-    "dataset", "site", "data_dir", "qdrant_url", "catalog_url", "encoder", "device",
+    "dataset", "site", "data_dir", "server", "token_file", "qdrant_url", "catalog_url", "encoder",
+    "device",
     "out", "save", "report", "compare", "source", "layout", "pattern", "root",
 )  # fmt: skip
 _VERBS = (
@@ -80,10 +82,34 @@ class ReidsearchError(Exception):
         """What to try, for whoever calls from Python."""
         return self.hint_in(PYTHON)
 
+    @property
+    def unfilled(self) -> tuple[str, Mapping[str, str]]:
+        """The hint with its names in braces, and ``values``: what another process needs to tell of
+        the error in the words of its own door."""
+        return self._hint, self._values
+
+    @classmethod
+    def like(cls, message: str, *, hint: str, values: Mapping[str, str]) -> Self:
+        """The error again, as another process was told of it."""
+        error = cls(message, hint=hint)
+        error._values = dict(values)
+        return error
+
     def hint_in(self, vocabulary: Mapping[str, str]) -> str:
         """What to try, in a door's words; names that are not in them stay as they are."""
         # Values come last, and once: what they hold in braces is somebody's text.
         return _filled(_filled(self._hint, vocabulary), self._values)
+
+
+def of_kind(name: str) -> type[ReidsearchError]:
+    """The class of that name; ReidsearchError where there is none, as of another version."""
+    return {one.__name__: one for one in _kinds(ReidsearchError)}.get(name, ReidsearchError)
+
+
+def _kinds(base: type[ReidsearchError]) -> Iterator[type[ReidsearchError]]:
+    yield base
+    for one in base.__subclasses__():
+        yield from _kinds(one)
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ Plain vectors stay as they are: a store compares them without knowing of cameras
 out changes their lengths, so that no plain cosine search would do.
 """
 
+import functools
 import hashlib
 import logging
 from dataclasses import replace
@@ -50,6 +51,7 @@ def learn(collection: Collection, *, source: Source | None = None) -> Calibratio
     ``calibrate.calibrate`` does."""
     learned = calibrate.calibrate(collection, source=source)
     build(collection)
+    collection.store.optimise()
     return replace(learned, expanded=scores(collection))
 
 
@@ -68,6 +70,7 @@ def means(collection: Collection) -> CameraMeans:
     return CameraMeans.nothing() if found is None else found
 
 
+@functools.lru_cache(maxsize=1)  # every query needs them, and they seldom change
 def means_of(record: ExpansionRecord) -> CameraMeans | None:
     """Those of some expanded vectors; None where they are missing, or not those that were noted."""
     if record.means is None or not record.form.endswith(_digest(record.means)):

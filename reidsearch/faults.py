@@ -31,6 +31,13 @@ FORGET = (
     "collection swapped",
     "catalog compacted",
 )
+OPTIMISE = (
+    "collection copied",
+    "optimiser started",
+    "collection optimised",
+    "collection aside",
+    "collection swapped",
+)
 EXPAND = ("expansion begun", "expanded written", "expanded recorded")
 FORGET_ENCODER = (
     "encoder given up",

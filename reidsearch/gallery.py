@@ -13,9 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
-from reidsearch import config as settings
 from reidsearch import names
-from reidsearch.config import Audit, Config
+from reidsearch.config import Config
 from reidsearch.session import Session
 from reidsearch.types import Split, choice
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
+    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
@@ -42,48 +42,6 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
 FilePath: TypeAlias = str | os.PathLike[str]
 
 
-def open(
-    data_dir: FilePath | None = None,
-    *,
-    qdrant_url: str | None = None,
-    catalog_url: str | None = None,
-    encoder: FilePath | None = None,
-    device: str | None = None,
-    audit: Audit | str | None = None,
-    retain_days: int | None = None,
-    timezone: str | None = None,
-) -> "Gallery":
-    """The gallery in a folder, made where it is new.
-
-    What is not given comes from the environment (``REIDSEARCH_DATA_DIR`` and so on), then from
-    ``reidsearch.toml`` in the current folder, then from the defaults. ``qdrant_url`` is a Qdrant
-    server for the vectors of a new gallery; one that is filled knows where they are.
-    ``catalog_url`` is a PostgreSQL database for a catalog that many machines share. ``encoder`` is
-    an ONNX file, ``device`` cpu, cuda, openvino or coreml. ``audit`` is on, off or pictures (keep
-    the probes too), ``retain_days`` how old images may become. ``timezone``, like Europe/Berlin, is
-    that of times without an offset, by default the machine's own.
-
-    Raises UsageError on settings that cannot be, NewerSchema where a newer reidsearch made the
-    gallery, CatalogError where the folder cannot be one.
-
-    >>> with reidsearch.open("people") as gallery:
-    ...     gallery.status().images
-    ()
-    """
-    given = {
-        "data_dir": data_dir,
-        "qdrant_url": qdrant_url,
-        "catalog_url": catalog_url,
-        "encoder": encoder,
-        "device": device,
-        "audit": audit,
-        "retain_days": retain_days,
-        "timezone": timezone,
-    }
-    texts = {key: None if value is None else str(value) for key, value in given.items()}
-    return Gallery(settings.load(texts, source="argument"))
-
-
 class Gallery:
     """An open gallery. Made by ``reidsearch.open``; use it as a context manager, or close it.
 
@@ -96,7 +54,12 @@ class Gallery:
     ) -> None:
         """Raises as ``open`` does. ``purpose`` is what others are told that wait for it, and
         ``address`` the URL at which this process answers them, where it does."""
-        self._session = Session(config, purpose=purpose, address=address)
+        self._own = Session(config, purpose=purpose, address=address)
+
+    @property
+    def _session(self) -> Session:
+        """What is open of it."""
+        return self._own
 
     @property
     def config(self) -> Config:
@@ -185,6 +148,7 @@ class Gallery:
         """
         from reidsearch import datasets, ingest
 
+        session = self._session
         chosen = tuple(choice(Split, split, name="split") for split in splits or ())
         dataset = datasets.read(
             Path(path),
@@ -197,7 +161,7 @@ class Gallery:
             zone=self.config.timezone,
         )
         return ingest.ingest(
-            self._session,
+            session,
             dataset,
             site=site,
             prune=prune,
@@ -294,6 +258,7 @@ class Gallery:
         spatio_temporal: bool = False,
         rerank: bool = False,
         plain: bool = False,
+        exact: bool = False,
         by_stay: bool = False,
     ) -> "Answer":
         """The stored images that show the person in a picture, the nearest first.
@@ -309,7 +274,8 @@ class Gallery:
         A ``plain`` score is a cosine. ``expand`` compares vectors that carry their nearest in the
         gallery, ``spatio_temporal`` adds what the times between cameras say (``calibrate`` learns
         both), ``rerank`` re-ranks by k-reciprocal neighbours. Without any of these the best is used
-        that the gallery has learned; the answer's ``ranking`` tells what that was. ``by_stay``
+        that the gallery has learned; the answer's ``ranking`` tells what that was. Of many images
+        1 hit in 100 may be missed (the answer's ``scan`` tells); ``exact`` misses none. ``by_stay``
         gives the best hit of each of ``top_k`` stays, visits to a camera, and these stays. The
         search is recorded before it is answered.
 
@@ -341,6 +307,7 @@ class Gallery:
             wish=search.Wish.of(
                 expand=expand, spatio_temporal=spatio_temporal, rerank=rerank, plain=plain
             ),
+            exact=exact,
             by_stay=by_stay,
         )
 
@@ -405,18 +372,18 @@ class Gallery:
 
         return stored.probe(self._session, id)
 
-    def picture(self, id: int) -> bytes:
-        """What there is to look at of a stored image: its file's bytes, or where the file is on
-        another machine's disk, the small picture that the catalog has (setting ``thumbnails``).
-        Raises as ``stored`` does.
+    def pictures(self, ids: Sequence[int]) -> "dict[int, bytes | ReidsearchError]":
+        """The files of stored images by their ids, to look at; where a file is on another machine's
+        disk, the small picture of it (setting ``thumbnails``). In place of one that cannot be
+        handed out is its error, as ``stored`` raises it.
 
         >>> hit = gallery.query("somebody.png", camera=1).hits[0]
-        >>> gallery.picture(hit.id) == Path(hit.path).read_bytes()
+        >>> gallery.pictures([hit.id])[hit.id] == gallery.stored(hit.id).data
         True
         """
         from reidsearch import stored
 
-        return stored.picture(self._session, id)
+        return stored.pictures(self._session, ids)
 
     def evaluate(
         self,
@@ -542,6 +509,21 @@ class Gallery:
         ['1', '2', '3']
         """
         return tuple(self._session.catalog.places.cameras())
+
+    def encoders(self, *paths: FilePath, measure: bool = False) -> "list[EncoderCard]":
+        """Which encoders there are, to choose one by: those that came with reidsearch, the one in
+        use, those that the gallery has vectors of, and those at ``paths``, files or folders.
+
+        Each is tried; one that cannot be used tells why in its ``problem``. With ``measure`` it is
+        also told how many images a second each does here. Raises UsageError where there is nothing
+        at a path.
+
+        >>> [card.indexed for card in gallery.encoders() if card.in_use]
+        [31]
+        """
+        from reidsearch import encoders
+
+        return encoders.encoders(self._session, [Path(path) for path in paths], measure=measure)
 
     def ready(self) -> None:
         """Open all that a query takes, and raise what it would raise whatever it asked for:

@@ -9,7 +9,7 @@ that ``faults`` names.
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -241,7 +241,14 @@ def take_in(
             layout=dataset.layout,
             machine=machine(),
         )
-        _require_vectors(collection)  # a store that does not answer leaves no half ingest behind
+        candidates = [
+            every[sighting.path]
+            for sighting in dataset.sightings
+            if sighting.timestamp is None or sighting.timestamp >= oldest
+        ]
+        summary.expired = len(dataset.sightings) - len(candidates)
+        # First: a store that does not answer leaves no half ingest behind.
+        _require_vectors(collection, candidates)
         run = collection.catalog.runs.start(dataset_id, collection.encoder_id)
         faults.reach("run started")
         moves.finish_deletions(collection)
@@ -250,12 +257,6 @@ def take_in(
             dataset_id, collection.encoder_id, dataset.name, pictures
         )
         summary.failures.extend(dataset.rejected)
-        candidates = [
-            every[sighting.path]
-            for sighting in dataset.sightings
-            if sighting.timestamp is None or sighting.timestamp >= oldest
-        ]
-        summary.expired = len(dataset.sightings) - len(candidates)
         taken_over = moves.take_over(collection, dataset_id, yielded, candidates)
         summary.relabelled += taken_over
         summary.unchanged -= taken_over  # as which they are counted when they are looked at again
@@ -394,10 +395,13 @@ def _compare(
     return [row.path for row in vanished if row.id not in gone], kept
 
 
-def _require_vectors(collection: Collection) -> None:
-    """Set images to pending whose vectors the store does not have: it may be a new one."""
-    indexed = collection.catalog.embeddings.indexed_ids(collection.encoder_id)
-    missing = indexed - collection.store.ids()
+def _require_vectors(collection: Collection, candidates: Sequence[Candidate]) -> None:
+    """Set those of these images to pending whose vectors the store does not have: it may be a new
+    one."""
+    collection.store.count()  # whether it answers, also where nothing else is asked of it
+    ids = [candidate.id for candidate in candidates]
+    indexed = collection.catalog.embeddings.indexed_among(collection.encoder_id, ids)
+    missing = set(indexed) - collection.store.stored(indexed)
     collection.catalog.embeddings.set_pending(collection.encoder_id, missing)
 
 

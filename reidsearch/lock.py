@@ -142,11 +142,14 @@ def shared(data_dir: Path, *, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def _held_by_another(data_dir: Path) -> StoreLocked:
-    return StoreLocked(
-        f"{_in_words(_recorded(data_dir))} holds the gallery in {data_dir}",
-        hint="Wait until it has ended and run {same_call} again, or run a Qdrant server "
-        "and use {qdrant_url}: then queries are answered during an ingest.",
+    found = _recorded(data_dir)
+    hint = (
+        "Wait until it has ended and run {same_call} again, or let a service hold the gallery: "
+        "others work beside that, while somebody ingests, too."
     )
+    if found is not None and found.address is not None:
+        hint = "It lends the gallery to its own user. Ask it there, with {server}."
+    return StoreLocked(f"{_in_words(found)} holds the gallery in {data_dir}", hint=hint)
 
 
 def _in_words(found: Holder | None) -> str:

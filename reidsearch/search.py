@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reidsearch import audit, calibrate, expand, names, neighbours, places, stays, stored
 from reidsearch.answer import Answer, Hit
 from reidsearch.catalog import Catalog
-from reidsearch.catalog.records import ImageRecord
+from reidsearch.catalog.records import Glimpse, ImageRecord
 from reidsearch.collection import Collection, vectors_missing
 from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageError
 from reidsearch.neighbours import GalleryNeighbours
@@ -27,9 +27,9 @@ from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
 from reidsearch.stays import Stay
 from reidsearch.stores import Matches
-from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Split, Vectors, check_span
+from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Scan, Split, Vectors, check_span
 
-FETCHED = 500  # more matches than asked for, among which times may reorder
+FETCHED = 100  # more matches than asked for, among which times may reorder
 WIDENED = 4  # times as many are fetched where these do not suffice
 MOST = 10_000  # images at most that are looked at for stays
 
@@ -90,6 +90,7 @@ def query(
     min_score: float = -math.inf,
     wish: Wish = BEST,
     by_stay: bool = False,
+    exact: bool = False,
 ) -> Answer:
     """The ``top_k`` stored images of a split nearest to the question, at least ``min_score``;
     logged.
@@ -97,7 +98,8 @@ def query(
     ``exclude_camera`` drops every image of the probes' cameras, ``only_cameras`` all but those of
     some; ``site`` and ``dataset`` leave what is of one, ``since`` and ``until`` (seconds since 1970
     UTC, the second one not included) what was taken in between. ``wish`` says how to rank.
-    ``by_stay`` asks for ``top_k`` stays, into which the nearest images fall, MOST at most.
+    ``by_stay`` asks for ``top_k`` stays, into which the nearest images fall, MOST at most. With
+    ``exact`` all stored vectors are compared, however many.
 
     Raises UnknownCamera where a camera is needed and unknown, is not stored, or one of several of
     that name; UsageError where the time is needed and unknown, or the filters exclude each other;
@@ -132,7 +134,7 @@ def query(
     ranking, seen = ranking_for(collection, question, scope, wish, split)
     vector = own
     if ranking.is_expanded:
-        vector = looked_again(own, question, collection, ranking, seen)
+        vector = looked_again(own, question, collection, ranking, seen, exact=exact)
     nearest = functools.partial(
         find,
         vector,
@@ -144,7 +146,9 @@ def query(
         unlike=question.others(own, encoder),
         hidden={one.sha256 for one in question.unlike},
         around=neighbours.current(collection, split) if ranking.reranked else None,
+        exact=exact,
     )
+    scan = Scan.EXACT if exact or ranking.reranked else collection.store.scan
     found: tuple[Stay, ...] | None = None
     clock = None
     if by_stay:
@@ -168,6 +172,7 @@ def query(
             min_score=min_score,
             wish=wish,
             by_stay=by_stay,
+            exact=exact,
         )  # somebody wrote expanded vectors meanwhile: those found may be of both kinds
     (first, *more), others = question.asked(scope)
     answer = Answer(
@@ -184,6 +189,7 @@ def query(
         stays=found,
         unit=None if clock is None else clock.unit,
         ranking=ranking,
+        scan=scan,
     )
     audit.record(
         session,
@@ -205,6 +211,7 @@ def query(
             "spatio_temporal": ranking.calibration is not None,
             "rerank": ranking.reranked,
             "by_stay": by_stay,
+            "scan": str(scan),
         },
         hits=len(shown) if found is None else sum(len(stay.hits) for stay in found),
     )
@@ -252,6 +259,8 @@ def looked_again(
     collection: Collection,
     ranking: Ranking,
     seen: Sighted | None,
+    *,
+    exact: bool = False,
 ) -> Vectors:
     """The question's vector (1 x D), less what its cameras add, with its nearest gallery images in
     it, of its own site and of other cameras than its pictures'. Times help to choose them where the
@@ -278,6 +287,7 @@ def looked_again(
         kind=Kind.EXPANDED,
         top_k=expand.SETTINGS.probe,
         seen=seen if by_times else None,
+        exact=exact,
     )
     if not found:
         return vector
@@ -323,6 +333,7 @@ def find(
     around: GalleryNeighbours | None = None,
     margin: int = FETCHED,
     scale: float = 1.0,
+    exact: bool = False,
 ) -> list[Scored]:
     """The best images for one vector (1 x D) by (-score, id): the ``top_k`` best, or all, of at
     least ``min_score``.
@@ -333,7 +344,8 @@ def find(
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
     are the split's neighbours, for a re-ranked one. Passed over are files whose SHA-256 is in
     ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
-    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. Raises EmptyGallery
+    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
+    vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
     where the store holds none at all, or lacks some that re-ranking needs.
     """
     if kind is None:
@@ -341,28 +353,32 @@ def find(
     ranked = None if around is None else _reranked(vector, collection, where, around)
     reordered = seen is not None or unlike is not None
     limit = margin if top_k is None else top_k + (margin if reordered else 0)
-    scored: list[Scored] = []
+    scored: list[tuple[float, Glimpse]] = []
+    fetched = np.empty(0, dtype=np.int64)
     done = 0
     while True:
         if ranked is None:
-            (matches,) = collection.store.search(vector, limit=limit, where=where, kind=kind)
+            (matches,) = collection.store.search(
+                vector, limit=limit, where=where, kind=kind, exact=exact
+            )
         else:
             matches = Matches(ranked.ids[:limit], ranked.scores[:limit])
         if scale != 1:
             matches = Matches(matches.ids, matches.scores * scale)
-        # What was fetched before comes first again, in the same order.
+        new = np.flatnonzero(~np.isin(matches.ids, fetched))
         scored += [
-            one
-            for one in _scored(matches, slice(done, None), collection, ranking, seen, unlike)
-            if one.image.sha256 not in hidden
+            (score, one)
+            for score, one in _scored(matches, new, collection, ranking, seen, unlike)
+            if one.sha256 not in hidden
         ]
+        fetched = np.concatenate([fetched, matches.ids[new]])
         done = len(matches.ids)
-        scored.sort(key=lambda one: (-one.score, one.image.id))
+        scored.sort(key=lambda pair: (-pair[0], pair[1].id))
         if done < limit:
             break
         # What was not fetched is no nearer than the last match, and can gain only so much.
         rest = float(matches.scores[-1]) + ranking.most_added
-        enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1].score >= rest
+        enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1][0] >= rest
         if enough or rest < min_score:
             break
         limit *= WIDENED
@@ -371,39 +387,37 @@ def find(
             "the vector store is empty, though the catalog lists images",
             hint="Ingest again: what is missing is encoded anew.",
         )
-    return [one for one in scored[:top_k] if one.score >= min_score]
+    best = [(score, one.id) for score, one in scored[:top_k] if score >= min_score]
+    described = collection.catalog.images.describe(collection.encoder_id, [id for _, id in best])
+    return [Scored(score, described[id]) for score, id in best if id in described]
 
 
 def _scored(
     matches: Matches,
-    rows: slice,
+    rows: Ids,
     collection: Collection,
     ranking: Ranking,
     seen: Sighted | None,
     unlike: Unlike | None,
-) -> list[Scored]:
+) -> list[tuple[float, Glimpse]]:
     """Of some of the matches those that the catalog calls indexed, with their scores."""
     ids, scores = matches.ids[rows].tolist(), matches.scores[rows].tolist()
-    described = collection.catalog.images.describe(collection.encoder_id, ids)
-    known = [
-        Scored(score, described[id])
-        for id, score in zip(ids, scores, strict=True)
-        if id in described
-    ]
+    indexed = collection.catalog.images.glimpses(collection.encoder_id, ids)
+    known = [(score, indexed[id]) for id, score in zip(ids, scores, strict=True) if id in indexed]
     if unlike is not None and known:
-        stored, vectors = collection.store.retrieve([one.image.id for one in known])
+        stored, vectors = collection.store.retrieve([one.id for _, one in known])
         lost = dict(zip(stored.tolist(), unlike.penalty(vectors).tolist(), strict=True))
         known = [
-            Scored(one.score - lost[one.image.id], one.image)
-            for one in known
-            if one.image.id in lost  # or it is being deleted
+            (score - lost[one.id], one)
+            for score, one in known
+            if one.id in lost  # or it is being deleted
         ]
     if seen is None or ranking.calibration is None or not known:
         return known
     clock = ranking.calibration.transit.clock
-    each = ranking.added(seen, stays.sightings([one.image for one in known], clock))
+    each = ranking.added(seen, stays.sightings([one for _, one in known], clock))
     added = (each[0] if len(each) == 1 else each.mean(axis=0)).tolist()
-    return [Scored(one.score + more, one.image) for one, more in zip(known, added, strict=True)]
+    return [(score + more, one) for (score, one), more in zip(known, added, strict=True)]
 
 
 def _reranked(
@@ -412,7 +426,7 @@ def _reranked(
     """All images that the filter admits, by re-ranked score."""
 
     def cosines(where: Filter) -> tuple[Ids, NDArray[np.float32]]:
-        (matches,) = collection.store.search(vector, limit=len(around.ids), where=where)
+        (matches,) = collection.store.search(vector, limit=len(around.ids), where=where, exact=True)
         order = np.argsort(matches.ids)
         order = order[np.isin(matches.ids[order], around.ids)]  # without what is not indexed
         return matches.ids[order], matches.scores[order].astype(np.float32)

@@ -2,10 +2,13 @@
 
 The catalog is opened at once where there is one; vectors and encoder at first need, and kept.
 Vectors in the data dir can be held by one process at a time, so that its lock is taken with them
-and kept until the session ends; on a server only changes take it, for as long as they last. Within
-the process any number of threads may search at once, while one changes the gallery.
+and kept until the session ends; on a server only changes take it, for as long as they last. A
+session that answers others, as a service does, also lends its vectors and the right to change the
+gallery to the user's other processes, which go on with that as on a server. Within the process any
+number of threads may search at once, while one changes the gallery.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -27,10 +30,15 @@ from reidsearch.errors import (
     GalleryClosed,
     StoreElsewhere,
     StoreError,
+    StoreLocked,
     UsageError,
 )
 from reidsearch.files import copy_folder, may_write
-from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, is_at
+from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, holding, is_at
+from reidsearch.stores.lender import Lender
+from reidsearch.stores.lent import LentStore, Loan
+
+log = logging.getLogger(__name__)
 
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
@@ -43,7 +51,7 @@ class Session:
     """Settings, catalog, collections and encoder of one gallery, until it is closed.
 
     ``purpose`` is what other processes are told that wait for the gallery's lock, and ``address``
-    the URL at which this one answers them, where it does.
+    the URL at which this one answers them, where it does; then it also lends what it holds.
 
     Where the data dir can only be read, catalog and vectors are copied to a temporary folder at
     first need, and are gone with the session: Qdrant Edge opens no file that it may not write.
@@ -59,12 +67,16 @@ class Session:
         self._opening = threading.RLock()  # held while something is opened, or all is closed
         self._changing = threading.RLock()  # held while the gallery is changed
         self._changes = 0  # nested in each other
+        self._borrower: str | None = None  # who has the right to change it on loan
         self._held = False
+        self._loan: Loan | None = None
+        self._lender: Lender | None = None
         self._claiming = False  # then collections may be another's so far
         self._closed = False
         self._catalog: Catalog | None = None
         self._encoder: Encoder | None = None
         self._collections: dict[str, Collection] = {}
+        self._shards: dict[str, VectorStore] = {}  # by fingerprint; others may have them on loan
         self._fingerprints: dict[Path, str] = {}
         self._address: str | None = None
         self._temporary: Path | None = None
@@ -79,7 +91,7 @@ class Session:
             and self._catalog_file.exists()
             and not all(map(may_write, (config.data_dir, self._catalog_file)))
         )
-        if self._has_catalog():
+        if self.has_catalog():
             _ = self.catalog
 
     @property
@@ -121,7 +133,7 @@ class Session:
             sqlite.copy(self._catalog_file, file)
         return schema.open_catalog(file)
 
-    def _has_catalog(self) -> bool:
+    def has_catalog(self) -> bool:
         """Whether there is one, which is not made by being asked for."""
         if self.config.catalog_url is None:
             return self._catalog_file.exists()
@@ -156,7 +168,7 @@ class Session:
             self._require_open()
             if not self.read_only and not self.shared:
                 sqlite.make_folder(self.config.data_dir)
-            self._hold_embedded()
+            self._hold_embedded(alone=True)
 
     def collection(self, encoder: Path | None = None) -> Collection:
         """The vectors of an encoder, by default the configured one, for reading.
@@ -168,23 +180,24 @@ class Session:
         encoder = self.config.encoder if encoder is None else encoder
         with self._opening:
             self._require_open()
+            self._forget_ended_loan()
             if encoder not in self._fingerprints:
                 self._fingerprints[encoder] = fingerprint(encoder)
             mine = self._fingerprints[encoder]
             if mine in self._collections:
                 return self._collections[mine]
             filled = []
-            if self._has_catalog():
+            if self.has_catalog():
                 self._hold_embedded()
+                known = self.catalog.with_vectors(mine)
+                if known is not None:
+                    return self._opened(known)
                 filled = [one for one in self.catalog.encoders() if one.indexed]
             if not filled:
                 raise EmptyGallery(
                     f"the gallery in {self.place} is empty",
                     hint="Fill it with: {ingest}",
                 )
-            for one in filled:
-                if one.fingerprint == mine:
-                    return self._opened(one)
             others = ", ".join(f"{one.name} ({one.fingerprint[:8]})" for one in filled)
             raise EncoderMismatch(
                 f"the gallery in {self.place} was made with {others}, not with "
@@ -215,7 +228,7 @@ class Session:
         Raises StoreLocked where another process has it and does not end, CatalogError where the
         data dir can only be read.
         """
-        with self._changing, ExitStack() as held:
+        with self._turn(), ExitStack() as held:
             with self._opening:
                 self._require_open()
                 if self.read_only:
@@ -229,7 +242,11 @@ class Session:
                     sqlite.make_folder(self.config.data_dir)
                     self._hold_embedded()
                     if not self._held and not self._changes:
-                        held.enter_context(lock.Held(self.config.data_dir, purpose=self._purpose))
+                        held.enter_context(
+                            lock.Held(self.config.data_dir, purpose=self._purpose)
+                            if self._loan is None
+                            else self._loan.turn()
+                        )
             self._changes += 1
             try:
                 yield
@@ -246,12 +263,56 @@ class Session:
             with self.changing():
                 yield
             return
-        with self._changing:
+        with self._turn():
             with self._opening:
                 self._require_open()
                 database = self.catalog.database
             with database.working():
                 yield
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """To be the one thread that changes the gallery. Raises StoreLocked where another process
+        has that right on loan and does not give it back."""
+        while not self._changing.acquire(timeout=lock.PATIENCE):
+            if self._borrower is not None:
+                raise self._changed_by(self._borrower)
+        try:
+            yield
+        finally:
+            self._changing.release()
+
+    def lend(self, fingerprint: str, dimension: int) -> VectorStore:
+        """The shard of an encoder's vectors, for another process. Raises StoreError."""
+        with self._opening:
+            self._require_open()
+            return self._shard(fingerprint, dimension)
+
+    def took_back(self, fingerprint: str) -> None:
+        """That an encoder's collection was deleted by another process."""
+        with self._opening:
+            self._collections.pop(fingerprint, None)
+            if (shard := self._shards.pop(fingerprint, None)) is not None:
+                shard.close()
+
+    @contextmanager
+    def turn(self, borrower: str) -> Iterator[None]:
+        """The right to change the gallery, for another process. Raises StoreLocked where it is
+        being changed, and that does not end."""
+        if not self._changing.acquire(timeout=lock.PATIENCE):
+            raise self._changed_by(self._borrower or f"reidsearch {self._purpose}")
+        self._borrower = borrower
+        try:
+            yield
+        finally:
+            self._borrower = None
+            self._changing.release()
+
+    def _changed_by(self, who: str) -> StoreLocked:
+        return StoreLocked(
+            f"{who} changes the gallery in {self.config.data_dir}",
+            hint="Wait until it has done so, and run {same_call} again.",
+        )
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -274,7 +335,7 @@ class Session:
         """
         encoder = self.encoder
         with self._opening:
-            known = self._has_catalog() and self.catalog.has_vectors(encoder.fingerprint)
+            known = self.has_catalog() and self.catalog.has_vectors(encoder.fingerprint)
             if not known:
                 selftest.check(encoder)
             with self.catalog.database.held(Mode.EXCLUSIVE):  # two would make one collection twice
@@ -311,6 +372,7 @@ class Session:
         ``changing``; the encoder's collection is not to be used any more."""
         with self._opening:
             self._opened(encoder).store.delete_collection()
+            self._shards.pop(encoder.fingerprint, None)
             self._collections.pop(encoder.fingerprint).store.close()
 
     def claim(self, *, copy: bool) -> None:
@@ -343,7 +405,10 @@ class Session:
                 self._claiming = False
 
     def close(self) -> None:
-        """Let go of everything, after a change that another thread makes has ended. Idempotent."""
+        """Let go of everything, after a change that another thread makes has ended, and at once of
+        what other processes have on loan. Idempotent."""
+        if self._lender is not None:
+            self._lender.close()
         with self._changing, self._opening:
             self._closed = True
             self._close_collections()
@@ -358,17 +423,36 @@ class Session:
         for one in self._collections.values():
             one.store.close()
         self._collections.clear()
+        for shard in self._shards.values():
+            shard.close()
+        self._shards.clear()
 
-    def _hold_embedded(self) -> None:
-        """Take the data dir's lock for as long as the session lasts, where vectors are in it."""
-        if self.address == EMBEDDED and not self._held:
-            folder = self.config.data_dir
-            self._resources.enter_context(
-                lock.shared(folder)
-                if self.read_only
-                else lock.Held(folder, purpose=self._purpose, address=self._served_at)
-            )
-            self._held = True
+    def _hold_embedded(self, *, alone: bool = False) -> None:
+        """Get at vectors in the data dir, where they are, for as long as the session lasts: by its
+        lock, or, but ``alone``, on loan from a process that has it."""
+        self._forget_ended_loan()
+        if self.address != EMBEDDED or self._held or (self._loan is not None and not alone):
+            return
+        folder = self.config.data_dir
+        if self.read_only:
+            self._resources.enter_context(lock.shared(folder))
+        else:
+            get = lock.Held if alone else holding.get
+            got = get(folder, purpose=self._purpose, address=self._served_at)
+            if isinstance(got, Loan):
+                self._loan = got
+                self._resources.callback(got.close)
+                return
+            self._resources.enter_context(got)
+            if self._served_at is not None:
+                self._lender = Lender(folder, self)
+        self._held = True
+
+    def _forget_ended_loan(self) -> None:
+        """Let the next who needs vectors get at them anew, unless in the middle of a change."""
+        if self._loan is not None and self._loan.over and not self._changes:
+            self._close_collections()
+            self._loan = None
 
     def _temporary_folder(self) -> Path:
         """This session's own, which nobody else can read."""
@@ -382,6 +466,7 @@ class Session:
         copied = self._temporary_folder() / name
         try:
             if (self.vectors_folder / name).is_dir():
+                log.info("The gallery can only be read; its vectors are copied to %s.", copied)
                 copy_folder(self.vectors_folder / name, copied)
         except OSError as error:
             raise StoreError(
@@ -407,6 +492,7 @@ class Session:
                         if self.catalog.payloads(encoder.id) != PAYLOAD_FORM:  # by now
                             collection.describe_anew()
             except BaseException:
+                self._shards.pop(encoder.fingerprint, None)
                 collection.store.close()
                 raise
             self._collections[encoder.fingerprint] = collection
@@ -416,10 +502,7 @@ class Session:
         name, address = self.collection_name(encoder.fingerprint), self.address
         # Imported here: qdrant_client takes longer to import than a whole embedded query.
         if address == EMBEDDED:
-            from reidsearch.stores.edge import EdgeStore
-
-            path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
-            return EdgeStore(path, dimension=encoder.dimension)
+            return self._shard(encoder.fingerprint, encoder.dimension)
         from reidsearch.stores.server import ServerStore
 
         store = ServerStore(
@@ -431,6 +514,20 @@ class Session:
             store.close()
             raise
         return store
+
+    def _shard(self, fingerprint: str, dimension: int) -> VectorStore:
+        """An encoder's vectors in the data dir."""
+        if self._loan is not None:
+            return LentStore(self._loan, fingerprint=fingerprint, dimension=dimension)
+        if fingerprint not in self._shards:
+            from reidsearch.stores.edge import EdgeStore
+
+            name = self.collection_name(fingerprint)
+            path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
+            self._shards[fingerprint] = EdgeStore(
+                path, dimension=dimension, exact_up_to=self.config.exact_up_to
+            )
+        return self._shards[fingerprint]
 
     def _require_owned(self, store: VectorStore) -> None:
         """A server's collection belongs to one catalog: a copy of that would delete its vectors."""
@@ -479,7 +576,7 @@ class Session:
     def _find_address(self) -> str:
         folder, url = self.place, self.config.qdrant_url
         given = None if url is None else address_of(url)
-        if not self._has_catalog():
+        if not self.has_catalog():
             return given or EMBEDDED
         recorded = self.catalog.store
         if recorded is not None and url is not None and is_at(url, recorded):

@@ -1,13 +1,16 @@
 """What is stored, and which settings are in force."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reidsearch import __version__, documents, files, lock, names
-from reidsearch.catalog.records import ImageCount, IngestRun
+from reidsearch.catalog.records import EncoderRecord, ImageCount, IngestRun
 from reidsearch.config import KEYS
 from reidsearch.lock import Holder
 from reidsearch.session import Session
+from reidsearch.stores import EMBEDDED, folder
+from reidsearch.types import Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ class Status:
     """``store`` is where vectors are: "embedded", or a server's address. ``cameras`` are the names
     of all ``sites`` together, ``people`` counts those with a name. ``taken`` is from when to when
     images with a time were taken, in seconds since 1970 UTC, ``bytes`` what the data dir takes of
-    its disk. ``images`` counts by data set, split, encoder and state, ``expanded`` what
-    ``calibrate`` or a first trace made; ``last_ingest`` is None before the first. All call an
-    encoder by its name and the beginning of its fingerprint.
+    its disk. ``scan`` is how each encoder's vectors are searched. ``images`` counts by data set,
+    split, encoder and state, ``expanded`` what ``calibrate`` or a first trace made; ``last_ingest``
+    is None before the first. All call an encoder by its name and the beginning of its fingerprint.
     ``running`` is another process that holds the gallery at this moment."""
 
     version: str
@@ -48,6 +51,7 @@ class Status:
     people: int
     taken: tuple[float, float] | None
     bytes: int
+    scan: Mapping[str, Scan]
     images: tuple[ImageCount, ...]
     expanded: tuple[ExpandedCount, ...]
     last_ingest: IngestRun | None
@@ -87,6 +91,7 @@ def status(session: Session) -> Status:
         people=catalog.places.people(),
         taken=catalog.images.taken(),
         bytes=files.bytes_on_disk(config.data_dir),
+        scan={encoders[one.fingerprint]: _scan(session, one) for one in catalog.encoders()},
         images=tuple(
             replace(count, encoder=encoders[count.encoder]) for count in catalog.images.counts()
         ),
@@ -94,3 +99,10 @@ def status(session: Session) -> Status:
         last_ingest=None if run is None else replace(run, encoder=encoders[run.encoder]),
         running=None if running is None or running.pid == os.getpid() else running,
     )
+
+
+def _scan(session: Session, encoder: EncoderRecord) -> Scan:
+    """As the files say, which can be read while another process holds them."""
+    path = session.vectors_folder / session.collection_name(encoder.fingerprint)
+    quantised = session.address == EMBEDDED and folder.is_quantised(path)
+    return Scan.QUANTISED if quantised else Scan.EXACT

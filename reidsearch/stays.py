@@ -11,7 +11,7 @@ import numpy as np
 
 from reidsearch import names
 from reidsearch.answer import Hit
-from reidsearch.catalog.records import ImageRecord
+from reidsearch.catalog.records import Glimpse, ImageRecord
 from reidsearch.collection import Collection
 from reidsearch.errors import UsageError
 from reidsearch.ranking.calibration import Calibration
@@ -37,7 +37,7 @@ class Stay:
     hits: tuple[Hit, ...]
 
 
-def sightings(images: Sequence[ImageRecord], clock: Clock) -> Sighted:
+def sightings(images: Sequence[ImageRecord | Glimpse], clock: Clock) -> Sighted:
     """Where and when these images were taken, by that clock."""
     camera = known_or_unknown(one.camera_id for one in images)
     times = clock.times(

@@ -1,11 +1,13 @@
-"""A stored image by its id: its picture, and what is known of it."""
+"""Stored images by their ids: their pictures, and what is known of them."""
 
 import hashlib
+from collections.abc import Sequence
 
 from reidsearch import images
-from reidsearch.catalog import Catalog, ImageRecord
+from reidsearch.catalog import Catalog
+from reidsearch.catalog.records import ImageRecord
 from reidsearch.config import machine
-from reidsearch.errors import ImageError, UnknownImage
+from reidsearch.errors import ImageError, ReidsearchError, UnknownImage
 from reidsearch.probe import Probe
 from reidsearch.session import Session
 
@@ -17,24 +19,31 @@ def probe(session: Session, id: int) -> Probe:
     cannot be read, or is another one by now: what was not taken in is not handed out. Else as
     ``Session.collection`` does.
     """
-    collection = session.collection()
-    found = collection.catalog.images.describe(collection.encoder_id, [id]).get(id)
+    found = _described(session, [id]).get(id)
     if found is None:
-        raise UnknownImage(
-            f"no stored image has the id {id}",
-            hint="It may have been forgotten; answers list the ids of what is stored now.",
-        )
-    if not is_here(found):
-        raise ImageError(
-            f"the file is on the disk of {found.machine}",
-            hint="Ask there, or with a picture that is at hand.",
-        )
-    data = images.read_bytes(found.file)
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != found.sha256:
-        raise ImageError("the file has changed since it was taken in", hint="Ingest it again.")
+        raise _unknown(id)
+    data, digest = _read(found)
     asked = Probe(data, digest, found.sighting, file=found.file)
     return Probe.of(asked, name=str(found.file))
+
+
+def pictures(session: Session, ids: Sequence[int]) -> dict[int, bytes | ReidsearchError]:
+    """The files of stored images, by id, or where a file is on another machine's disk, the small
+    picture that the catalog has; in place of one that cannot be handed out, why, as ``probe``
+    raises it. Raises as ``Session.collection`` does."""
+    known = _described(session, ids)
+    files: dict[int, bytes | ReidsearchError] = {}
+    for id in ids:
+        try:
+            if id not in known:
+                files[id] = _unknown(id)
+            elif is_here(known[id]):
+                files[id], _ = _read(known[id])
+            else:
+                files[id] = thumbnail(session.catalog, known[id])
+        except ImageError as error:
+            files[id] = error
+    return files
 
 
 def is_here(image: ImageRecord) -> bool:
@@ -54,13 +63,27 @@ def thumbnail(catalog: Catalog, image: ImageRecord) -> bytes:
         ) from None
 
 
-def picture(session: Session, id: int) -> bytes:
-    """What there is to look at of a stored image: its file's bytes, or where these are on another
-    machine's disk, the small picture. Raises as ``probe`` does."""
+def _described(session: Session, ids: Sequence[int]) -> dict[int, ImageRecord]:
     collection = session.collection()
-    found = collection.catalog.images.describe(collection.encoder_id, [id]).get(id)
-    if found is not None and not is_here(found):
-        return thumbnail(collection.catalog, found)
-    asked = probe(session, id)
-    asked.check()  # what is called a picture is one, whatever else its bytes may also be
-    return asked.data
+    return collection.catalog.images.describe(collection.encoder_id, ids)
+
+
+def _read(found: ImageRecord) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256."""
+    if not is_here(found):
+        raise ImageError(
+            f"the file is on the disk of {found.machine}",
+            hint="Ask there, or with a picture that is at hand.",
+        )
+    data = images.read_bytes(found.file)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != found.sha256:
+        raise ImageError("the file has changed since it was taken in", hint="Ingest it again.")
+    return data, digest
+
+
+def _unknown(id: int) -> UnknownImage:
+    return UnknownImage(
+        f"no stored image has the id {id}",
+        hint="It may have been forgotten; answers list the ids of what is stored now.",
+    )

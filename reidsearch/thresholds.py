@@ -18,11 +18,13 @@ MAX_TEXT = 10_000  # characters of the metadata
 
 
 class Measured(TypedDict):
-    """The file beside the shipped encoder: ``measured_on`` says on whom."""
+    """The file beside the shipped encoder: ``measured_on`` says on whom thresholds were; of each of
+    ``accuracy`` see the module of that name."""
 
     fingerprint: str
     measured_on: str
     thresholds: dict[str, float]
+    accuracy: list[dict[str, object]]
 
 
 class Tellable(Protocol):
@@ -53,11 +55,17 @@ def of_encoder(
     """
     if "thresholds" in metadata:
         return parse(metadata["thresholds"])
-    beside = shipped.with_suffix(".json")
-    if not beside.is_file():
+    known = beside(fingerprint, shipped=shipped)
+    return None if known is None else parse(json.dumps(known["thresholds"]))
+
+
+def beside(fingerprint: str, *, shipped: Path = DEFAULT_ENCODER) -> Measured | None:
+    """What lies beside the shipped encoder, where that has this fingerprint."""
+    file = shipped.with_suffix(".json")
+    if not file.is_file():
         return None
-    known: Measured = json.loads(beside.read_text(encoding="utf-8"))
-    return parse(json.dumps(known["thresholds"])) if known["fingerprint"] == fingerprint else None
+    known: Measured = json.loads(file.read_text(encoding="utf-8"))
+    return known if known["fingerprint"] == fingerprint else None
 
 
 def parse(text: str) -> Thresholds:

@@ -7,9 +7,9 @@ one, as in ``datetime``, so that ``TZ`` and the system's settings hold.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -19,8 +19,8 @@ Zone: TypeAlias = tzinfo | None
 
 FORMATS = "2024-05-01, 2024-05-01T12:00:00+02:00 or 1714557600"
 PLAUSIBLE = (1e8, 4e9)  # seconds since 1970: the years 1973 to 2096
+HOURS = 10_000  # that are remembered: a year of them
 SHOWN = 60  # characters of a wrong text that a message repeats
-_MINUTES = re.compile(r"[0-5]\d:[0-5]\d", re.ASCII)
 _OFFSETS = ("", "+", "-", "Z")
 _SEPARATORS = ("", "T", " ")  # between date and time of day
 _COMPACT_LENGTHS = (8, 12, 14)  # digits of a date, with minutes, with seconds
@@ -45,6 +45,14 @@ def parse(text: str, zone: Zone) -> float:
     return moment(text, zone)[0]
 
 
+def written(seconds: float) -> str:
+    """A text that ``parse`` reads as that time, wherever: as a number where it takes one, to the
+    microsecond where it does not."""
+    if PLAUSIBLE[0] <= seconds <= PLAUSIBLE[1]:
+        return repr(float(seconds))
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
 def moment(text: str, zone: Zone) -> tuple[float, bool]:
     """What a text means, in seconds since 1970 UTC, and whether it leaves open where its time of
     day holds: then it is taken to be of ``zone``.
@@ -56,11 +64,7 @@ def moment(text: str, zone: Zone) -> tuple[float, bool]:
     else.
     """
     if text[4:8:3] == "--" and text[10:11] in _SEPARATORS:
-        offset = text[19:]
         try:  # the usual cases, several times as fast as a pattern
-            if text[13:17:3] == "::" and offset[:1] in _OFFSETS:
-                clocks = time.tzname if zone is None else ()
-                return _hour(text[:13], offset, zone, clocks) + _within(text[14:19]), not offset
             return _checked(datetime.fromisoformat(text), zone, text)
         except ValueError:
             pass
@@ -91,25 +95,51 @@ def moment(text: str, zone: Zone) -> tuple[float, bool]:
     raise ValueError(_not_understood(text))
 
 
-@lru_cache(maxsize=10_000)  # a year of hours
-def _hour(start: str, offset: str, zone: Zone, clocks: tuple[str, ...]) -> float:
-    """When an hour began. ``clocks`` are the machine's, whose zone may become another. Raises
-    ValueError where clocks change within the hour."""
-    first, last = (
-        _checked(datetime.fromisoformat(f"{start}:{rest}{offset}"), zone, start)[0]
-        for rest in ("00:00", "59:59")
-    )
-    if last - first != 3599:
-        raise ValueError("clocks change")
-    return first
+class Moments:
+    """``moment`` for millions of texts, most of which name an hour that others name, too."""
 
+    def __init__(self, zone: Zone) -> None:
+        self._zone = zone
+        # When an hour began, by what stands before its minutes and behind its seconds.
+        self._hours: dict[str, float] = {}
+        self._within = {f":{at // 60:02}:{at % 60:02}": at for at in range(3600)}
 
-@lru_cache(maxsize=3600)
-def _within(text: str) -> float:
-    """The seconds of minutes and seconds, ``59:59``."""
-    if not _MINUTES.fullmatch(text):
-        raise ValueError("no minutes and seconds")
-    return int(text[:2]) * 60 + int(text[3:])
+    def of(
+        self, texts: Iterable[str], *, unknown: Collection[str] = ()
+    ) -> tuple[list[float | None], int]:
+        """What each text means, None where without space around it it is in ``unknown``; and how
+        many leave open where their time of day holds. Raises as ``moment`` does."""
+        hours, within = self._hours, self._within
+        found: list[float | None] = []
+        naive = 0
+        for text in texts:
+            try:
+                found.append(hours[text[:13] + text[19:]] + within[text[13:19]])
+                naive += len(text) == 19
+            except KeyError:
+                if text.strip() in unknown:
+                    found.append(None)
+                    continue
+                seconds, is_naive = moment(text, self._zone)
+                found.append(seconds)
+                naive += is_naive
+                self._remember(text)
+        return found, naive
+
+    def _remember(self, text: str) -> None:
+        """The hour of a moment, if that is written like ``2024-05-01T12:00:00+02:00`` and no clocks
+        change within it."""
+        start, offset = text[:13], text[19:]
+        if text[13:19] not in self._within or offset[:1] not in _OFFSETS:
+            return
+        with suppress(ValueError):
+            first, last = (
+                moment(f"{start}:{rest}{offset}", self._zone)[0] for rest in ("00:00", "59:59")
+            )
+            if last - first == 3599:
+                if len(self._hours) == HOURS:
+                    self._hours.clear()
+                self._hours[start + offset] = first
 
 
 def show(seconds: float, zone: Zone, *, sep: str = " ") -> str:

@@ -26,7 +26,7 @@ from reidsearch.errors import EmptyGallery, StoreError, UsageError
 from reidsearch.places import Scope
 from reidsearch.probe import Probe
 from reidsearch.question import Question
-from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.ranking.ranking import Ranked, Sighted
 from reidsearch.ranking.scores import CROWD, CROWD_FROM
 from reidsearch.search import BEST, Scored, Wish
 from reidsearch.session import Session
@@ -34,7 +34,7 @@ from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
 from reidsearch.types import UNKNOWN, Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
-from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, STRICTEST, Chosen, Origin, Yardstick
+from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, Chosen, Origin, Yardstick
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Trace:
     crowd: float | None
     origin: Origin
     nearest: float | None
-    ranking: Ranking
+    ranking: Ranked
     calibrated: int | None
     unit: str | None
     stays: tuple[Stay, ...]
@@ -80,7 +80,7 @@ class Trace:
     @property
     def spatio_temporal(self) -> bool:
         """Whether transit times are in the scores."""
-        return self.ranking.calibration is not None
+        return self.ranking.spatio_temporal
 
     def document(self) -> documents.TraceDocument:
         """As a JSON document."""
@@ -300,8 +300,7 @@ class _Look:
     ) -> tuple[list[Scored], Chosen]:
         """The same by default: beside the probe's crowd, and with a second look for a probe that
         has taken no neighbours."""
-        if self.scale.strict:
-            rates = [rate for rate in rates if rate >= STRICTEST]
+        rates = self.scale.unasked(rates, gallery=_size(self.collection, self.scope))
         found, chosen = self.judged(vector, seen, rates, in_crowd=True)
         if found and not self.scale.ranking.is_expanded:
             joined = self._joined(vector, seen, found[:EXAMPLES])

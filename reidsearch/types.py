@@ -1,8 +1,10 @@
 """The data that travels between modules: frozen, checked when it is made."""
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +37,13 @@ class Split(StrEnum):
     MULTI_QUERY = "multi-query"
 
 
+class Scan(StrEnum):
+    """How stored vectors are looked through for those nearest to another."""
+
+    EXACT = "exact"  # each of them is compared
+    QUANTISED = "quantised"  # smaller copies of them are, and the best of these once more in full
+
+
 class Kind(StrEnum):
     """Which vector of a stored point."""
 
@@ -63,29 +72,72 @@ class Sighting:
     timestamp: float | None = None
 
     def __post_init__(self) -> None:
-        if self.camera is not None:
-            camera = names.name(self.camera, "camera")
-            if camera is not self.camera:
-                object.__setattr__(self, "camera", camera)
-        if self.identity is not None:
-            identity = names.name(self.identity, "identity")
-            if identity is not self.identity:
-                object.__setattr__(self, "identity", identity)
-        if self.sequence is not None and not 0 <= self.sequence <= LARGEST:
-            raise _cannot_count("sequence", self.sequence)
-        if self.frame is not None and not 0 <= self.frame <= LARGEST:
-            raise _cannot_count("frame", self.frame)
-        if self.timestamp is not None and not YEAR_1 <= self.timestamp < YEAR_10000:  # nor NaN
+        camera, identity = _name(self.camera, "camera"), _name(self.identity, "identity")
+        if camera is not self.camera:
+            object.__setattr__(self, "camera", camera)
+        if identity is not self.identity:
+            object.__setattr__(self, "identity", identity)
+        _check_counts((self.sequence,), "sequence")
+        _check_counts((self.frame,), "frame")
+        _check_times((self.timestamp,))
+
+
+def sightings(
+    paths: Sequence[str],
+    *,
+    splits: Sequence[Split] = (),
+    cameras: Sequence[str | None] = (),
+    identities: Sequence[str | None] = (),
+    sequences: Sequence[int | None] = (),
+    frames: Sequence[int | None] = (),
+    timestamps: Sequence[float | None] = (),
+) -> list[Sighting]:
+    """A Sighting for each path, in half the time that millions take one by one: columns are checked
+    by themselves, and a frozen dataclass fills slowly.
+
+    They are as long as ``paths``, or empty: then nothing is known, and the split is the gallery.
+    Raises UsageError as Sighting does, ValueError on columns of another length.
+    """
+    _check_counts(sequences, "sequence")
+    _check_counts(frames, "frame")
+    _check_times(timestamps)
+    columns: dict[str, Sequence[object]] = {
+        "path": paths,
+        "split": splits or [Split.GALLERY] * len(paths),
+        "camera": [_name(camera, "camera") for camera in cameras],
+        "identity": [_name(identity, "identity") for identity in identities],
+        "sequence": sequences,
+        "frame": frames,
+        "timestamp": timestamps,
+    }
+    made = [object.__new__(Sighting) for _ in paths]
+    for of, values in columns.items():
+        if len(values) not in (0, len(made)):
+            raise ValueError(f"{len(values)} values of {of} for {len(made)} paths")
+        fill = vars(Sighting)[of].__set__  # what is frozen is so from here on
+        deque(map(fill, made, values or repeat(None)), maxlen=0)
+    return made
+
+
+def _name(text: str | None, of: str) -> str | None:
+    return None if text is None else names.name(text, of)
+
+
+def _check_counts(numbers: Iterable[int | None], of: str) -> None:
+    for number in numbers:
+        if number is not None and not 0 <= number <= LARGEST:
+            if number < 0:
+                raise UsageError(f"{of} {number} is negative", hint=f"Count {of}s from 0 up.")
+            raise UsageError(f"{of} is too large", hint=f"At most {LARGEST} can be stored.")
+
+
+def _check_times(seconds: Iterable[float | None]) -> None:
+    for one in seconds:
+        if one is not None and not YEAR_1 <= one < YEAR_10000:  # nor NaN
             raise UsageError(
-                f"timestamp {self.timestamp!r} is not between the years 1 and 9999",
+                f"timestamp {one!r} is not between the years 1 and 9999",
                 hint="Give seconds since 1970, not milliseconds.",
             )
-
-
-def _cannot_count(kind: str, number: int) -> UsageError:
-    if number < 0:
-        return UsageError(f"{kind} {number} is negative", hint=f"Count {kind}s from 0 up.")
-    return UsageError(f"{kind} is too large", hint=f"At most {LARGEST} can be stored.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +201,23 @@ class Filter:
     def narrows(self) -> bool:
         """Whether it admits less than the whole split."""
         return self != Filter(self.split)
+
+    def admits(self, payload: Payload) -> bool:
+        """Whether a search considers a vector of that payload."""
+        camera, time = payload.get("camera_id"), payload.get("time")
+        if self.since is not None or self.until is not None:
+            if not isinstance(time, int | float):
+                return False
+            if self.since is not None and time < self.since:
+                return False
+            if self.until is not None and time >= self.until:
+                return False
+        return (
+            payload.get("split") == self.split
+            and (not self.cameras or camera in self.cameras)
+            and camera not in self.without_cameras
+            and (not self.datasets or payload.get("dataset_id") in self.datasets)
+        )
 
 
 def check_span(since: float | None, until: float | None) -> None:

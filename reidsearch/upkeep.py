@@ -36,8 +36,8 @@ def bring_up_to_date(
     session: Session, collection: Collection, *, learn: bool, gone: Sequence[ImageRecord]
 ) -> Upkeep:
     """Learn anew where the gallery has changed enough, and ``learn`` says that it may have; remove
-    what is ``gone``; make neighbours and expanded vectors those of what is left. Only while
-    ``changing``."""
+    what is ``gone``; make neighbours and expanded vectors those of what is left; let searches be
+    fast among it. Only while ``changing``."""
     others = session.catalog.others()
     if others:
         return Upkeep(None, len(forget.remove(session, gone).images), 0, others)
@@ -46,8 +46,8 @@ def bring_up_to_date(
     removed = len(forget.remove(session, gone).images)
     for split in asked_for:
         neighbours.current(collection, split)
+    expanded = expand.keep_current(collection)
+    collection.store.optimise()
     return Upkeep(
-        calibrated=learned.images if learned else None,
-        removed=removed,
-        expanded=expand.keep_current(collection),
+        calibrated=learned.images if learned else None, removed=removed, expanded=expanded
     )

@@ -25,6 +25,7 @@ from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.gallery import Gallery
 from reidsearch.ranking.transit import Learning
 from reidsearch.session import CATALOG, Session
+from tests import browser
 from tests.postgres import Cluster, cluster, database, programs
 from tests.qdrant_server import QdrantStandIn
 
@@ -39,12 +40,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Without PyTorch the command line can be worked on all the same; the header says what is left out.
 NO_TRAINING = find_spec("torch") is None
-collect_ignore = ["test_train.py", "test_walk.py"] if NO_TRAINING else []
+NO_BROWSER = browser.EXECUTABLE is None
+collect_ignore = [
+    *(["test_adapt.py", "test_groups.py", "test_train.py", "test_walk.py"] if NO_TRAINING else []),
+    *(["test_page.py"] if NO_BROWSER else []),
+]
 
 
 def pytest_report_header() -> list[str]:
-    left_out = "tests of training are left out: PyTorch is not installed ([train])"
-    return [left_out] if NO_TRAINING else []
+    said = []
+    if NO_TRAINING:
+        said.append("tests of training are left out: PyTorch is not installed ([train])")
+    if NO_BROWSER:
+        said.append("tests of the page are left out: Chromium is not installed")
+    return said
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="DIR", help="Keep pictures of the page there.")
 
 
 # The same examples every time, however slow the machine; each writes files of its own.

@@ -311,7 +311,8 @@ def _fits(point: dict[str, Any], where: dict[str, Any] | None) -> bool:
             return condition["has_vector"] in point["vectors"]
         value = point["payload"].get(condition["key"])
         if condition.get("range") is None:
-            return value in condition["match"]["any"]
+            match = condition["match"]
+            return value == match["value"] if "value" in match else value in match["any"]
         low, high = condition["range"].get("gte"), condition["range"].get("lt")
         return value is not None and (
             (low is None or low <= value) and (high is None or value < high)

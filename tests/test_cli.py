@@ -41,7 +41,7 @@ def test_ingest_reports_as_the_contract_says_and_repeats_for_nothing(
         "found", "ingested", "unchanged", "failed", "seconds", "images_per_second", "splits",
         "failures", "changed", "moved", "relabelled", "vanished", "pruned", "expired",
         "unlike_crops", "scaled", "layout", "cameras", "people", "first", "last", "without_camera",
-        "without_person", "without_time", "passed_over", "notes",
+        "without_person", "without_time", "passed_over", "notes", "calibrated", "expanded",
     }  # fmt: skip
     assert (first["found"], first["ingested"], first["failed"]) == (31, 31, 0)
     assert first["splits"] == {"query": 4, "gallery": 27}
@@ -245,7 +245,9 @@ def test_every_commands_help_shows_the_global_options_with_their_variables() -> 
         assert max(map(len, shown.splitlines())) <= 80
         panel = " ".join(shown.partition("Global options")[2].partition("\n\n")[0].split())
         flagged = [key for key, setting in config.SETTINGS.items() if setting.flag]
-        assert flagged == ["data_dir", "qdrant_url", "encoder", "device"]
+        assert flagged == [
+            "data_dir", "qdrant_url", "encoder", "device", "server", "token_file",
+        ]  # fmt: skip
         for key in flagged:
             assert f"--{key.replace('_', '-')} " in panel
             assert f"Environment: {config.variable(key)}." in panel

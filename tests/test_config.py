@@ -35,8 +35,25 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "device": "default",
         "audit": "default",
         "retain_days": "default",
+        "exact_up_to": "default",
         "timezone": "default",
+        "server": "default",
+        "token_file": "default",
+        "catalog_url": "default",
+        "thumbnails": "default",
     }
+
+
+def test_of_a_data_dir_and_a_service_the_one_given_nearer_is_meant(tmp_path: Path) -> None:
+    file = tmp_path / "reidsearch.toml"
+    file.write_text('server = "http://file"\ndata_dir = "from-file"\n')
+    here = {"REIDSEARCH_DATA_DIR": "from-env"}
+    there = {"REIDSEARCH_SERVER": "http://env"}
+    assert config.load({}, environment={}, file=file).server == "http://file"
+    assert config.load({}, environment=here, file=file).server is None
+    assert config.load({}, environment=there, file=file).server == "http://env"
+    assert config.load({"data_dir": "flag"}, environment=there, file=file).server is None
+    assert config.load({"server": "http://flag"}, environment=here).server == "http://flag"
 
 
 @pytest.mark.parametrize(
@@ -69,19 +86,26 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
     """Its key, its variable and its help follow from its field in Config."""
     texts = {
         "data_dir": "home", "qdrant_url": "http://here", "encoder": "mine.onnx", "device": "cuda",
-        "audit": "off", "retain_days": "30", "timezone": "Asia/Kolkata",
+        "audit": "off", "retain_days": "30", "exact_up_to": "7",
+        "timezone": "Asia/Kolkata", "server": "http://there:8733", "token_file": "token",
+        "catalog_url": "postgresql+psycopg://ann@there/people", "thumbnails": "true",
     }  # fmt: skip
     assert tuple(texts) == config.KEYS
     assert {*config.KEYS, "sources"} == {field.name for field in fields(Config)}
     assert all(setting.help.endswith(".") for setting in config.SETTINGS.values())
     variables = {config.variable(key): text for key, text in texts.items()}
-    assert list(variables)[-1] == "REIDSEARCH_TIMEZONE"
+    assert list(variables)[-1] == "REIDSEARCH_THUMBNAILS"
     file = tmp_path / "reidsearch.toml"
     file.write_text("\n".join(f'{key} = "{text}"' for key, text in texts.items()))
     expected = Config(
         *(Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF),
         retain_days=30,
+        exact_up_to=7,
         timezone=ZoneInfo("Asia/Kolkata"),
+        server="http://there:8733",
+        token_file=Path("token"),
+        catalog_url=config.CatalogUrl("postgresql+psycopg://ann@there/people"),
+        thumbnails=True,
     )
     for found in (
         config.load(texts, environment={}),
@@ -100,13 +124,25 @@ def test_only_numbers_may_stand_in_the_file_without_quotes(tmp_path: Path) -> No
         config.load({}, environment={}, file=file)
 
 
+def test_what_is_on_or_off_is_true_or_false(tmp_path: Path) -> None:
+    file = tmp_path / "reidsearch.toml"
+    for text, meant in (("true", True), ("false", False)):
+        file.write_text(f"thumbnails = {text}\n")
+        assert config.load({}, environment={}, file=file).thumbnails is meant
+    with pytest.raises(UsageError, match="'maybe' .environment. is neither true nor false"):
+        config.load({}, environment={"REIDSEARCH_THUMBNAILS": "maybe"})
+
+
 @pytest.mark.parametrize(
     ("key", "text", "message"),
     [
         ("audit", "perhaps", r"audit 'perhaps' \(environment\) is none of on, pictures, off"),
         ("retain_days", "0", r"retain_days '0' \(environment\) is not a number of days"),
         ("retain_days", "a week", "is not a number of days"),
+        ("exact_up_to", "-1", r"exact_up_to '-1' \(environment\) is not a number of images"),
         ("qdrant_url", "http://me:secret@here", "holds a user or a password"),
+        ("server", "http://me:secret@here", "holds a user or a password"),
+        ("server", "here:8733", r"server 'here:8733' \(environment\) is no URL of a service"),
         ("data_dir", "a\0b", "cannot be a path"),
         ("timezone", "Mars/Base", r"timezone 'Mars/Base' is no time zone .*\(environment\)"),
         ("timezone", "../../etc/passwd", "is no time zone"),
@@ -123,5 +159,8 @@ def test_what_only_the_environment_holds_is_no_setting() -> None:
     secrets = {name: f"kept {name}" for name in config.VARIABLES}
     settings = config.load({}, environment=secrets)
     assert settings == config.load({}, environment={})
-    assert {config.OPERATOR, config.API_KEY, config.API_KEY_FILE} == set(config.VARIABLES)
+    known = {
+        config.OPERATOR, config.MACHINE, config.API_KEY, config.API_KEY_FILE, config.TOKEN
+    }  # fmt: skip
+    assert known == set(config.VARIABLES)
     assert not config.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}

@@ -26,6 +26,7 @@ from reidsearch.encoder import Encoder
 from reidsearch.files import copy_folder
 from reidsearch.gallery import Gallery
 from reidsearch.session import CATALOG
+from reidsearch.types import Scan
 from tests.conftest import COLORS, every, filling, write_crop, write_encoder
 from tests.processes import (
     LONG,
@@ -89,6 +90,24 @@ def test_an_ingest_killed_at_a_fault_point_is_completed_by_the_next(
     assert code == -signal.SIGKILL, f"{fault} was never reached"
     code, stderr = finish(reidsearch(settings, "ingest", crops))
     assert code == 3, stderr  # the one file that is no picture
+    assert like(contents(settings)) == expected
+
+
+@pytest.mark.parametrize("fault", [one for one in faults.OPTIMISE if one != "optimiser started"])
+def test_an_ingest_killed_while_it_optimises_is_completed_by_the_next(
+    crops: Path,
+    settings: Config,
+    expected: dict[str, object],
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REIDSEARCH_EXACT_UP_TO", "100")
+    code, _ = finish(reidsearch(settings, "ingest", crops, fault=fault))
+    assert code == -signal.SIGKILL, f"{fault} was never reached"
+    code, stderr = finish(reidsearch(settings, "ingest", crops))
+    assert code == 3, stderr
+    with every(settings) as (_, (one,)):
+        assert one.store.scan is Scan.QUANTISED
     assert like(contents(settings)) == expected
 
 
@@ -334,6 +353,7 @@ def test_every_fault_point_in_the_code_is_tested() -> None:
     named = {
         *(*faults.INGEST, *faults.RELABEL, *faults.MOVE, *faults.FORGET, *faults.FORGET_ENCODER),
         *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND, *faults.PUSH),
+        *faults.OPTIMISE,
     }
     reached = set()
     for path in Path(faults.__file__).parent.rglob("*.py"):

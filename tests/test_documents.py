@@ -76,6 +76,7 @@ COMMANDS: Mapping[str, tuple[object, tuple[object, ...]]] = {
     "trace": (documents.TraceDocument, ("trace", PROBE, "--min-score", 0.8)),
     "doctor": (documents.CheckupDocument, ("doctor",)),
     "status": (documents.StatusDocument, ("status",)),
+    "encoders": (list[documents.EncoderDocument], ("encoders", "ENCODER", "--measure")),
     "audit": (list[documents.AuditDocument], ("audit",)),
     "export": (dict[str, int], ("export", "out.npz")),
     "forget, dry": (documents.SelectedDocument, ("forget", "--identity", 1, "--dry-run")),

@@ -1,4 +1,5 @@
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,29 @@ def test_an_encoder_with_a_fixed_batch_size_gives_the_same_vectors(
     free = Encoder(write_encoder(tmp_path / "free.onnx", metadata=PLAIN))
     fixed = Encoder(write_encoder(tmp_path / "fixed.onnx", metadata=PLAIN, batch=batch))
     np.testing.assert_allclose(fixed.encode(noise(7)), free.encode(noise(7)), atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", ["n", 3])
+def test_callers_who_ask_at_once_get_the_vectors_of_their_own_pictures(
+    tmp_path: Path, batch: int | str
+) -> None:
+    encoder = Encoder(write_encoder(tmp_path / "e.onnx", metadata=PLAIN, batch=batch))
+    pictures = noise(60)
+    parts = [
+        pictures[at : at + size] for at, size in zip(range(0, 60, 3), (1, 2, 3) * 7, strict=False)
+    ]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        together = list(pool.map(encoder.encode, parts))
+    for part, vectors in zip(parts, together, strict=True):
+        np.testing.assert_array_equal(vectors, encoder.encode(part))
+
+
+def test_every_caller_who_asks_at_once_is_told_that_the_network_fails(tmp_path: Path) -> None:
+    encoder = Encoder(write_encoder(tmp_path / "e.onnx", metadata=PLAIN))
+    small = noise(1)[:, :8]
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(encoder.encode, small) for _ in range(8)]
+    assert {type(one.exception()) for one in asked} == {EncoderError}
 
 
 def test_bgr_encoders_get_their_channels_swapped(tmp_path: Path) -> None:

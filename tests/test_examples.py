@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 import reidsearch
-from reidsearch import Gallery
+from reidsearch import Gallery, opening
 from reidsearch import gallery as door
 from reidsearch.config import Config
 
 EXAMPLES = {
-    test.name: test for test in doctest.DocTestFinder().find(door, globs={}) if test.examples
+    test.name: test
+    for module in (opening, door)
+    for test in doctest.DocTestFinder().find(module, globs={})
+    if test.examples
 }
 
 

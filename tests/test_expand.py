@@ -176,7 +176,7 @@ def test_a_query_uses_the_best_that_was_learned_and_says_what(
     probe = tmp_path / "day1" / "0002_c1s1_000340_00.jpg"
     best = opened.query(probe, exclude_camera=True, top_k=8)
     assert best.ranking.is_expanded
-    assert best.ranking.calibration is not None
+    assert best.ranking.spatio_temporal
     document = best.document()
     assert (document["expanded"], document["spatio_temporal"]) == (True, True)
     assert document["uses"] == ["the unlabelled gallery", "times"]
@@ -184,12 +184,12 @@ def test_a_query_uses_the_best_that_was_learned_and_says_what(
     plain = opened.query(probe, exclude_camera=True, top_k=8, plain=True)
     assert plain.document()["uses"] == []
     expanded = opened.query(probe, exclude_camera=True, top_k=8, expand=True)
-    assert expanded.ranking.calibration is None
+    assert not expanded.ranking.spatio_temporal
     timed = opened.query(probe, top_k=8, spatio_temporal=True)
     assert not timed.ranking.is_expanded
     untimed = opened.query(probe.read_bytes(), top_k=8)
     assert untimed.document()["uses"] == ["the unlabelled gallery", "times"]
-    assert untimed.ranking.calibration is None
+    assert not untimed.ranking.spatio_temporal
 
 
 def test_status_tells_what_is_expanded_and_whether_that_is_current(

@@ -4,8 +4,9 @@ import os
 import sqlite3
 import unicodedata
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import FrozenInstanceError, astuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from reidsearch import config, datasets, names
 from reidsearch.errors import DatasetError, UsageError
-from reidsearch.types import Dataset, Sighting, Split
+from reidsearch.types import Dataset, Sighting, Split, sightings
 from tests.conftest import COLORS, write_crop
 
 HUGE = "99999999999999999999"
@@ -305,6 +306,51 @@ def test_lists_of_names_are_split_at_commas(text: str, parts: tuple[str, ...]) -
 def test_a_sighting_refuses_a_time_that_is_none(timestamp: float) -> None:
     with pytest.raises(UsageError, match="timestamp"):
         Sighting("x.jpg", timestamp=timestamp)
+
+
+SIGHTINGS = st.fixed_dictionaries(
+    {
+        "path": st.sampled_from(["a.jpg", "b.jpg"]),
+        "split": st.sampled_from(Split),
+        "camera": st.sampled_from([None, "lobby", "0002", " Zoe\u0308 ", "", "-1", "x" * 256]),
+        "identity": st.sampled_from([None, "alice", "-1", "007", "a\0b"]),
+        "sequence": st.sampled_from([None, 0, 7, -1, 2**63]),
+        "frame": st.sampled_from([None, 0, 2**63 - 1, -2]),
+        "timestamp": st.sampled_from([None, 1714557600.0, float("nan"), 1e300]),
+    }
+)
+
+
+@fuzz
+@given(rows=st.lists(SIGHTINGS, min_size=1, max_size=3))
+def test_sightings_out_of_columns_are_those_made_one_by_one(rows: list[dict[str, Any]]) -> None:
+    def by_columns() -> list[Sighting]:
+        told = {of: [row[of] for row in rows] for of in rows[0]}
+        return sightings(
+            told["path"],
+            splits=told["split"],
+            cameras=told["camera"],
+            identities=told["identity"],
+            sequences=told["sequence"],
+            frames=told["frame"],
+            timestamps=told["timestamp"],
+        )
+
+    try:
+        expected = [Sighting(**row) for row in rows]
+    except UsageError:
+        with pytest.raises(UsageError):
+            by_columns()
+    else:
+        assert by_columns() == expected
+        assert sightings(["a.jpg", "b.jpg"]) == [Sighting("a.jpg"), Sighting("b.jpg")]
+        with pytest.raises(FrozenInstanceError):
+            by_columns()[0].path = "c.jpg"  # type: ignore[misc]
+
+
+def test_columns_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 values of camera for 2 paths"):
+        sightings(["a.jpg", "b.jpg"], cameras=["lobby"])
 
 
 # ---- settings ---------------------------------------------------------------------------------

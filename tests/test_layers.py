@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
-    "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "doctor",
-    "forget", "audit", "claim", "demo", "serve", "token",
+    "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "encoders",
+    "doctor", "forget", "audit", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -22,6 +22,7 @@ LAYERS = [
     {"times"},
     {"hashes", "config", "images", "lock", "onnxfile"},
     {"thresholds"},
+    {"accuracy"},
     {"ranking"},
     {"ranking.arrays", "ranking.clock", "ranking.feedback", "ranking.knn"},
     {
@@ -38,9 +39,10 @@ LAYERS = [
     {"ranking.ranking"},
     {"ranking.expansion"},
     {"stores.base"},
-    {"stores", "stores.folder", "stores.guard", "stores.refusals"},
-    {"stores.connection"},
-    {"stores.edge", "stores.server"},
+    {"stores", "stores.folder", "stores.guard", "stores.refusals", "stores.wire"},
+    {"stores.connection", "stores.lender", "stores.optimiser"},
+    {"stores.edge", "stores.lent", "stores.server"},
+    {"stores.holding"},
     {"catalog.records", "catalog.tables"},
     {"catalog.database", "catalog.refusals", "catalog.upserts"},
     {"catalog.hold", "catalog.settings", "catalog.sqlite"},
@@ -66,6 +68,7 @@ LAYERS = [
     {
         "views.calibration",
         "views.exploration",
+        "views.fragments",
         "views.lanes",
         "views.report",
         "views.sheet",
@@ -87,21 +90,31 @@ LAYERS = [
         "trial",
     },
     {"details", "expand"},
-    {"evaluate", "explore", "export", "forget", "search", "status"},
+    {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
     {"add", "compare", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
     {"doctor"},
     {"gallery"},
+    {"client", "client.connection", "client.shape"},
+    {"client.read"},
+    {"client.gallery"},
+    {"opening"},
     {"demo.figures"},
     {"demo.pedestrians"},
     {"demo"},
-    {"service.schemas", "service.limits", "service.tokens", "service.vocabulary"},
+    {
+        "service.assets",
+        "service.limits",
+        "service.schemas",
+        "service.tokens",
+        "service.vocabulary",
+    },
     {"service.problems", "service.metrics"},
     {"service.guards", "service.intake", "service.replies", "service.workers"},
     {"service.parts"},
     {"service.asking", "service.health", "service.overview"},
-    {"service.pictures"},
+    {"service.page", "service.pictures"},
     {"service.app"},
     {"service.server"},
     {"service"},
@@ -183,3 +196,11 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
         "prometheus_client",
     }
     assert not heavy & set(loaded)
+
+
+def test_the_drawing_is_of_these_layers() -> None:
+    from docs.made import drawing  # which draws from what stands above
+
+    assert drawing.FILE.read_text(encoding="utf-8") == drawing.drawing(), (
+        "make it anew: python -m docs.made.drawing"
+    )

@@ -93,7 +93,8 @@ def test_a_password_in_the_url_is_used_and_never_shown(settings: Config, strict:
     run_sql(strict.url, "CREATE DATABASE people OWNER ann")
     url = make_url(strict.url).set(username="ann", password=SECRET, database="people")
     given = load({"catalog_url": url.render_as_string(hide_password=False),
-                  "qdrant_url": "http://127.0.0.1:1", "data_dir": str(settings.data_dir)})  # fmt: skip
+                  "qdrant_url": "http://127.0.0.1:1",
+                  "data_dir": str(settings.data_dir)})  # fmt: skip
     assert SECRET not in repr(given) + str(given.catalog_url)
     with Gallery(given, purpose="test") as opened:
         assert opened._session.catalog.key

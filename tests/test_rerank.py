@@ -50,6 +50,16 @@ def slowly(
     return out
 
 
+def test_jaccard_distances_are_those_of_re_ranking_without_the_original_ones() -> None:
+    vectors = unit(90, people=8, seed=5)
+    alone = np.stack(list(rerank.jaccard(vectors, k1=7, k2=3)))
+    expected = slowly(vectors[:1], vectors[1:], k1=7, k2=3, weight=0.0)
+    np.testing.assert_allclose(alone[:1, 1:], expected, atol=1e-5)
+    blocks = rerank.rerank(vectors[:40], vectors[40:], k1=7, k2=3, weight=0.0)
+    np.testing.assert_allclose(alone[:40, 40:], np.concatenate(list(blocks)), atol=1e-6)
+    np.testing.assert_allclose(alone, alone.T, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("k1", "k2", "weight"), [(20, 6, 0.3), (5, 2, 0.0), (8, 1, 0.5), (3, 3, 1.0)]
 )

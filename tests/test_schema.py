@@ -43,6 +43,8 @@ def made_by(path: Path, revision: str) -> None:
         command.upgrade(config, revision)
         tables = {name for (name,) in db.exec_driver_sql("SELECT name FROM sqlite_master").all()}
         rows = ROWS if revision < "0006" else {**SITES, **ROWS, **ROWS_WITH_SITES}
+        if revision >= "0009":
+            rows |= ROWS_WITH_MEANS
         for table, values in rows.items():
             if table in tables:
                 db.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
@@ -67,12 +69,13 @@ ROWS_WITH_SITES = {
     "identity": "(1, 1, '1501')",
     "encoder": "(1, 'abc', 'osnet', 512, 1)",
 }
+ROWS_WITH_MEANS = {"expansion": "(1, 'times 8 3', 1, 1, x'00', x'00', x'00')"}
 IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id, sha256) VALUES "
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 
 
 @pytest.mark.parametrize(
-    "revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+    "revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"]
 )
 def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     tmp_path: Path, revision: str
@@ -104,7 +107,8 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     expansion = opened.expansions.of(1)
     assert (expansion is None) == (revision < "0008")
     # Before 0009 they were made without camera means.
-    assert expansion is None or (expansion.current, expansion.means) == (False, None)
+    kept = (True, b"\0") if revision >= "0009" else (False, None)
+    assert expansion is None or (expansion.current, expansion.means) == kept
     assert opened.learned.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
     opened.close()
     (backup,) = sqlite.backups(path)

@@ -147,7 +147,7 @@ def test_the_gallery_as_a_whole_is_told_as_the_command_line_tells_it(
     client: httpx.Client, gallery: Gallery, market: Path
 ) -> None:
     cameras = client.get("/api/cameras").json()
-    assert cameras == [{"camera": n, "site": "market"} for n in (1, 2, 3)]
+    assert cameras == [{"id": n, "camera": n, "site": "market"} for n in (1, 2, 3)]
     status = client.get("/api/status").json()
     assert fits(status, documents.StatusDocument)
     assert status["images"] == gallery.status().document()["images"]

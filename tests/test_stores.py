@@ -1,13 +1,16 @@
-"""One contract for every store: Edge, qdrant-client's memory mode, a server at QDRANT_URL."""
+"""One contract for every store: Edge, optimised or not, qdrant-client's memory mode, a server at
+QDRANT_URL."""
 
+import json
 import multiprocessing
 import os
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +18,42 @@ import pytest
 
 from reidsearch import faults
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
-from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder
+from reidsearch.files import copy_folder
+from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder, lender, optimiser, wire
 from reidsearch.stores.connection import MEMORY
 from reidsearch.stores.edge import EdgeStore
+from reidsearch.stores.lender import Lender
+from reidsearch.stores.lent import LentStore, borrow
 from reidsearch.stores.server import ServerStore
-from reidsearch.types import Filter, Kind, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Kind, Payload, Points, Scan, Split, Vectors
 from tests.qdrant_server import QdrantStandIn
 
 DIMENSION = 8
 THREADS = 8
 
 
-@pytest.fixture(params=["edge", "memory", "stand-in", "server"])
+@pytest.fixture(scope="module")
+def optimised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Edge shard without points, optimised: what is written to it is searched as such."""
+    path = tmp_path_factory.mktemp("optimised") / "vectors"
+    EdgeStore(path, dimension=DIMENSION).close()
+    optimiser.optimise(path)
+    return path
+
+
+@pytest.fixture(params=["edge", "optimised", "lent", "memory", "stand-in", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore
     if request.param == "edge":
         opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION)
+    elif request.param == "optimised":
+        copy_folder(request.getfixturevalue("optimised"), tmp_path / "vectors")
+        opened = EdgeStore(tmp_path / "vectors", dimension=DIMENSION, exact_up_to=0)
+        assert opened.scan is Scan.QUANTISED
+    elif request.param == "lent":
+        with lent(tmp_path) as opened:
+            yield opened
+        return
     else:
         if request.param == "memory":
             url = MEMORY
@@ -48,6 +71,45 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
         left = ServerStore(url, collection=name, dimension=DIMENSION)
         left.delete_collection()
         left.close()
+
+
+class Shelf:
+    """Lends shards in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shards: dict[str, EdgeStore] = {}
+        self.changing = threading.Lock()
+
+    def lend(self, fingerprint: str, dimension: int) -> VectorStore:
+        if fingerprint not in self.shards:
+            self.shards[fingerprint] = EdgeStore(self.folder / fingerprint, dimension=dimension)
+        return self.shards[fingerprint]
+
+    def took_back(self, fingerprint: str) -> None:
+        self.shards.pop(fingerprint).close()
+
+    @contextmanager
+    def turn(self, borrower: str) -> Iterator[None]:
+        if not self.changing.acquire(timeout=0.2):
+            raise StoreLocked(f"not now, {borrower}")
+        try:
+            yield
+        finally:
+            self.changing.release()
+
+
+@contextmanager
+def lent(folder: Path) -> Iterator[LentStore]:
+    """A shard that is lent and borrowed within this process."""
+    shelf = Shelf(folder)
+    with closing(Lender(folder, shelf)):
+        loan = borrow(folder, borrower="a test")
+        assert loan is not None
+        with closing(loan):
+            yield LentStore(loan, fingerprint="f00d", dimension=DIMENSION)
+    for shard in shelf.shards.values():
+        shard.close()
 
 
 def unit(rows: int, *, seed: int = 0) -> Vectors:
@@ -178,6 +240,8 @@ def test_deleted_points_are_gone_and_unknown_ids_are_ignored(store: VectorStore)
     store.delete([2, 3, 77])
     assert store.count() == 2
     assert store.ids() == {1, 4}
+    assert store.stored([4, 2, 1, 99]) == {1, 4}
+    assert store.stored([]) == set()
     assert list(contents(store)[0]) == [1, 4]
 
 
@@ -639,3 +703,69 @@ def test_a_deleted_collection_holds_nothing_when_it_is_made_again(
         with closing(make()) as store:
             assert store.count() == 0
     assert [path.name for path in tmp_path.iterdir() if path.name != "cwd"] == ["vectors"]
+
+
+def test_who_does_not_know_the_key_is_neither_heard_nor_in_the_way(tmp_path: Path) -> None:
+    with lent(tmp_path) as store, ExitStack() as silent:
+        told = json.loads((tmp_path / lender.FILE).read_text())
+        address = (wire.HOST, told["port"])
+        for _ in range(20):
+            silent.enter_context(socket.create_connection(address))
+        for nonsense in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 9, bytes(64), b"\xff" * 100_000):
+            with socket.create_connection(address) as one:
+                one.settimeout(30)
+                with suppress(OSError):
+                    one.sendall(nonsense)
+                    assert len(one.recv(1 << 16)) <= wire.KEY  # random bytes, and no proof
+        store.upsert(points(unit(3)))
+        assert store.count() == 3
+
+
+def test_a_strange_program_in_the_lenders_place_is_not_believed(tmp_path: Path) -> None:
+    with socket.create_server((wire.HOST, 0)) as other:
+        record = {"port": other.getsockname()[1], "key": "ab" * wire.KEY, "pid": 1}
+        (tmp_path / lender.FILE).write_text(json.dumps(record))
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.sendall(connection.recv(wire.KEY))  # what was heard, sent back
+                connection.sendall(connection.recv(wire.PROOF))
+
+        with ThreadPoolExecutor(1) as pool:
+            answered = pool.submit(answer)
+            assert borrow(tmp_path, borrower="a test") is None
+            answered.result()
+
+
+def test_one_at_a_time_has_the_turn_and_a_borrower_that_ends_gives_it_back(tmp_path: Path) -> None:
+    with lent(tmp_path):
+        first, second = (borrow(tmp_path, borrower=name) for name in ("one", "two"))
+        assert first is not None
+        assert second is not None
+        with closing(first), closing(second):
+            with first.turn(), pytest.raises(StoreLocked, match="not now, two"), second.turn():
+                pass
+            with second.turn():
+                pass
+            turn = first.turn()
+            turn.__enter__()
+            first.close()
+            with second.turn():
+                pass
+            with pytest.raises(StoreError, match="closed"):
+                next(first.blocks(wire.Message("count")))
+            with suppress(StoreError):
+                turn.__exit__(None, None, None)
+
+
+def test_who_stops_reading_in_the_middle_is_in_nobodys_way(tmp_path: Path) -> None:
+    with lent(tmp_path) as store:
+        store.upsert(points(unit(2000)))
+        blocks = store.scroll()
+        next(blocks)
+        store.delete([1])
+        store.compact()
+        del blocks
+        assert store.count() == 1999
+        assert sum(len(ids) for ids, _ in store.scroll()) == 1999

@@ -1,6 +1,7 @@
 """Moments as people write them, and as they are shown."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -172,3 +173,34 @@ def test_any_text_is_a_time_that_can_be_stored_or_a_short_reason(text: str, zone
 def test_any_text_is_a_zone_or_an_error(name: str) -> None:
     with suppress(ValueError):
         assert times.show(NOON, times.named(name))
+
+
+LIKE_MOST = st.builds(
+    "{}{}{:02}:{:02}:{:02}{}".format,
+    st.sampled_from(["2024-03-31", "2024-10-27", "2024-05-01", "2011-12-30", "2024-02-30"]),
+    st.sampled_from("T _"), st.integers(0, 25), st.integers(0, 61), st.integers(0, 61),
+    st.sampled_from(["", "", "Z", "+02:00", "-0330", " Z", ".5", "+25:00", "\n", "x"]),
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(LIKE_MOST, SHAPES, st.just(" NaN ")), max_size=12), ZONES)
+def test_many_moments_are_what_each_is_by_itself(texts: list[str], zone: ZoneInfo) -> None:
+    def alone(text: str) -> tuple[float | None, bool]:
+        return (None, False) if text.strip() == "NaN" else times.moment(text, zone)
+
+    many = times.Moments(zone)
+    for text in texts * 2:  # at first unknown hours, then remembered ones
+        try:
+            expected, naive = alone(text)
+        except ValueError as error:
+            with pytest.raises(ValueError, match=re.escape(str(error))):
+                many.of([text], unknown=["NaN"])
+        else:
+            assert many.of([text], unknown=["NaN"]) == ([expected], int(naive))
+
+
+def test_more_hours_than_are_remembered_are_understood_all_the_same() -> None:
+    texts = [times.show(NOON + 3600 * hour, UTC) for hour in range(times.HOURS + 10)]
+    found, naive = times.Moments(BERLIN).of(texts)
+    assert (found, naive) == ([NOON + 3600 * hour for hour in range(len(texts))], 0)

@@ -362,7 +362,7 @@ def test_the_trunks_maps_halve_from_stage_to_stage() -> None:
 
 @pytest.mark.parametrize("path", sorted(recipe.RECIPES.glob("*.toml")), ids=lambda p: p.stem)
 def test_every_shipped_recipe_loads(path: Path) -> None:
-    loaded = recipe.load(path.stem, epochs=3)
+    loaded = recipe.load(path.stem, epochs=3)  # of training, or of an adaptation's training
     assert (loaded.name, loaded.epochs) == (path.stem, 3)
 
 
@@ -733,17 +733,25 @@ def test_an_int8_encoder_is_smaller_and_close_and_the_card_names_both(
     assert "research only" in card
 
 
-def test_without_pytorch_the_command_says_what_to_install() -> None:
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["torch"], "torch, which is"),
+        (["onnxscript"], "onnxscript, which is"),  # used at the end of a run alone
+        (["torch", "onnx"], "torch, onnx, which are"),
+    ],
+)
+def test_without_pytorch_the_command_says_what_to_install(names: list[str], told: str) -> None:
     without = (
-        "import runpy, sys; sys.modules['torch'] = None; sys.argv[1:] = ['--help']; "
-        "runpy.run_module('train', run_name='__main__', alter_sys=True)"
+        f"import runpy, sys; sys.modules.update(dict.fromkeys({names})); "
+        "sys.argv[1:] = ['--help']; runpy.run_module('train', run_name='__main__', alter_sys=True)"
     )
     done = subprocess.run(
         [sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "Error: training needs torch, which is not installed",
+        f"Error: training needs {told} not installed",
         'Try: pip install -e ".[train]"',
     ]
 
@@ -785,6 +793,9 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
     # Whoever is searched for there was not held out.
     assert "nobody was held out: the encoders bring no thresholds" in first.stderr
     assert not {"thresholds", "held_out"} & metadata_of(tmp_path / "out/encoder.onnx").keys()
+    (told,) = Encoder(tmp_path / "out/encoder.onnx").accuracy
+    assert (told.data, told.unseen, told.queries) == ("market, test split", False, 4)
+    assert f"R1 {told.rank1:.2%}  mAP {told.mAP:.2%}" in before[0]
 
     # Then one's own cameras, as a plain folder: nothing to measure on but people held out.
     mine = tmp_path / "mine"
@@ -806,6 +817,7 @@ def test_the_command_trains_exports_measures_and_goes_on_where_it_was(
         assert made.thresholds is not None
         assert list(made.thresholds.by_rate) == [0.1]  # a tenth of so few pairs can be told
         assert json.loads(metadata_of(made.path)["held_out"])["identities"] == 6
+        assert [one.data for one in made.accuracy] == ["6 people held out"]
         assert made.fingerprint in card
     assert "14 people from mine, starting from the weights of recipe tiny" in card
     assert "may not be used commercially" in card

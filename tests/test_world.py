@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reidsearch import config, lock
@@ -304,10 +305,12 @@ def test_a_gallery_on_a_read_only_mount_can_be_searched_without_a_log(
     assert "REIDSEARCH_AUDIT=off" in result.stderr
     assert "REIDSEARCH_AUDIT=off" in run("trace", market / PROBE, exit_code=1).stderr
     monkeypatch.setenv("REIDSEARCH_AUDIT", "off")
-    assert [run(*one).stdout for one in words] == expected
+    again = [run(*one) for one in words]
+    assert [one.stdout for one in again] == expected
+    assert all(done.stderr.count("its vectors are copied to") == 1 for done in again)
     assert json.loads(run("evaluate", "--json").stdout)["mAP"] == numbers
     run("export", tmp_path / "out.npz")
-    run("status")
+    assert "copied" not in run("status").stderr  # which needs no vector
     run("audit")
     for one in (("ingest", market), ("doctor", "--fix"), ("calibrate",)):
         assert "can only be read" in run(*one, exit_code=1).stderr
@@ -318,21 +321,38 @@ def test_a_gallery_on_a_read_only_mount_can_be_searched_without_a_log(
 
 
 def test_a_gallery_whose_folder_is_write_protected_can_be_searched_without_a_log(
-    market: Path, settings: Config, run: Run
+    tmp_path: Path, market: Path, settings: Config, run: Run
 ) -> None:
     run("--quiet", "ingest", market)
+    out = tmp_path / "out.npz"
     everything = [settings.data_dir, *settings.data_dir.rglob("*")]
     for path in everything:
         path.chmod(0o500 if path.is_dir() else 0o400)
     try:
         environment = os.environ | {"REIDSEARCH_AUDIT": "off"}
-        words = list[object](unprivileged(*cli(settings, "query", market / PROBE, "--json")))
-        done = started(words, environment=environment)
+        query, status, trace, evaluate, export = [
+            started(list[object](unprivileged(*cli(settings, *one))), environment=environment)
+            for one in (
+                ("query", market / PROBE, "--json"),
+                ("status",),
+                ("trace", market / PROBE, "--min-score", 0.5, "--json"),
+                ("evaluate", "--json"),
+                ("export", out),
+            )
+        ]
+        logged = started(list[object](unprivileged(*cli(settings, "query", market / PROBE))))
     finally:
         for path in everything:
             path.chmod(0o700 if path.is_dir() else 0o600)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["hits"][0]["identity"] == 1
+    for done in (query, status, trace, evaluate, export):
+        assert done.returncode == 0, done.stderr
+    assert json.loads(query.stdout)["hits"][0]["identity"] == 1
+    assert json.loads(trace.stdout)["stays"]
+    assert json.loads(evaluate.stdout)["queries"] == 4
+    assert len(np.load(out)["id"]) == 31
+    assert "its vectors are copied to" in query.stderr.decode()
+    assert logged.returncode == 1
+    assert "REIDSEARCH_AUDIT=off" in logged.stderr.decode()
 
 
 def test_who_can_only_read_waits_for_who_writes_and_reads_beside_others(tmp_path: Path) -> None:

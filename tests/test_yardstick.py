@@ -8,6 +8,7 @@ from reidsearch.catalog import StoredImages
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.ranking.scores import BINS, CROWD, Crowds, ScoreDistribution, counted
 from reidsearch.ranking.transit import Transit
+from reidsearch.thresholds import Thresholds
 from reidsearch.types import UNKNOWN, Labels, Vectors
 from reidsearch.yardstick import FALSE_SHARE, FALSE_SHARE_IN_CROWD, Origin, Yardstick
 
@@ -82,3 +83,14 @@ def test_crowds_are_learned_from_all_scores_of_each_sampled_image() -> None:
     rows = few.sample
     small = few.distribution(vectors[rows], vectors[:900], model=Transit.nothing())
     assert small.crowds is None
+
+
+def test_a_small_gallery_takes_only_strict_rates_from_the_encoder() -> None:
+    rates = [1e-2, 1e-4, 1e-5]
+    known = Thresholds({1e-2: 0.3, 1e-4: 0.6, 1e-5: 0.7})
+    scale = Yardstick(Ranking(), None, known, Origin.ENCODER, strict=False)
+    assert scale.unasked(rates, gallery=999) == [1e-5]
+    assert scale.unasked(rates, gallery=1000) == rates
+    loose = Yardstick(Ranking(), None, Thresholds({1e-2: 0.3}), Origin.ENCODER, strict=False)
+    assert loose.unasked(rates[:1], gallery=999) == rates[:1]
+    assert of(strangers()).unasked(rates, gallery=999) == rates

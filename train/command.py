@@ -1,5 +1,6 @@
-"""``python -m train --data DIR --recipe NAME --out DIR``: train, measure, export."""
+"""``python -m train --data DIR --recipe NAME --out DIR``: train or adapt, measure, export."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,9 @@ import typer
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ReidsearchError
 from reidsearch.ranking.metrics import Scores
-from reidsearch.types import Split
-from train import data, evaluation, export, loop, quantise, recipe, run, thresholds
+from reidsearch.types import Split, Vectors
+from train import adapt, data, evaluation, export, loop, quantise, recipe, run, thresholds
+from train.groups import Seen
 
 ENCODER, INT8, CARD, WEIGHTS = (
     "encoder.onnx", "encoder-int8.onnx", "encoder.md", "weights.safetensors",
@@ -39,7 +41,7 @@ def main(
         int | None,
         typer.Option(
             help="Measure on this many training identities, kept out of training. By default "
-            "none where there is a test split, otherwise a tenth."
+            "none where there is a test split or no label is used, otherwise a tenth."
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="The encoder's name; osnet-RECIPE by default.")] = "",
@@ -47,19 +49,26 @@ def main(
 ) -> None:
     """Train an encoder, export it to OUT/encoder.onnx and encoder-int8.onnx, and measure both.
 
+    Recipe adapt needs no labels: it groups the crops into people by itself, starting from the
+    shipped encoder unless --init says otherwise, and keeps that where the groups are no good.
+
     A run that was stopped goes on where its last checkpoint left it: give the same command again.
     """
     changes = {"epochs": epochs, "seed": seed}
     plan = recipe.load(recipe_name, **{k: v for k, v in changes.items() if v is not None})
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    size = {"height": plan.height, "width": plan.width}
+    unlabelled = isinstance(plan, recipe.Adaptation)
+    how = adapt.training_recipe(plan) if isinstance(plan, recipe.Adaptation) else plan
+    size = {"height": how.height, "width": how.width}
 
     splits = data.splits(data_dir)
-    crops = data.people(data.load(data_dir, splits.training, **size))
+    crops = data.load(data_dir, splits.training, **size)
+    if not unlabelled:
+        crops = data.people(crops)
     probes: data.Crops | None = None
     gallery: data.Crops | None = None
     if hold_out is None:
-        hold_out = 0 if splits.test else data.tenth(crops)
+        hold_out = 0 if splits.test or unlabelled else data.tenth(crops)
     if hold_out:
         crops, probes, gallery = data.hold_out(crops, hold_out, seed=plan.seed)
     elif splits.test:
@@ -67,22 +76,31 @@ def main(
         gallery = data.load(data_dir, Split.GALLERY, **size)
     _say(f"recipe {plan.name}: {len(crops)} images to train on, on {target}")
 
-    checkpoint = out / loop.CHECKPOINT
-    if checkpoint.exists():
-        training = run.resume(checkpoint, crops, recipe=plan, device=target)
-        _say(f"going on at step {training.step}")
+    weights = run.DEFAULT_WEIGHTS if init == "default" else Path(init) if init else None
+    terms = run.MARKET_TERMS if splits.market else run.OWN_TERMS
+    if isinstance(plan, recipe.Adaptation):
+        weights = weights or run.DEFAULT_WEIGHTS
+        if probes is not None and gallery is not None:
+            embed = evaluation.by_network(run.trained(weights)[0].to(target))
+            _say_measured("before", probes, embed(probes), gallery, embed(gallery))
+        clock, times = data.times(data_dir, splits.training)
+        seen = Seen(crops.labels.camera, np.array([times[path] for path in crops.paths]), clock)
+        training = adapt.adapt(
+            plan, crops, seen, weights=weights, terms=terms, out=out, device=target, log=_say_record
+        )
+        trained_on = (
+            f"{len(crops)} images from {crops.root.name} without their labels, grouped into "
+            f"{len(training.identities)} people by recipe {plan.name}, starting from "
+            f"{training.initial}"
+        )
     else:
-        weights = run.DEFAULT_WEIGHTS if init == "default" else Path(init) if init else None
-        terms = run.MARKET_TERMS if splits.market else run.OWN_TERMS
-        training = run.start(plan, crops, device=target, weights=weights, terms=terms)
-    for record in loop.train(training, crops, out=out):
-        _say("  ".join(f"{key} {value}" for key, value in record.items()))
+        training = _trained(plan, crops, weights, terms, out=out, device=target)
+        trained_on = (
+            f"{len(crops)} images of {len(training.identities)} people from {crops.root.name}, "
+            f"starting from {training.initial}"
+        )
 
     run.save_weights(training, out / WEIGHTS)
-    trained_on = (
-        f"{len(crops)} images of {len(training.identities)} people from {crops.root.name}, "
-        f"starting from {training.initial}"
-    )
     name = name or f"osnet-{plan.name}"
     export.export(training, out / ENCODER, name=name, trained_on=trained_on)
     encoder = Encoder(out / ENCODER)
@@ -102,7 +120,12 @@ def main(
             p, g = map(evaluation.by_encoder(Encoder(path)), (probes, gallery))
             measured.append(evaluation.score(probes, p, gallery, g))
             _say(f"{path} on {measured_on}: {describe(measured[-1])}")
-            if hold_out:
+            if unlabelled:
+                _say_measured("after", probes, p, gallery, g)
+            if not hold_out:
+                tested = f"{gallery.root.name}, test split"
+                export.add_accuracy(path, data=tested, scores=measured[-1])
+            else:
                 everyone = evaluation.together(probes.labels, gallery.labels)
                 pairs = thresholds.among(np.concatenate([p, g]), everyone)
                 by_rate, strangers = thresholds.measure(pairs)
@@ -134,6 +157,27 @@ def main(
     )
 
 
+def _trained(
+    plan: recipe.Recipe,
+    crops: data.Crops,
+    weights: Path | None,
+    terms: str,
+    *,
+    out: Path,
+    device: torch.device,
+) -> run.Run:
+    """Begin a run, or go on with the one in ``out``, to its end."""
+    checkpoint = out / loop.CHECKPOINT
+    if checkpoint.exists():
+        training = run.resume(checkpoint, crops, recipe=plan, device=device)
+        _say(f"going on at step {training.step}")
+    else:
+        training = run.start(plan, crops, device=device, weights=weights, terms=terms)
+    for record in loop.train(training, crops, out=out):
+        _say_record(record)
+    return training
+
+
 def describe(scores: Scores) -> str:
     """The numbers in one line, in percent."""
     return (
@@ -149,6 +193,19 @@ def run_app() -> None:
     except ReidsearchError as error:
         _say(f"Error: {error.message}" + (f"\nTry: {error.hint}" if error.hint else ""))
         raise SystemExit(error.exit_code) from None
+
+
+def _say_measured(
+    when: str, probes: data.Crops, p: Vectors, gallery: data.Crops, g: Vectors
+) -> None:
+    """Plain, and as a gallery searches: less what cameras add."""
+    plain = evaluation.score(probes, p, gallery, g)
+    out = evaluation.without_cameras(probes, p, gallery, g)
+    _say(f"{when}: {describe(plain)}; camera means out: {describe(out)}")
+
+
+def _say_record(record: Mapping[str, object]) -> None:
+    _say("  ".join(f"{key} {value}" for key, value in record.items()))
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Labelled crops, decoded once into one uint8 tensor."""
+"""Crops with what is known of them, decoded once into one uint8 tensor."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reidsearch import datasets, images, names
 from reidsearch.errors import UsageError
+from reidsearch.ranking.clock import Clock
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Sighting, Split
 
 
@@ -84,6 +85,24 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
     return Crops(torch.from_numpy(decoded), labels, paths, dataset.root)
 
 
+def times(path: Path, split: Split) -> tuple[Clock | None, dict[str, float]]:
+    """When the crops of one split at ``path`` were seen, by path, and the clock that says it: no
+    clock where no time is known, and NaN for a crop without."""
+    sightings = datasets.read(path, splits=[split]).sightings
+    camera = numbered(s.camera for s in sightings)
+    sequence, frame = (
+        np.array([UNKNOWN if n is None else n for n in column], dtype=np.int64)
+        for column in ([s.sequence for s in sightings], [s.frame for s in sightings])
+    )
+    timestamp = np.array([np.nan if s.timestamp is None else s.timestamp for s in sightings])
+    try:
+        clock = Clock.of(camera, sequence, frame, timestamp)
+    except UsageError:
+        return None, {s.path: np.nan for s in sightings}
+    known = clock.times(camera, sequence, frame, timestamp).tolist()
+    return clock, dict(zip((s.path for s in sightings), known, strict=True))
+
+
 def numbered(labels: Iterable[str | None]) -> Ids:
     """A number for each name, UNKNOWN where there is none: the name itself where all are whole
     numbers, and else counted from 1 in their order."""
@@ -121,13 +140,14 @@ def tenth(crops: Crops) -> int:
 
 
 def hold_out(crops: Crops, identities: int, *, seed: int) -> tuple[Crops, Crops, Crops]:
-    """Split off validation identities: the rest to train on, validation probes and gallery.
+    """Split off validation identities: the rest, validation probes and gallery. Who is not known
+    stays in the rest.
 
     Of each held-out identity, the first image from each camera becomes a probe, the others
     gallery. Raises UsageError where fewer than two identities would be left, or where nobody
     held out was seen by two cameras.
     """
-    everyone = np.unique(crops.labels.identity)
+    everyone = np.unique(crops.labels.identity[crops.labels.identity > 0])
     if identities > len(everyone) - 2:
         raise UsageError(f"cannot hold out {identities} of {len(everyone)} identities")
     chosen = np.random.default_rng(seed).choice(everyone, identities, replace=False)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from reidsearch.encoder import Encoder
-from reidsearch.ranking import metrics
+from reidsearch.ranking import camera_means, metrics
 from reidsearch.types import Labels, Vectors
 from train.augment import normalise
 from train.data import Crops
@@ -46,6 +46,14 @@ def score(probes: Crops, p: Vectors, gallery: Crops, g: Vectors) -> metrics.Scor
     """The same from vectors of unit length, Q x D and G x D."""
     ranks = metrics.positive_ranks(1 - p @ g.T, probes.labels, gallery.labels)
     return metrics.per_probe(ranks).summary()
+
+
+def without_cameras(probes: Crops, p: Vectors, gallery: Crops, g: Vectors) -> metrics.Scores:
+    """The same less what cameras add, learned from the gallery without its labels."""
+    means = camera_means.learn(g, gallery.labels.camera)
+    taken_out = (means.adapted(v, c.labels.camera) for v, c in ((p, probes), (g, gallery)))
+    p, g = taken_out
+    return score(probes, p, gallery, g)
 
 
 def together(*labels: Labels) -> Labels:

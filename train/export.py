@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import torch
 
-from reidsearch import images, thresholds
+from reidsearch import accuracy, images, thresholds
+from reidsearch.accuracy import Accuracy
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.errors import EncoderError
 from reidsearch.ranking.metrics import Scores
@@ -66,21 +67,37 @@ def add_measured(
     """Add to an encoder's file what so many ``people`` held out from its training say of it: the
     protocol's numbers, and cosines by false match rate where any can be told. Its weights stay, its
     fingerprint does not."""
+    told = {
+        "identities": people,
+        "queries": scores.queries,
+        "mAP": scores.mAP,
+        "mAP_trapezoid": scores.mAP_trapezoid,
+        "mINP": scores.mINP,
+        "cmc": scores.cmc,
+    }
+    added = {"held_out": json.dumps(told)}
+    if by_rate:
+        added["thresholds"] = thresholds.as_text(by_rate)
+    _add(path, added)
+
+
+def add_accuracy(path: Path, *, data: str, scores: Scores) -> None:
+    """Add to an encoder's file the protocol's numbers on other people of the cameras that it was
+    trained on. Its weights stay, its fingerprint does not."""
+    _add(path, {"accuracy": accuracy.as_text(accuracy_of(scores, data=data, unseen=False))})
+
+
+def accuracy_of(scores: Scores, *, data: str, unseen: bool) -> Accuracy:
+    """What an encoder tells of these numbers."""
+    return Accuracy(
+        data=data, unseen=unseen, queries=scores.queries, rank1=scores.cmc[1], mAP=scores.mAP
+    )
+
+
+def _add(path: Path, added: Mapping[str, str]) -> None:
     model = onnx.load(str(path))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    metadata["held_out"] = json.dumps(
-        {
-            "identities": people,
-            "queries": scores.queries,
-            "mAP": scores.mAP,
-            "mAP_trapezoid": scores.mAP_trapezoid,
-            "mINP": scores.mINP,
-            "cmc": scores.cmc,
-        }
-    )
-    if by_rate:
-        metadata["thresholds"] = thresholds.as_text(by_rate)
-    onnx.helper.set_model_props(model, metadata)
+    onnx.helper.set_model_props(model, {**metadata, **added})
     onnx.save(model, str(path))
 
 

@@ -228,7 +228,8 @@ class Siamese(nn.Module):
     features see one equal band each of the last stage's maps, from the top down (after PCB: Sun
     et al., "Beyond Part Models", ECCV 2018). The embedding is the main head's part, followed by
     those of the stages in EMBEDDED and of the stripes: the first stage's features help training,
-    not search.
+    not search. With ``layer`` > 0 a linear layer makes as many features of that, at unit length; it
+    is fitted, not trained (see ``projection``).
     """
 
     def __init__(
@@ -241,6 +242,7 @@ class Siamese(nn.Module):
         stripe: int = 0,
         instance: bool = False,
         mix_styles: float = 0.0,
+        layer: int = 0,
     ) -> None:
         super().__init__()
         self.trunk = OSNet(width, instance=instance, mix_styles=mix_styles)
@@ -253,13 +255,20 @@ class Siamese(nn.Module):
             Head(last, stripe, identities=identities) for _ in range(stripes)
         )
         embedded_sides = len(self.sides[EMBEDDED]) if side else 0
-        self.dimension = last + side * embedded_sides + stripe * stripes
+        heads = last + side * embedded_sides + stripe * stripes
+        self.layer = nn.Linear(heads, layer) if layer else None
+        self.dimension = layer or heads
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embeddings: B 3 H W, normalised -> B D, each head's part of unit length."""
+        """Embeddings: B 3 H W, normalised -> B D, each head's part of unit length where no layer
+        follows."""
         (main, last), *others = self._heads(images)
         embedded = others[EMBEDDED] if len(self.sides) else others
-        return torch.cat([main(last), *(head(maps) for head, maps in embedded)], dim=1)
+        parts = torch.cat([main(last), *(head(maps) for head, maps in embedded)], dim=1)
+        if self.layer is None:
+            return parts
+        made: Tensor = self.layer(F.normalize(parts))
+        return made
 
     def parts(self, images: Tensor) -> list[Tensor]:
         """Each head's part, B 3 H W -> B C of unit length: main head, stages, stripes."""

@@ -20,7 +20,9 @@ CALIBRATION_CROPS = 256
 CALIBRATION_BATCH = 16
 # What follows the pooling, few and single features: nothing to gain there, and precision to lose.
 # An instance norm's statistics are each image's own.
-NOT_QUANTISED = {"BatchNormalization", "InstanceNormalization", "Clip", "Div", "Concat"}
+NOT_QUANTISED = {
+    "BatchNormalization", "InstanceNormalization", "Clip", "Div", "Concat", "Gemm", "MatMul",
+}  # fmt: skip
 
 
 class _Crops(CalibrationDataReader):  # type: ignore[misc]

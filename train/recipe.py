@@ -1,13 +1,14 @@
-"""A recipe: every choice of a training run, read from a TOML file."""
+"""A recipe: every choice of a training run, or of an adaptation, read from a TOML file."""
 
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reidsearch.errors import UsageError
 
 RECIPES = Path(__file__).parent / "recipes"
+_Kind = TypeVar("_Kind", "Recipe", "Adaptation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,39 @@ class Recipe:
     grey: float = 0.0  # chance that a picture loses its colours
     blur: float = 0.0  # chance that a picture is blurred
     mix_styles: float = 0.0  # chance that a batch's early maps trade styles
+    layer: int = 0  # features that a linear layer makes of the heads'; an adaptation fits it
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def load(name: str, **changes: Any) -> Recipe:
-    """The recipe of that name in train/recipes, or in the TOML file at that path.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """How a network is adapted to crops that nobody labelled; see ``rounds``."""
+
+    name: str
+    rounds: int  # of grouping the crops and fitting a layer to the groups
+    dimension: int  # of the adapted encoder's vectors
+    k1: int  # nearest neighbours that k-reciprocal ones are among, of a crop at its camera
+    k2: int  # of these, how many descriptions are averaged
+    within: float  # the Jaccard distance up to which two crops of a camera are of one track
+    near: int  # neighbours at another camera that say how near a track is to all of them
+    shrunk: float  # share of an even spread in all directions in the spread within groups
+    cameras: float  # what differences between cameras' means weigh in that spread
+    surest: float  # share of the links that the network is trained on
+    agreement: float  # the least share of links that other people's groups have to confirm
+    known: float  # the share from which on the network knows these cameras already
+    training: str  # the recipe that trains the network on the groups
+    epochs: int  # of it; 0 for the layer alone
+    seed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load(name: str, **changes: Any) -> Recipe | Adaptation:
+    """The recipe of that name in train/recipes, or in the TOML file at that path: an adaptation
+    where it says of how many rounds.
 
     ``changes`` replace single values. Raises UsageError on an unknown recipe or an unknown,
     missing or ill-typed value.
@@ -61,13 +88,18 @@ def load(name: str, **changes: Any) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
-    return from_dict({"name": path.stem, **values, **changes})
+    values = {"name": path.stem, **values, **changes}
+    return _checked(values, Adaptation) if "rounds" in values else from_dict(values)
 
 
 def from_dict(values: dict[str, Any]) -> Recipe:
     """The recipe with these values; raises UsageError as ``load`` does."""
-    wanted = {f.name: f.type for f in fields(Recipe)}
-    required = {f.name for f in fields(Recipe) if f.default is MISSING}
+    return _checked(values, Recipe)
+
+
+def _checked(values: dict[str, Any], kind: type[_Kind]) -> _Kind:
+    wanted = {f.name: f.type for f in fields(kind)}
+    required = {f.name for f in fields(kind) if f.default is MISSING}
     unknown, missing = set(values) - set(wanted), required - set(values)
     if unknown or missing:
         problem = "unknown " + min(unknown) if unknown else "no " + min(missing)
@@ -76,4 +108,4 @@ def from_dict(values: dict[str, Any]) -> Recipe:
         kinds = (int, float) if wanted[key] is float else (wanted[key],)
         if type(value) not in kinds:
             raise UsageError(f"recipe {values['name']}: {key} = {value!r} is of the wrong type")
-    return Recipe(**values)
+    return kind(**values)

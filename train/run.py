@@ -1,7 +1,7 @@
 """A training run: its network, optimizer and step; where it starts, is saved and goes on."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from reidsearch.errors import UsageError
 from reidsearch.files import replacing
 from train.data import Crops
 from train.network import Siamese
+from train.projection import Projection
 from train.recipe import Recipe, from_dict
 
 FORMAT = 2
@@ -93,6 +94,17 @@ def start(
     return _run(recipe, network, identities, device, initial=initial, terms=terms)
 
 
+def with_layer(run: Run, fitted: Projection) -> Run:
+    """The run's result with that layer after it, which ends it: there is no average any more."""
+    recipe = replace(run.recipe, layer=fitted.matrix.shape[1], average=0.0)
+    network = _network(recipe, run.identities)
+    assert network.layer is not None
+    weight, mean = torch.from_numpy(fitted.matrix.T), torch.from_numpy(fitted.mean)
+    layer = {"layer.weight": weight, "layer.bias": -weight @ mean}
+    network.load_state_dict(run.result.cpu().state_dict() | layer)
+    return replace(run, recipe=recipe, network=network.eval(), average=None)
+
+
 def save(run: Run, path: Path) -> None:
     """Write a checkpoint that describes itself; an interrupted write leaves the old one whole."""
     tensors = _prefixed("network", run.network.state_dict())
@@ -160,6 +172,7 @@ def _network(recipe: Recipe, identities: list[int]) -> Siamese:
         stripe=recipe.stripe,
         instance=recipe.instance_norm,
         mix_styles=recipe.mix_styles,
+        layer=recipe.layer,
     )
 
 
@@ -202,9 +215,9 @@ def _take(network: Siamese, path: Path, identities: list[int]) -> dict[str, Any]
     own = network.state_dict()
     if about["identities"] != identities:
         given = {name: t for name, t in given.items() if ".classifier." not in name}
-    for heads in ("sides.", "stripes."):
-        if not any(name.startswith(heads) for name in own):
-            given = {name: t for name, t in given.items() if not name.startswith(heads)}
+    for part in ("sides.", "stripes.", "layer."):
+        if not any(name.startswith(part) for name in own):
+            given = {name: t for name, t in given.items() if not name.startswith(part)}
     # An instance norm takes over a batch norm's scales and shifts; it keeps no statistics.
     given = {n: t for n, t in given.items() if n in own or not _is_statistic(n, of=own)}
     trained_with = from_dict(about["recipe"])

@@ -173,6 +173,17 @@ class Catalog(TableGroup):
         with self._reading() as db:
             return db.execute(query).first() is not None
 
+    def with_vectors(self, fingerprint: str) -> EncoderRecord | None:
+        """The encoder of that fingerprint, where any image is indexed with it. How many are is not
+        counted, which takes seconds for a million."""
+        if not self.has_vectors(fingerprint):
+            return None
+        columns = [c for c in encoder.c if c.name in EncoderRecord.__dataclass_fields__]
+        query = select(*columns).where(encoder.c.fingerprint == fingerprint)
+        with self._reading() as db:
+            row = db.execute(query).one()
+        return EncoderRecord(**row._mapping, indexed=0)
+
     def delete_encoder(self, encoder_id: int) -> None:
         """Delete an encoder that no image stands in any state with, its ingests and all that was
         learned with it."""

@@ -23,6 +23,7 @@ from reidsearch.catalog.places import ids_by_name
 from reidsearch.catalog.records import Candidate, EmbeddingRecord, Recorded, State
 from reidsearch.catalog.settings import Setting
 from reidsearch.catalog.tables import (
+    UNFINISHED,
     camera,
     dataset,
     embedding,
@@ -232,10 +233,32 @@ class Embeddings(TableGroup):
         with self._reading() as db:
             return set(db.scalars(query))
 
+    def indexed_among(self, encoder_id: int, ids: Sequence[int]) -> list[int]:
+        """Those of these images whose vector is stored, in any order."""
+        with self._reading() as db:
+            return [
+                id
+                for some in self._batches(ids)
+                for id in db.scalars(
+                    select(embedding.c.image_id).where(
+                        _in_state(encoder_id, State.INDEXED), embedding.c.image_id.in_(some)
+                    )
+                )
+            ]
+
     def all(self, encoder_id: int) -> list[EmbeddingRecord]:
         """Where all images of one encoder stand."""
         with self._reading() as db:
             return _records(db, encoder_id)
+
+    def checksums(self, encoder_id: int) -> dict[int, int | None]:
+        """id -> the checksum of its stored vector, None where there is none, of all images of one
+        encoder."""
+        query = select(embedding.c.image_id, embedding.c.checksum).where(
+            embedding.c.encoder_id == encoder_id
+        )
+        with self._reading() as db:
+            return {row.image_id: row.checksum for row in db.execute(query).all()}
 
     def of(self, encoder_id: int, ids: Sequence[int]) -> dict[int, EmbeddingRecord]:
         """id -> where it stands, of those of these images that this encoder knows."""
@@ -304,14 +327,16 @@ class Embeddings(TableGroup):
     def waiting(self, encoder_id: int) -> set[int]:
         """The ids of pending images that no other living process is about to take in."""
         worker = embedding.c.worker
-        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.PENDING))
+        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.PENDING), UNFINISHED)
         with self._reading() as db:
             others = self.database.workers(db)
             return set(db.scalars(query.where(or_(worker.is_(None), worker.not_in(others)))))
 
     def deleting(self, encoder_id: int) -> list[int]:
         """The ids of images whose deletion is not finished."""
-        query = select(embedding.c.image_id).where(_in_state(encoder_id, State.DELETING))
+        query = select(embedding.c.image_id).where(
+            _in_state(encoder_id, State.DELETING), UNFINISHED
+        )
         with self._reading() as db:
             return list(db.scalars(query))
 

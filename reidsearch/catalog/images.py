@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, selec
 
 from reidsearch import names
 from reidsearch.catalog.database import T, TableGroup, embedding_of_image
-from reidsearch.catalog.records import ImageCount, ImageRecord, State
+from reidsearch.catalog.records import Glimpse, ImageCount, ImageRecord, State
 from reidsearch.catalog.tables import (
     camera,
     dataset,
@@ -243,6 +243,20 @@ class Images(TableGroup):
         )
         with self._reading() as db:
             return {r.id: r for r in self._among(db, image.c.id, ids, indexed.exists())}
+
+    def glimpses(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Glimpse]:
+        """id -> what ranking asks of it, of those of these images that are indexed."""
+        query = (
+            select(*(image.c[name] for name in Glimpse._fields))
+            .select_from(image.join(embedding, embedding_of_image(encoder_id)))
+            .where(embedding.c.state == State.INDEXED)
+        )
+        with self._reading() as db:
+            return {
+                row[0]: Glimpse._make(row)
+                for some in self._batches(ids)
+                for row in db.execute(query.where(image.c.id.in_(some))).all()
+            }
 
     def spans(self, encoder_id: int, split: Split) -> list[Span]:
         """What is known of the times of a split's indexed images, by camera and sequence."""

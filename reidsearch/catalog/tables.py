@@ -7,18 +7,21 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 # SQLite's integers are as large as they need be, and its texts sort by their bytes.
 Large = BigInteger().with_variant(Integer, "sqlite")
 Sorted = String().with_variant(String(collation="C"), "postgresql")
+UNFINISHED = text("state != 'indexed'")  # SQLite takes the index for queries that say just this
 
 setting = Table(
     "setting",
@@ -96,6 +99,13 @@ embedding = Table(
     Column("reason", String),  # why it failed
     Column("checksum", BigInteger),  # of the vector as stored; not known of those before 0004
     Column("worker", Integer),  # who takes it in, while it is pending
+    Index(
+        "ix_embedding_unfinished",
+        "encoder_id",
+        "state",
+        sqlite_where=UNFINISHED,
+        postgresql_where=UNFINISHED,
+    ),
 )
 # Small pictures of images, where the setting asks for them.
 thumbnail = Table(

@@ -14,6 +14,7 @@ from reidsearch.cli.calibrate import calibrate
 from reidsearch.cli.claim import claim
 from reidsearch.cli.demo import demo
 from reidsearch.cli.doctor import doctor
+from reidsearch.cli.encoders import encoders
 from reidsearch.cli.evaluate import evaluate
 from reidsearch.cli.explore import explore
 from reidsearch.cli.export import export
@@ -53,7 +54,7 @@ def main(
 
 
 for command in (
-    explore, ingest, query, evaluate, calibrate, trace, export, status, doctor, forget, audit,
-    claim, demo, serve, token,
+    explore, ingest, query, evaluate, calibrate, trace, export, status, encoders, doctor, forget,
+    audit, claim, demo, serve, token,
 ):  # fmt: skip
     app.command(cls=Command)(with_global_options(command))

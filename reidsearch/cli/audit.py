@@ -36,10 +36,10 @@ def audit(
 ) -> None:
     """Show who searched for whom."""
     from reidsearch import documents
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
     start = moment(since, "--since", ctx.obj.timezone)
-    with Gallery(ctx.obj, purpose="audit") as gallery:
+    with opened(ctx.obj, purpose="audit") as gallery:
         entries = gallery.audit(since=start, save=save)
     if json:
         output.print_json(documents.audit(entries))

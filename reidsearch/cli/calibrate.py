@@ -36,10 +36,10 @@ def calibrate(
 ) -> None:
     """Learn the times that people take from camera to camera and what scores say, and let stored
     vectors carry their neighbours."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
     from reidsearch.views import calibration
 
-    with Gallery(ctx.obj, purpose="calibrate") as gallery:
+    with opened(ctx.obj, purpose="calibrate") as gallery:
         learned = gallery.calibrate(source=source or None, report=report)
     if report is not None:
         output.say(f"Report: {report / calibration.PAGE}")

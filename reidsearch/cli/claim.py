@@ -15,9 +15,9 @@ def claim(
     ] = False,
 ) -> None:
     """Say that the vectors on a server are this gallery's, where its data dir was moved."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
-    with Gallery(ctx.obj, purpose="claim") as gallery:
+    with opened(ctx.obj, purpose="claim") as gallery:
         gallery.claim(copy=copy)
     output.say(
         "This is a gallery of its own now. Ingest its images again: they are encoded anew."

@@ -21,9 +21,9 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Compare catalog, vectors and files; change nothing without --fix."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
-    with Gallery(ctx.obj, purpose="doctor") as gallery:
+    with opened(ctx.obj, purpose="doctor") as gallery:
         checkup = gallery.doctor(fix=fix)
     document = checkup.document()
     if json:

@@ -68,13 +68,13 @@ def evaluate(
     """Run the Market-1501 protocol over the stored queries and gallery."""
     from reidsearch.cli import scores
     from reidsearch.evaluate import Evaluation
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
     from reidsearch.views import report as pages
     from reidsearch.views.made import Made
 
     unseen = camera_pairs and compare is not None and report is None and not json
     say_idle((unseen, "--camera-pairs", "in a comparison without --report or --json"))
-    with Gallery(ctx.obj, purpose="evaluate") as gallery:
+    with opened(ctx.obj, purpose="evaluate") as gallery:
         evaluate = gallery.evaluate if compare is None else partial(gallery.compare, compare)
         result = evaluate(
             multi_query=multi_query,

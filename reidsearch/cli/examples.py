@@ -23,6 +23,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "export": ("reidsearch export vectors.npz", "reidsearch export may.csv --since 2024-05-01"),
     "status": ("reidsearch status --json",),
+    "encoders": ("reidsearch encoders --measure", "reidsearch encoders runs/ --json"),
     "doctor": ("reidsearch doctor --fix",),
     "forget": (
         "reidsearch forget --identity alice --dry-run",

@@ -74,7 +74,7 @@ def explore(
     json: Json = False,
 ) -> None:
     """Look at a data set before it is used: who is on it, how it looks, what may be wrong."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
     from reidsearch.views import endings, exploration
     from reidsearch.views.made import Made
 
@@ -90,7 +90,7 @@ def explore(
         (stored and root is not None, "--root", "with --stored"),
         (stored and follow_links, "--follow-links", "with --stored"),
     )
-    with Gallery(ctx.obj, purpose="explore") as gallery:
+    with opened(ctx.obj, purpose="explore") as gallery:
         found = gallery.explore(
             path,
             splits=split,

@@ -20,11 +20,11 @@ def export(
     json: Json = False,
 ) -> None:
     """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
     zone = ctx.obj.timezone
     first, last = moment(since, "--since", zone), moment(until, "--until", zone)
-    with Gallery(ctx.obj, purpose="export") as gallery:
+    with opened(ctx.obj, purpose="export") as gallery:
         counts = gallery.export(out, since=first, until=last)
     if json:
         output.print_json(counts)

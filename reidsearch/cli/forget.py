@@ -57,13 +57,13 @@ def forget(
 
     Several options together mean the images that fit them all.
     """
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
     say_idle((yes and dry_run, "--yes", "with --dry-run"))
     if vectors_of is not None:
         if image or before or {identity, camera, dataset, site} != {None}:
             raise UsageError("--vectors-of stands alone", hint="Forget images by another command.")
-        with Gallery(ctx.obj, purpose="forget") as gallery:
+        with opened(ctx.obj, purpose="forget") as gallery:
             gone = gallery.forget_encoder(
                 vectors_of, dry_run=dry_run, confirm=None if yes else _confirm_encoder
             )
@@ -72,7 +72,7 @@ def forget(
     until = moment(before, "--before", ctx.obj.timezone)
     if until is not None:
         output.say(f"Before {times.show(until, ctx.obj.timezone)}.")
-    with Gallery(ctx.obj, purpose="forget") as gallery:
+    with opened(ctx.obj, purpose="forget") as gallery:
         gone = gallery.forget(
             identity=identity,
             images=image or (),

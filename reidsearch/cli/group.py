@@ -116,6 +116,8 @@ def with_global_options(function: Callable[..., None]) -> Callable[..., None]:
                 ctx.meta[parameter.name] = value
         if ctx.invoked_subcommand is None:
             ctx.obj = config.load({key: ctx.meta.get(key) for key in config.KEYS})
+            both = ctx.meta.get("data_dir") and ctx.obj.server is not None
+            options.say_idle((bool(both), "--data-dir", "beside --server"))
         function(ctx, **values)
 
     parameters = [*own.parameters.values(), *options.GLOBAL]

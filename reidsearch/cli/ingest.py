@@ -79,11 +79,11 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Encode a data set's crops and store them. Running it again changes nothing."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
     say_idle((yes and not prune, "--yes", "without --prune"))
     with (
-        Gallery(ctx.obj, purpose="ingest") as gallery,
+        opened(ctx.obj, purpose="ingest") as gallery,
         ingest_progress(quiet=ctx.meta["quiet"]) as progress,
     ):
         summary = gallery.ingest(

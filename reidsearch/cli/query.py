@@ -117,6 +117,14 @@ def query(
         ),
     ] = False,
     plain: Plain = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Compare every stored vector, however many there are.",
+            rich_help_panel=RANKING,
+        ),
+    ] = False,
     by_stay: Annotated[
         bool,
         typer.Option(
@@ -152,7 +160,7 @@ def query(
 ) -> None:
     """Find the stored images that show the person in IMG."""
     from reidsearch.cli import hits, terminal
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
     from reidsearch.views import endings, sheet
     from reidsearch.views.made import Made
 
@@ -178,7 +186,7 @@ def query(
     questions = [given] if together else [[one] for one in given]
     say_idle((together and len(given) == 1, "--together", "with a single picture"))
     others = [read_now(one) for one in gather(unlike or ())]
-    with Gallery(ctx.obj, purpose="query") as gallery:
+    with opened(ctx.obj, purpose="query") as gallery:
         for question in questions:
             try:
                 answer = gallery.query(
@@ -200,6 +208,7 @@ def query(
                     rerank=rerank,
                     plain=plain,
                     by_stay=by_stay,
+                    exact=exact,
                 )
             except ImageError as error:
                 if len(questions) == 1:
@@ -210,7 +219,7 @@ def query(
             answers.append(answer)
             if json:
                 output.print_json(answer.document())
-    untimed = all(answer.ranking.calibration is None for answer in answers)
+    untimed = not any(answer.ranking.spatio_temporal for answer in answers)
     say_idle((timestamp is not None and untimed, "--time", "where hits are ranked without times"))
     if csv:
         hits.print_hits_csv(answers, by_stay=by_stay)

@@ -10,19 +10,24 @@ import typer
 from reidsearch.cli import output
 from reidsearch.cli.options import Json
 from reidsearch.cli.tables import print_table
+from reidsearch.types import Scan
 
 if TYPE_CHECKING:
     from reidsearch.status import Status
     from reidsearch.times import Zone
 
+SCANS = {
+    Scan.EXACT: "exact: every vector is compared",
+    Scan.QUANTISED: "through smaller copies of all vectors; query --exact compares them in full",
+}
 LISTED = 12  # cameras and sites by name
 
 
 def status(ctx: typer.Context, json: Json = False) -> None:
     """Show what is stored, and which settings are in force."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
 
-    with Gallery(ctx.obj, purpose="status") as gallery:
+    with opened(ctx.obj, purpose="status") as gallery:
         now = gallery.status()
     document = now.document()
     if json:
@@ -63,6 +68,9 @@ def _facts(now: "Status", zone: "Zone") -> list[tuple[str, str]]:
         stale = "" if one.current else "; not current, so that searches go without"
         several = f" with {one.encoder}" if len(now.expanded) > 1 else ""
         facts.append(("expanded", f"{one.images:,} images by {words}{several}{stale}"))
+    for encoder, scan in now.scan.items():
+        several = f" with {encoder}" if len(now.scan) > 1 else ""
+        facts.append(("searches", f"{SCANS[scan]}{several}"))
     return [*facts, ("on disk", f"{now.bytes / 1e6:,.1f} MB")]
 
 

@@ -75,7 +75,7 @@ def trace(
     json: Json = False,
 ) -> None:
     """Where was this person? Stays at cameras, in time order."""
-    from reidsearch.gallery import Gallery
+    from reidsearch.opening import opened
     from reidsearch.views import endings, lanes
     from reidsearch.views.made import Made
 
@@ -84,7 +84,7 @@ def trace(
         endings.check(save, lanes.ENDINGS)
     both = false_matches is not None and min_score is not None
     say_idle((both, "--false-matches", "beside --min-score"))
-    with Gallery(ctx.obj, purpose="trace") as gallery:
+    with opened(ctx.obj, purpose="trace") as gallery:
         found = gallery.trace(
             read(probe),
             camera=camera,

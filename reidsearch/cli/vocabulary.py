@@ -35,6 +35,8 @@ COMMAND_LINE: Mapping[str, str] = {
     "data_dir": "--data-dir",
     "qdrant_url": "--qdrant-url",
     "catalog_url": "--catalog-url",
+    "server": "--server",
+    "token_file": "--token-file",
     "encoder": "--encoder",
     "encoder_file": "--encoder FILE",
     "device": "--device",

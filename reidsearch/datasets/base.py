@@ -72,7 +72,7 @@ def dataset(
             raise DatasetError(
                 f"{escaped(text)} is not valid UTF-8", hint="Rename it, or give another {name}."
             )
-    ordered = sorted(sightings, key=lambda s: s.path)
+    ordered = sorted(sightings, key=attrgetter("path"))
     failed = sorted(rejected, key=lambda r: r.path)
     unseen = sorted(set(walk.unseen)) if walk else []
     passed = dict(walk.passed_over.most_common()) if walk else {}

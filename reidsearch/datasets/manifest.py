@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from itertools import islice, repeat
+from itertools import islice
+from operator import attrgetter, is_
 from pathlib import Path
 
 from reidsearch import times
@@ -19,7 +20,7 @@ from reidsearch.datasets.columns import COLUMNS, shown
 from reidsearch.datasets.table import Table, opened
 from reidsearch.errors import DatasetError, ReidsearchError
 from reidsearch.times import Zone
-from reidsearch.types import Dataset, Rejected, Sighting, Split
+from reidsearch.types import Dataset, Rejected, Sighting, Split, sightings
 from reidsearch.words import counted
 
 LAYOUT = "manifest"
@@ -28,6 +29,7 @@ LOOKED_FOR = 20  # pictures, before paths are thought to start elsewhere
 LISTED = 10  # columns in a note
 BLOCK = 256  # rows that are looked at together
 
+_PATH, _SPLIT = attrgetter("path"), attrgetter("split")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -128,14 +130,14 @@ def _read(
     line = table.lines_above + table.rows.line_num
     while block := list(islice(table.rows, BLOCK)):
         # Most rows are as they should be, and those many at once take half the time.
-        fresh = rows.sightings(block, chosen)
-        if fresh is not None and sightings.keys().isdisjoint(fresh):
-            sightings |= fresh
-            line = table.lines_above + table.rows.line_num
-            continue
-        for cells in block:
+        found = rows.sightings(block)
+        if found is not None and chosen.issuperset(map(_SPLIT, found)):
+            kept = map(sightings.setdefault, map(_PATH, found), found)
+            if all(map(is_, kept, found)):
+                line = table.lines_above + table.rows.line_num
+                continue
+        for cells, seen in zip(block, found or map(rows.sighting, block), strict=True):
             line += _lines(cells)
-            seen = rows.sighting(cells)
             if isinstance(seen, Exception):
                 rejected.append(rows.rejected(cells, line, seen))
                 continue
@@ -177,23 +179,18 @@ class _Rows:
         written = dict.fromkeys((self._base, str(base.resolve())))
         self._roots = tuple(root.replace("\\", "/").rstrip("/") for root in written)
         self._zone = zone
+        self._moments = times.Moments(zone)
         self._naive = 0
         self._elsewhere = 0
 
-    def sightings(
-        self, rows: Sequence[list[str]], chosen: frozenset[Split]
-    ) -> dict[str, Sighting] | None:
-        """What these rows say of pictures of the chosen splits, by path; None where one of them
-        needs to be looked at for itself."""
+    def sightings(self, rows: Sequence[list[str]]) -> list[Sighting] | None:
+        """What these rows say; None where one of them needs to be looked at for itself."""
         try:
             found, naive = self._sightings(rows)
         except (ValueError, ReidsearchError):
             return None
-        by_path = {seen.path: seen for seen in found if seen.split in chosen}
-        if len(by_path) < len(found):
-            return None
         self._naive += naive
-        return by_path
+        return found
 
     def sighting(self, cells: list[str]) -> Sighting | Exception | None:
         """What a row says; None of an empty one, and of one that cannot be understood, why."""
@@ -228,24 +225,17 @@ class _Rows:
             path if _PLAIN.fullmatch(path) and len(path) <= MAX_PATH else self._canonical(path)
             for path in column("path")
         ]
-        moments = [
-            (None, False) if cell.strip() in columns.UNKNOWN else times.moment(cell, self._zone)
-            for cell in column("timestamp")
-        ]
-        unknown = repeat(None)
-        found = list(
-            map(
-                Sighting,
-                paths,
-                map(self._split, column("split") or repeat("", len(paths))),
-                map(self._name, column("camera")) if "camera" in self._places else unknown,
-                map(self._name, column("identity")) if "identity" in self._places else unknown,
-                columns.numbers(column("sequence"), "sequence") or unknown,
-                columns.numbers(column("frame"), "frame") or unknown,
-                [seconds for seconds, _ in moments] or unknown,
-            )
+        moments, naive = self._moments.of(column("timestamp"), unknown=columns.UNKNOWN)
+        found = sightings(
+            paths,
+            splits=list(map(self._split, column("split"))),
+            cameras=list(map(self._name, column("camera"))),
+            identities=list(map(self._name, column("identity"))),
+            sequences=columns.numbers(column("sequence"), "sequence"),
+            frames=columns.numbers(column("frame"), "frame"),
+            timestamps=moments,
         )
-        return found, sum(naive for _, naive in moments)
+        return found, naive
 
     def rejected(self, cells: Sequence[str], line: int, error: Exception) -> Rejected:
         """A row that cannot be understood, by what it calls its picture, or else by its line."""

@@ -136,6 +136,8 @@ def grown(
     with those at the positions ``new`` in it, in ascending order, and what they are then. Nothing
     is asked of those at the positions ``but``."""
     size, k = known.nearest.shape
+    if len(but) == size:
+        return new[:0], nobody(0, k)
     bars = known.scores[:, -1] - np.float32(ROUNDING)
     bars[but] = np.inf
     images, candidates = [new[:0]], [new[:0]]

@@ -9,7 +9,7 @@ store, ``evaluate`` for all probes against arrays.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -41,6 +41,30 @@ class Expanded(StrEnum):
     TIMES = "times"  # by appearance and by transit times
 
 
+class Ranked(Protocol):
+    """How hits were ranked, as people are told of it; a ``Ranking`` is one."""
+
+    @property
+    def reranked(self) -> bool:
+        """Whether k-reciprocal neighbours were taken in place of the cosine."""
+
+    @property
+    def is_expanded(self) -> bool:
+        """Whether vectors carry neighbours."""
+
+    @property
+    def spatio_temporal(self) -> bool:
+        """Whether transit times are in the scores."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was used beside single cosines, for people."""
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """What was known beside a probe and single vectors, in the words of a benchmark's table."""
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Appearance alone, or also what else is given here.
@@ -58,7 +82,6 @@ class Ranking:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What it uses beside single cosines, for people."""
         used = ["re-ranked"] if self.reranked else []
         if self.is_expanded:
             used.append("expanded")
@@ -69,13 +92,15 @@ class Ranking:
         return tuple(used)
 
     @property
+    def spatio_temporal(self) -> bool:
+        return self.calibration is not None
+
+    @property
     def is_expanded(self) -> bool:
-        """Whether vectors carry neighbours."""
         return self.expanded is not Expanded.NOT
 
     @property
     def uses(self) -> tuple[str, ...]:
-        """What it knows beside a probe and single vectors, in the words of a benchmark's table."""
         used = []
         if self.reranked or self.is_expanded or self.camera_means:
             used.append("the unlabelled gallery")

@@ -21,6 +21,7 @@ from reidsearch.ranking.knn import (
     BLOCK,
     KNearest,
     SymmetricCosines,
+    k_nearest,
     select,
     squared_distances,
 )
@@ -120,6 +121,23 @@ def rerank(
             [_overlap(encoded, inverse, row)[count:] for row in range(rows.start, rows.stop)]
         )
         yield _mixed(shared, original, weight)
+
+
+def jaccard(
+    vectors: Vectors, *, k1: int = K1, k2: int = K2, at_once: AtOnce = AT_ONCE
+) -> Iterator[Distances]:
+    """The Jaccard distances alone, of each of N images (N x D, of unit length) to all: N, one image
+    after the other. They are 1 to whatever shares no neighbour with it."""
+    size = len(vectors)
+    found = k_nearest(vectors, k=k1 + 1, at_once=at_once.images)
+    encoded = _encode(
+        found, np.arange(size), lambda positions: vectors[positions], k1=k1, at_once=at_once
+    )
+    encoded = _mean(encoded, found.nearest[:, :k2], width=size)
+    inverse = encoded.transposed(width=size)
+    nothing = np.zeros((), dtype=np.float32)
+    for row in range(size):
+        yield _mixed(_overlap(encoded, inverse, row), nothing, 0.0)
 
 
 def rerank_one(

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from reidsearch import __version__
 from reidsearch.errors import ReidsearchError
 from reidsearch.gallery import Gallery
-from reidsearch.service import asking, health, overview, pictures, problems
+from reidsearch.service import asking, health, overview, page, pictures, problems
 from reidsearch.service.guards import Guards
 from reidsearch.service.intake import Intake
 from reidsearch.service.limits import Limits
@@ -56,7 +56,7 @@ class App(FastAPI):
             dependencies=[Bearer],
         )
         problems.install(self)
-        for one in (asking, pictures, overview, health):
+        for one in (asking, pictures, overview, health, page):
             self.include_router(one.router)
 
     def start(self) -> None:

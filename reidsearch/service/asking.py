@@ -1,5 +1,6 @@
 """Who is this, and where was this person: ``/api/query``, ``/api/trace``, similar images."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Annotated
@@ -35,7 +36,15 @@ OtherIds = Annotated[
     list[Annotated[int, Form(ge=1, le=LARGEST)]] | None,
     Form(alias="not_id", description="A stored image of somebody else, who is not meant."),
 ]
-Name = Annotated[str | None, Form(max_length=255, description="What the answer calls the picture.")]
+Called = Annotated[str, Form(max_length=4096)]
+Names = Annotated[
+    list[Called] | None,
+    Form(description="What answers call the pictures, in their order; else by their files' names."),
+]
+OtherNames = Annotated[
+    list[Called] | None,
+    Form(alias="not_name", description="What they call those of somebody else, in their order."),
+]
 Camera = Annotated[
     str | None, Form(description="The pictures' camera, where their names do not tell.")
 ]
@@ -49,18 +58,30 @@ Since = Annotated[str | None, Form(description="Only what was taken at this time
 Until = Annotated[str | None, Form(description="Only what was taken before this time.")]
 Number = Annotated[float, Form(allow_inf_nan=False)]
 
+Expand = Annotated[bool, Form(description="Compare vectors that carry neighbours.")]
+SpatioTemporal = Annotated[bool, Form(description="Add what times say.")]
+Plain = Annotated[bool, Form(description="Cosines alone.")]
+
 FILTERS = ("camera", "time", "name", "site", "dataset", "since", "until")
+RANKING = ("expand", "spatio_temporal", "plain")
 QUERY = (
-    "image", "image_id", "not", "not_id", "together", "exclude_camera", "only_camera", "split",
-    "top_k", "min_score", "expand", "spatio_temporal", "rerank", "plain", "by_stay", *FILTERS,
+    "image", "image_id", "not", "not_id", "not_name", "together", "exclude_camera", "only_camera",
+    "split", "top_k", "min_score", "rerank", "exact", "by_stay", *RANKING, *FILTERS,
 )  # fmt: skip
-TRACE = ("image", "image_id", "false_matches", "min_score", *FILTERS)
+TRACE = ("image", "image_id", "false_matches", "min_score", *RANKING, *FILTERS)
 SIMILAR = ("exclude_camera", "top_k", "plain", "by_stay")
 
 
-async def read(files: Sequence[UploadFile] | None) -> list[tuple[bytes, str]]:
-    """The bytes and the names of what was sent."""
-    return [(await one.read(), one.filename or UNNAMED) for one in files or ()]
+async def read(
+    files: Sequence[UploadFile] | None, called: Sequence[str] | None = None
+) -> list[tuple[bytes, str]]:
+    """The bytes and the names of what was sent: those in ``called``, of the first few or of all. A
+    file's own name travels with escapes that nobody undoes."""
+    told = itertools.chain(called or (), itertools.repeat(None))
+    return [
+        (await one.read(), name or one.filename or UNNAMED)
+        for one, name in zip(files or (), told, strict=False)
+    ]
 
 
 def probes(gallery: Gallery, sent: Sequence[tuple[bytes, str]], ids: Sequence[int]) -> list[Probe]:
@@ -83,12 +104,13 @@ async def query(
     image_id: PictureIds = None,
     unlike: Others = None,
     unlike_id: OtherIds = None,
+    unlike_name: OtherNames = None,
     together: Annotated[
         bool, Form(description="Several pictures show one person; nothing else can be asked.")
     ] = True,
     camera: Camera = None,
     time: Time = None,
-    name: Name = None,
+    name: Names = None,
     exclude_camera: Annotated[bool, Form(description="Leave out the pictures' cameras.")] = False,
     only_camera: Annotated[
         list[str] | None, Form(description="Search these cameras alone; also as a,b.")
@@ -102,16 +124,17 @@ async def query(
     min_score: Annotated[
         Number | None, Form(description="Leave out hits with a smaller score.")
     ] = None,
-    expand: Annotated[bool, Form(description="Compare vectors that carry neighbours.")] = False,
-    spatio_temporal: Annotated[bool, Form(description="Add what times say.")] = False,
+    expand: Expand = False,
+    spatio_temporal: SpatioTemporal = False,
     rerank: Annotated[bool, Form(description="Re-rank by k-reciprocal neighbours.")] = False,
-    plain: Annotated[bool, Form(description="Cosines alone.")] = False,
+    plain: Plain = False,
+    exact: Annotated[bool, Form(description="Compare every stored vector.")] = False,
     by_stay: Annotated[bool, Form(description="One hit for each visit to a camera.")] = False,
 ) -> Document:
     """The stored images that show the person in a picture, as `reidsearch query --json` tells
     them. Without `expand`, `spatio_temporal`, `rerank` or `plain` the best is used that the gallery
     has learned."""
-    mine, others = await read(image), await read(unlike)
+    mine, others = await read(image, name), await read(unlike, unlike_name)
     if not together and len(mine) + len(image_id or ()) > 1:
         raise Problem(422, "one request is one question", hint="Ask for one picture at a time.")
 
@@ -122,7 +145,6 @@ async def query(
             unlike=probes(gallery, others, unlike_id or ()),
             camera=camera or None,
             time=time or None,
-            name=name,
             exclude_camera=exclude_camera,
             only_cameras=names.listed(only_camera or ()),
             site=site,
@@ -136,6 +158,7 @@ async def query(
             spatio_temporal=spatio_temporal,
             rerank=rerank,
             plain=plain,
+            exact=exact,
             by_stay=by_stay,
         )
 
@@ -156,7 +179,7 @@ async def trace(
     ] = None,
     camera: Camera = None,
     time: Time = None,
-    name: Name = None,
+    name: Names = None,
     site: Site = None,
     dataset: OfDataset = None,
     since: Since = None,
@@ -166,9 +189,12 @@ async def trace(
         Form(ge=1e-6, le=0.5, description="The share of strangers' pairs that may score so high."),
     ] = None,
     min_score: Annotated[Number | None, Form(description="Take scores from here on.")] = None,
+    expand: Expand = False,
+    spatio_temporal: SpatioTemporal = False,
+    plain: Plain = False,
 ) -> Document:
     """Where the person in a picture was, as `reidsearch trace --json` tells it."""
-    sent = await read([image] if image else None)
+    sent = await read([image] if image else None, name)
     stored = [] if image_id is None else [image_id]
     if len(sent) + len(stored) != 1:
         raise Problem(422, "a trace is of one picture", hint="Give one image, or one image_id.")
@@ -179,13 +205,15 @@ async def trace(
             probe,
             camera=camera or None,
             time=time or None,
-            name=name,
             site=site,
             dataset=dataset,
             since=since or None,
             until=until or None,
             false_matches=false_matches,
             min_score=min_score,
+            expand=expand,
+            spatio_temporal=spatio_temporal,
+            plain=plain,
         )
 
     return Document((await asking.run(ask)).document())

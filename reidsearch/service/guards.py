@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reidsearch.errors import ReidsearchError
-from reidsearch.service import problems
+from reidsearch.service import assets, problems
 from reidsearch.service.limits import Limits, Rate
 from reidsearch.service.metrics import Metrics
 from reidsearch.service.problems import Problem, busy
@@ -25,7 +25,7 @@ from reidsearch.service.tokens import ANYBODY, Principal, Tokens
 
 log = logging.getLogger(__name__)
 
-OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"})
+OPEN = frozenset({"/healthz", "/readyz", "/openapi.json"}) | assets.PATHS
 """What is answered without a token: it tells nothing of what is stored."""
 
 HEADERS: Mapping[str, str] = {
@@ -66,6 +66,11 @@ class Guards:
         self._rate = Rate(limits)
         self.running = 0  # requests that are not answered yet
         self.bytes = 0  # of their bodies
+
+    @property
+    def most_bytes(self) -> int:
+        """Of one request's body."""
+        return self._limits.body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from reidsearch import documents, images
 from reidsearch.add import Crop, Outcome
-from reidsearch.errors import ImageError
+from reidsearch.errors import ImageError, ReidsearchError
 from reidsearch.probe import seconds
 from reidsearch.service.asking import Id
 from reidsearch.service.parts import Ingesting, Searching, only
@@ -93,7 +93,11 @@ async def image(asking: Searching, id: Id) -> Response:
     """A stored image's picture: the file's bytes where browsers show such, else a PNG of it."""
 
     def read() -> tuple[bytes, str]:
-        return showable(asking.gallery.picture(id))
+        found = asking.gallery.pictures([id])[id]
+        if isinstance(found, ReidsearchError):
+            raise found
+        images.picture(found, size=(1, 1))  # what is called one is one, whatever else it may be
+        return showable(found)
 
     try:
         data, kind = await asking.run(read)

@@ -42,13 +42,16 @@ STATUS: Mapping[type[errors.ReidsearchError], int] = {
 
 class ProblemDocument(TypedDict):
     """An error. ``kind`` is one of the library's, or "Request" where the request itself is
-    wrong."""
+    wrong. For programs that have other words for what a hint names, ``unfilled`` is the hint with
+    such names in braces, and ``values`` are texts that stand for some of these."""
 
     type: str
     title: str
     status: int
     detail: str
     hint: NotRequired[str]
+    unfilled: NotRequired[str]
+    values: NotRequired[dict[str, str]]
     kind: str
 
 
@@ -80,6 +83,7 @@ def response(
     *,
     hint: str = "",
     kind: str = "Request",
+    unfilled: tuple[str, Mapping[str, str]] = ("", {}),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """A problem as it is sent."""
@@ -92,11 +96,16 @@ def response(
     }
     if hint:
         document["hint"] = hint
+    text, values = unfilled
+    if text:
+        document["unfilled"] = text
+    if values:
+        document["values"] = dict(values)
     return JSONResponse(document, status, headers, media_type=MEDIA_TYPE)
 
 
-def of_library(error: errors.ReidsearchError) -> JSONResponse:
-    """One of the library's errors as it is sent."""
+def of_library(error: errors.ReidsearchError, vocabulary: Mapping[str, str] = HTTP) -> JSONResponse:
+    """One of the library's errors as it is sent, in those words."""
     status = next(STATUS[one] for one in type(error).__mro__ if one in STATUS)
     if status == 500:  # nothing that a client did: whoever runs the service is to know
         log.error("%s", error.message)
@@ -104,8 +113,9 @@ def of_library(error: errors.ReidsearchError) -> JSONResponse:
     return response(
         status,
         error.message,
-        hint=error.hint_in(HTTP),
+        hint=error.hint_in(vocabulary),
         kind=type(error).__name__,
+        unfilled=error.unfilled,
         headers=headers,
     )
 

@@ -1,5 +1,5 @@
 """What the library's hints say in braces, in the words of the HTTP door: fields for parameters, the
-command line for what is set where the service runs."""
+command line for what is set where the service runs. The page has names of its own for some."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,8 @@ _FIELDS = (
 )  # fmt: skip
 _RENAMED = {"only_cameras": "only_camera", "unlike": "not", "images": "image_id"}
 _THERE = ("layout", "pattern", "prune", "follow_links", "root", "out", "save", "report", "compare",
-          "source", "data_dir", "qdrant_url", "catalog_url", "encoder", "device")  # fmt: skip
+          "source", "data_dir", "server", "token_file", "qdrant_url", "catalog_url", "encoder",
+          "device")  # fmt: skip
 _VERBS = ("evaluate", "calibrate", "export", "doctor", "claim")
 
 HTTP: Mapping[str, str] = (
@@ -35,3 +36,19 @@ HTTP: Mapping[str, str] = (
         "same_call": "the same request",
     }
 )
+
+PAGE: Mapping[str, str] = {
+    **HTTP,
+    "camera": "“Its camera” under Filters",
+    "time": "“Taken at” under Filters",
+    "only_cameras": "“Cameras” under Filters",
+    "exclude_camera": "“Leave the picture's own camera out” under Filters",
+    "since": "“From” under Filters",
+    "until": "“To” under Filters",
+    "site": "“Site” under Filters",
+    "unlike": "“not”",
+    "ingest": "`reidsearch ingest FOLDER` where the service runs",
+    "query": "“Pictures”",
+    "trace": "“Trace”",
+    "same_call": "“Try again”",
+}

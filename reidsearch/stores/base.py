@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.errors import StoreError
-from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors, is_unit
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors, is_unit
 
 # Payload fields, all of which searches filter on, and every store indexes.
 KEYWORD_FIELDS = ("split",)
 INTEGER_FIELDS = ("camera_id", "dataset_id")
 FLOAT_FIELDS = ("time",)
 PAYLOAD_FORM = 2  # of payloads with these; the first one had a data set's own camera numbers
+# Vectors that may wait to be optimised: comparing them takes a few milliseconds.
+UNOPTIMISED = 10_000
+OVERSAMPLING = 2.0  # times as many copies as are asked for are compared once more in full
 VECTOR_NAMES = {Kind.PLAIN: "", Kind.EXPANDED: "expanded"}  # Qdrant's; "" is the unnamed one
 
 T = TypeVar("T")
@@ -96,11 +99,28 @@ class VectorStore(Protocol):
     def delete(self, ids: Sequence[int]) -> None:
         """Remove points; ids that are not there are ignored. Durable on return."""
 
+    @property
+    def scan(self) -> Scan:
+        """How searches that need not be exact look through what is stored now."""
+
+    def optimise(self) -> bool:
+        """Bring what was written into the form in which many vectors take the least time and
+        memory, where there are many, and enough is new; whether there was. What is stored stays,
+        and searches go on meanwhile, but for a moment at the end. It is due after many were
+        written."""
+
     def search(
-        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter,
+        kind: Kind = Kind.PLAIN,
+        exact: bool = False,
     ) -> list[Matches]:
         """For each of Q vectors the ``limit`` nearest stored ones of that ``kind``, by
-        (-score, id). Exact."""
+        (-score, id). Scores are those of the vectors in full. Whether some of the nearest may be
+        missing, ``scan`` says; with ``exact`` none are."""
 
     def scroll(
         self, *, splits: Sequence[Split] = (), kind: Kind = Kind.PLAIN
@@ -117,6 +137,10 @@ class VectorStore(Protocol):
 
     def ids(self) -> set[int]:
         """The ids of all stored points."""
+
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        """Those of these ids that are stored. Takes as long as there are of them, however much
+        else is stored."""
 
     def count(self) -> int:
         """How many points are stored. Cheap, unlike ``ids``."""

@@ -1,5 +1,7 @@
 """Qdrant Edge: the vector store inside this process, in a folder of the data dir."""
 
+import logging
+import math
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,11 +12,15 @@ from typing import TypeVar
 import qdrant_edge as qdrant
 
 from reidsearch import faults
+from reidsearch.config import EXACT_UP_TO
 from reidsearch.errors import StoreError, StoreLocked
-from reidsearch.stores import folder
+from reidsearch.files import bytes_on_disk, copy_folder
+from reidsearch.stores import folder, optimiser
 from reidsearch.stores.base import (
     EMBEDDED,
     NOTHING,
+    OVERSAMPLING,
+    UNOPTIMISED,
     VECTOR_NAMES,
     Matches,
     as_arrays,
@@ -24,15 +30,30 @@ from reidsearch.stores.base import (
     unless_missing,
 )
 from reidsearch.stores.guard import Guard
-from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds: a query that another process runs is over by then
 INTERVAL = 0.1  # seconds between tries
 SCROLLED = 128  # vectors at a time: as lists of Python floats they still fit the cache
+LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
+
+# A filter that admits this share of all points or more is applied to what a search without it
+# finds: so many more than BEYOND times as many as should be left, and MARGIN.
+WEAK = 0.2
+BEYOND, MARGIN = 4.0, 100
+
+_PARAMS = {
+    Scan.EXACT: qdrant.SearchParams(exact=True),
+    Scan.QUANTISED: qdrant.SearchParams(
+        quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+    ),
+}
 
 
 class EdgeStore:
@@ -40,15 +61,24 @@ class EdgeStore:
 
     Only one process at a time can hold a shard. Another waits ``patience`` seconds, then
     StoreLocked is raised. Searches go on while vectors are written, and stop only for the moment in
-    which another shard takes this one's place.
+    which another shard takes this one's place. Among more than ``exact_up_to`` points they look
+    through quantised copies of their vectors, from when these are optimised.
     """
 
     address = EMBEDDED
 
-    def __init__(self, path: Path, *, dimension: int, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        dimension: int,
+        patience: float = PATIENCE,
+        exact_up_to: int = EXACT_UP_TO,
+    ) -> None:
         self.path = path
         self.dimension = dimension
         self._patience = patience
+        self._exact_up_to = exact_up_to
         self._guard = Guard()  # of the shard: calls use it, what replaces or closes it changes it
         self._writing = threading.Lock()  # a compaction must not miss what is written meanwhile
         self._shard: qdrant.EdgeShard | None = self._open()
@@ -86,24 +116,63 @@ class EdgeStore:
     def delete(self, ids: Sequence[int]) -> None:
         self._write([qdrant.UpdateOperation.delete_points(list(ids))])
 
+    @property
+    def scan(self) -> Scan:
+        return self._call(lambda _: self._scan)
+
+    def optimise(self) -> bool:
+        """Optimise a copy, which then takes this shard's place: in another process, as Edge stops
+        all of its own meanwhile. Where that fails, all stays as it is."""
+        with self._writing:
+            if self.count() <= self._exact_up_to:
+                return False
+            if self.scan is Scan.QUANTISED and folder.unoptimised(self.path) < UNOPTIMISED:
+                return False
+            new, _ = folder.beside(self.path)
+            shutil.rmtree(new, ignore_errors=True)
+            try:
+                folder.require_space(self.path, 2 * bytes_on_disk(self.path))
+                self._call(lambda _: copy_folder(self.path, new))
+                faults.reach("collection copied")
+                optimiser.optimise(new)
+                faults.reach("collection optimised")
+            except StoreError as error:
+                shutil.rmtree(new, ignore_errors=True)
+                log.warning("Searches take longer than they could: %s", error.message)
+                return False
+            self._put_in_place(new)
+        return True
+
     def search(
-        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter,
+        kind: Kind = Kind.PLAIN,
+        exact: bool = False,
     ) -> list[Matches]:
         condition = _condition(where)
 
-        def search_one(shard: qdrant.EdgeShard, vector: list[float], count: int) -> Matches:
-            request = qdrant.SearchRequest(
-                query=qdrant.Query.Nearest(vector, VECTOR_NAMES[kind]),
-                limit=count,
-                filter=condition,
-                params=qdrant.SearchParams(exact=True),
-            )
-            return as_matches(shard.search(request))
-
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
-            return [
-                in_order(partial(search_one, shard, vector), limit) for vector in vectors.tolist()
-            ]
+            params = _PARAMS[Scan.EXACT if exact else self._scan]
+            share = _share(shard, condition)
+
+            def search_one(vector: list[float], count: int) -> Matches:
+                ask = partial(
+                    qdrant.SearchRequest,
+                    query=qdrant.Query.Nearest(vector, VECTOR_NAMES[kind]),
+                    params=params,
+                )
+                if share >= WEAK:  # testing each vector would take longer than comparing it
+                    most = MARGIN + math.ceil(BEYOND * count / share)
+                    found = shard.search(ask(limit=most, with_payload=True))
+                    kept = [point for point in found if where.admits(point.payload or {})]
+                    if len(kept) >= count or len(found) < most:
+                        return as_matches(kept[:count])
+                return as_matches(shard.search(ask(limit=count, filter=condition)))
+
+            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
 
         return unless_missing(kind, lambda: self._call(search_all), [NOTHING] * len(vectors))
 
@@ -126,7 +195,15 @@ class EdgeStore:
             yield *as_arrays(found, Kind.PLAIN), [record.payload or {} for record in found]
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, kind=None) for r in block}
+        return {int(r.id) for block in self._records(LISTED, kind=None) for r in block}
+
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        found: set[int] = set()
+        for start in range(0, len(ids), LISTED):
+            some = list(ids[start : start + LISTED])
+            page = self._call(lambda shard, some=some: shard.retrieve(some, False, False))  # type: ignore[misc]
+            found |= {int(record.id) for record in page}
+        return found
 
     def count(self) -> int:
         return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))
@@ -140,7 +217,7 @@ class EdgeStore:
         """
         with self._writing:
             owner = self.owner
-            new, old = folder.beside(self.path)
+            new, _ = folder.beside(self.path)
             shutil.rmtree(new, ignore_errors=True)
             copy = EdgeStore(new, dimension=self.dimension)
             try:
@@ -153,15 +230,21 @@ class EdgeStore:
             finally:
                 copy.close()
             faults.reach("collection copied")
-            with self._guard.change():
-                self._release()
-                self.path.rename(old)
-                faults.reach("collection aside")
-                new.rename(self.path)
-                faults.reach("collection swapped")
-                shutil.rmtree(old)
-                self._shard = self._open()
+            self._put_in_place(new)
+        self.optimise()
         return True
+
+    def _put_in_place(self, new: Path) -> None:
+        """Let a copy of the collection take this one's place."""
+        _, old = folder.beside(self.path)
+        with self._guard.change():
+            self._release()
+            self.path.rename(old)
+            faults.reach("collection aside")
+            new.rename(self.path)
+            faults.reach("collection swapped")
+            shutil.rmtree(old)
+            self._shard = self._open()
 
     def recreate(self) -> None:
         with self._writing, self._guard.change():
@@ -197,17 +280,19 @@ class EdgeStore:
             )
 
         try:
-            return load()
+            shard = load()
         except StoreLocked:
             # Imported here: most commands need not wait, and it takes longer than opening a shard.
             from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-            return Retrying(
+            shard = Retrying(
                 retry=retry_if_exception_type(StoreLocked),
                 stop=stop_after_delay(self._patience),
                 wait=wait_fixed(INTERVAL),
                 reraise=True,
             )(load)
+        self._scan = Scan.QUANTISED if folder.is_quantised(self.path) else Scan.EXACT
+        return shard
 
     def _release(self) -> None:
         if self._shard is not None:
@@ -298,4 +383,12 @@ def _condition(where: Filter) -> qdrant.Filter:
 
 
 def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
+    if len(values) == 1:  # which takes far less than a list of one
+        return qdrant.FieldCondition(key, match=qdrant.MatchValue(values[0]))
     return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
+
+
+def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter) -> float:
+    """About which share of the stored points fits, between 0 and 1."""
+    every = shard.count(qdrant.CountRequest(exact=False))
+    return shard.count(qdrant.CountRequest(filter=condition, exact=False)) / max(every, 1)

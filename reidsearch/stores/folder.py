@@ -5,16 +5,26 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import qdrant_edge as qdrant
 
 from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.files import replacing
-from reidsearch.stores.base import FLOAT_FIELDS, INTEGER_FIELDS, KEYWORD_FIELDS, refused
+from reidsearch.stores.base import (
+    FLOAT_FIELDS,
+    INTEGER_FIELDS,
+    KEYWORD_FIELDS,
+    UNOPTIMISED,
+    refused,
+)
 
 T = TypeVar("T")
 
+SETTINGS = "edge_config.json"
+FLOAT = 4  # bytes
+READ = 1 << 20  # bytes at a time
+SEGMENTS = 4  # at most; what came last is in small ones, or each change would rewrite the largest
 OWNER = "owner.json"  # in the shard's folder, so that it comes and goes with what it speaks of
 # Edge writes through memory maps, and a full disk ends a process that does so at once, without an
 # error. So nothing is written where less than this is free (bytes): its files grow by 32 MB.
@@ -51,13 +61,13 @@ def _recover(path: Path) -> None:
             shutil.rmtree(left)
 
 
-def require_space(path: Path) -> None:
-    """Raise StoreError where less is free than must stay so."""
-    free = shutil.disk_usage(path).free
-    if free < RESERVE:
+def require_space(path: Path, taken: int = 0) -> None:
+    """Raise StoreError where less is free than must stay so when so many bytes are ``taken``."""
+    free, needed = shutil.disk_usage(path).free, RESERVE + taken
+    if free < needed:
         raise StoreError(
             f"the disk of {path} is full: {free / 1e6:.0f} MB are free, and "
-            f"{RESERVE / 1e6:.0f} MB must stay so",
+            f"{needed / 1e6:.0f} MB must stay so",
             hint="Free some space, or choose another {data_dir}; what is stored stays, and running "
             "{same_call} again goes on.",
         )
@@ -67,7 +77,8 @@ def load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
     """The shard in ``path``, made where it is missing; what was cut short there is finished."""
     if path.suffix != ".new":
         _recover(path)
-    if (path / "edge_config.json").exists():
+    if (path / SETTINGS).exists():
+        _read_copies(path)
         return _indexed(qdrant.EdgeShard.load(str(path)))
     path.mkdir(parents=True, exist_ok=True)
     require_space(path)
@@ -77,17 +88,81 @@ def load_or_create(path: Path, dimension: int) -> qdrant.EdgeShard:
     return _indexed(qdrant.EdgeShard.create(str(path), qdrant.EdgeConfig(vectors=params)))
 
 
-def _indexed(shard: qdrant.EdgeShard) -> qdrant.EdgeShard:
-    """The shard with its payload indexes, also where an earlier version made it."""
-    kinds = dict.fromkeys(KEYWORD_FIELDS, qdrant.PayloadSchemaType.Keyword)
-    kinds |= dict.fromkeys(INTEGER_FIELDS, qdrant.PayloadSchemaType.Integer)
-    kinds |= dict.fromkeys(FLOAT_FIELDS, qdrant.PayloadSchemaType.Float)
-    there = shard.info().payload_schema.keys()
-    for field in sorted(there - kinds.keys()):
+def _read_copies(path: Path) -> None:
+    """Read the quantised copies into the system's cache. Loading a shard does it, too, but page by
+    page in no order, for which a disk takes ten times as long; and closing one drops them."""
+    for file in path.glob("segments/*/vector_storage*/quantized.data"):
+        with file.open("rb", buffering=0) as copies:
+            while copies.read(READ):
+                pass
+
+
+def load_quantised(path: Path) -> qdrant.EdgeShard:
+    """The shard in ``path``, set up to be optimised: vectors stay on disk, and smaller copies of
+    them in the system's cache; pinned ones would be read at every opening, and held twice
+    meanwhile. There is no graph of neighbours, which takes long to make, and misses too much where
+    a filter leaves little of it."""
+    stored = {
+        name: qdrant.EdgeVectorParams(
+            size=params["size"], distance=qdrant.Distance.Dot, memory=qdrant.Memory.Cold
+        )
+        for name, params in _settings(path)["vectors"].items()
+    }
+    least = max(params.size for params in stored.values()) * UNOPTIMISED * FLOAT // 1024
+    config = qdrant.EdgeConfig(
+        vectors=stored,
+        hnsw_config=qdrant.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10),
+        quantization_config=qdrant.TurboQuantQuantizationConfig(
+            bits=qdrant.TurboQuantBitSize.Bits4, memory=qdrant.Memory.Cached
+        ),
+        optimizers=qdrant.EdgeOptimizersConfig(
+            default_segment_number=SEGMENTS, indexing_threshold=least, max_segment_size=2**40
+        ),
+    )
+    return _indexed(qdrant.EdgeShard.load(str(path), config), from_memory=True)
+
+
+def is_quantised(path: Path) -> bool:
+    """Whether the shard in ``path`` was optimised; where there is none, it was not."""
+    try:
+        return _settings(path).get("quantization_config") is not None
+    except (OSError, ValueError):
+        return False
+
+
+def unoptimised(path: Path) -> int:
+    """How many points were written to the shard since it was last optimised: Edge keeps the
+    versions of these, of 8 bytes each, in files of that name."""
+    written = path.glob("segments/*/mutable_id_tracker.versions")
+    return sum(file.stat().st_size for file in written) // 8
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+    return settings
+
+
+def _indexed(shard: qdrant.EdgeShard, *, from_memory: bool = False) -> qdrant.EdgeShard:
+    """The shard with its payload indexes, also where an earlier version made it: then it had
+    others, or has them in memory, where every opening reads them whole. These are put on disk where
+    that is asked for, as it takes seconds."""
+    cold = qdrant.Memory.Cold
+    wanted: dict[str, qdrant.PayloadSchemaParams] = {}
+    wanted |= {field: qdrant.KeywordIndexParams(memory=cold) for field in KEYWORD_FIELDS}
+    wanted |= {field: qdrant.IntegerIndexParams(memory=cold) for field in INTEGER_FIELDS}
+    wanted |= {field: qdrant.FloatIndexParams(memory=cold) for field in FLOAT_FIELDS}
+    schema = shard.info().payload_schema
+    there = {
+        field
+        for field, info in schema.items()
+        if not from_memory or (info.params is not None and info.params.memory == cold)
+    }
+    stale, missing = schema.keys() - (wanted.keys() & there), wanted.keys() - there
+    for field in sorted(stale):
         shard.update(qdrant.UpdateOperation.delete_field_index(field))
-    for field in sorted(kinds.keys() - there):
-        shard.update(qdrant.UpdateOperation.create_field_index(field, kinds[field]))
-    if there != kinds.keys():
+    for field in sorted(missing):
+        shard.update(qdrant.UpdateOperation.create_field_index(field, wanted[field]))
+    if stale or missing:
         shard.flush()
     return shard
 

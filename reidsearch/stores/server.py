@@ -26,12 +26,13 @@ from reidsearch.stores.base import (
 )
 from reidsearch.stores.connection import MEMORY, Connection, Patience
 from reidsearch.stores.guard import Guard
-from reidsearch.types import Filter, Ids, Kind, Payload, Points, Split, Vectors
+from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
 T = TypeVar("T")
 
 PATIENCE = Patience()
 SCROLLED = 2048  # vectors in one answer
+LISTED = 10_000  # ids in one answer
 COPIED = 512  # the same, with payloads
 OWNER = "reidsearch-owner"  # the key in a collection's metadata
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
@@ -130,8 +131,21 @@ class ServerStore:
         selector = models.PointIdsList(points=list(ids))
         self._call(lambda c: c.delete(self.collection, selector, wait=True))
 
+    @property
+    def scan(self) -> Scan:
+        return Scan.EXACT
+
+    def optimise(self) -> bool:
+        return False  # the server does it by itself, at a time of its own
+
     def search(
-        self, vectors: Vectors, *, limit: int, where: Filter, kind: Kind = Kind.PLAIN
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Filter,
+        kind: Kind = Kind.PLAIN,
+        exact: bool = False,
     ) -> list[Matches]:
         condition = _condition(where)
 
@@ -173,11 +187,23 @@ class ServerStore:
         return as_arrays(unless_missing(kind, retrieve, []), kind)
 
     def ids(self) -> set[int]:
-        return {int(r.id) for block in self._records(10_000, kind=None) for r in block}
+        return {int(r.id) for block in self._records(LISTED, kind=None) for r in block}
 
     def records(self) -> Iterator[tuple[Ids, Vectors, list[Payload]]]:
         for found in self._records(COPIED, kind=Kind.PLAIN, with_payload=True):
             yield *as_arrays(found, Kind.PLAIN), [record.payload or {} for record in found]
+
+    def stored(self, ids: Sequence[int]) -> set[int]:
+        found: set[int] = set()
+        for start in range(0, len(ids), LISTED):
+            some = list(ids[start : start + LISTED])
+            page = self._call(
+                lambda c, some=some: c.retrieve(  # type: ignore[misc]
+                    self.collection, some, with_payload=False, with_vectors=False
+                )
+            )
+            found |= {int(record.id) for record in page}
+        return found
 
     def count(self) -> int:
         return self._call(lambda c: c.count(self.collection, exact=True).count)
@@ -313,4 +339,6 @@ def _condition(where: Filter) -> models.Filter:
 
 
 def _any(key: str, values: list[str] | list[int]) -> models.FieldCondition:
+    if len(values) == 1:  # which takes far less than a list of one
+        return models.FieldCondition(key=key, match=models.MatchValue(value=values[0]))
     return models.FieldCondition(key=key, match=models.MatchAny(any=values))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from reidsearch.errors import ReidsearchError
 from reidsearch.views import captions, thumbnails, verdicts
 from reidsearch.views.captions import Caption
 
@@ -84,11 +85,24 @@ def card(
     kind: str, path: str, picture: Image.Image | str, said: Caption, *, quality: int = 90
 ) -> Card:
     """A card of a picture, or of why there is none."""
-    gone = picture if isinstance(picture, str) else ""
+    if isinstance(picture, str):
+        return _card(kind, path, said, gone=picture)
+    return _card(kind, path, said, picture=thumbnails.data_url(picture, quality=quality))
+
+
+def of_file(kind: str, path: str, file: bytes | ReidsearchError, said: Caption) -> Card:
+    """A card of a picture's file as it was read, or of why it was not."""
+    shown = thumbnails.of_file(file, LARGEST) if isinstance(file, bytes) else file
+    if isinstance(shown, str):
+        return _card(kind, path, said, picture=shown)
+    return _card(kind, path, said, gone=shown.message)
+
+
+def _card(kind: str, path: str, said: Caption, *, picture: str = "", gone: str = "") -> Card:
     return Card(
         kind=kind,
         path=path,
-        picture="" if isinstance(picture, str) else thumbnails.data_url(picture, quality=quality),
+        picture=picture,
         gone=gone,
         head=said.head,
         lines=said.lines,

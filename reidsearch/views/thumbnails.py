@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from reidsearch.answer import Hit
 
 Size = tuple[int, int]  # height, width
+JPEG = b"\xff\xd8\xff"  # how a file begins
+SMALL = 24_000  # bytes, about as many as a thumbnail takes
 
 
 def fitted(picture: str | bytes, size: Size, *, enlarge: bool = False) -> Image.Image | str:
@@ -46,8 +48,21 @@ def of_hit(hit: "Hit", size: Size, *, enlarge: bool = False) -> Image.Image | st
         return error.message
 
 
+def of_file(file: bytes, size: Size) -> str | ImageError:
+    """A picture's data URL, for a page that holds it: a small JPEG as it is, which costs next to
+    nothing; another one ``fitted``. Where it cannot be read, why."""
+    if file.startswith(JPEG) and len(file) <= SMALL:
+        return _url(file)
+    picture = fitted(file, size)
+    return ImageError(picture) if isinstance(picture, str) else data_url(picture, quality=85)
+
+
 def data_url(picture: Image.Image, *, quality: int) -> str:
     """The picture as a JPEG of that quality, for a page that holds it."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return _url(buffer.getvalue())
+
+
+def _url(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

@@ -8,8 +8,8 @@ their bytes, as SQLite sorts them.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 SORTED = {"dataset": "name", "image": "path", "site": "name", "camera": "name", "identity": "name"}
 

@@ -1,0 +1,295 @@
+"""A gallery from afar: the same verbs, asked of a service."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+from reidsearch import documents, errors, times
+from reidsearch.client import read
+from reidsearch.client.connection import Connection, Fields, File
+from reidsearch.client.shape import checked
+from reidsearch.config import Config, token
+from reidsearch.errors import ImageError, ReidsearchError, UnknownImage, UsageError
+from reidsearch.gallery import FilePath, Gallery
+from reidsearch.probe import Probe
+from reidsearch.question import Question
+from reidsearch.session import Session
+from reidsearch.types import Split, choice
+
+if TYPE_CHECKING:
+    from reidsearch.add import Added, Crop
+    from reidsearch.answer import Answer
+    from reidsearch.audit import AuditEntry
+    from reidsearch.catalog.records import CameraRecord, ImageRecord
+    from reidsearch.forget import Forgotten
+    from reidsearch.probe import Picture, Time
+    from reidsearch.question import Pictures
+    from reidsearch.status import Status
+    from reidsearch.trace import Trace
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class RemoteGallery(Gallery):
+    """The gallery of the service at the setting ``server``.
+
+    Pictures to search for are read here and sent; those of hits stay where they are, and are
+    fetched when they are looked at. Searches are logged there, as the token's. What takes the disk
+    of the gallery raises UsageError.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Raises UsageError where the token cannot be read. Nothing is asked yet."""
+        assert config.server is not None
+        self._config = config
+        self._connection = Connection(config.server, token(config.token_file))
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    @property
+    def _session(self) -> Session:
+        raise UsageError(
+            f"this is not done over HTTP, and the gallery is at {self._connection.url}",
+            hint="Do it where the gallery is, beside the service: without {server}.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<RemoteGallery {self._connection.url}>"
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def acting(self, operator: str) -> AbstractContextManager[None]:
+        """Not from afar: the token tells who searches."""
+        _ = self._session
+        return super().acting(operator)
+
+    def ready(self) -> None:
+        self._connection.get("/readyz")
+
+    def query(
+        self,
+        picture: "Pictures",
+        *,
+        unlike: "Pictures" = (),
+        camera: int | str | None = None,
+        time: "Time | None" = None,
+        name: str | None = None,
+        exclude_camera: bool = False,
+        only_cameras: Sequence[int | str] = (),
+        site: str | None = None,
+        dataset: str | None = None,
+        since: "Time | None" = None,
+        until: "Time | None" = None,
+        split: Split | str = Split.GALLERY,
+        top_k: int = 10,
+        min_score: float = -math.inf,
+        expand: bool = False,
+        spatio_temporal: bool = False,
+        rerank: bool = False,
+        plain: bool = False,
+        exact: bool = False,
+        by_stay: bool = False,
+    ) -> "Answer":
+        question = Question.of(picture, unlike=unlike, name=name)
+        mine, others = question.probes, question.unlike
+        fields: Fields = {
+            "name": [one.name for one in mine],
+            "not_name": [one.name for one in others],
+            **self._told_of(mine, camera, time),
+            "exclude_camera": exclude_camera,
+            "only_camera": list(map(str, only_cameras)),
+            "site": site,
+            "dataset": dataset,
+            "since": self._written(since),
+            "until": self._written(until),
+            "split": str(choice(Split, split, name="split")),
+            "top_k": top_k,
+            "min_score": None if min_score == -math.inf else min_score,
+            "expand": expand,
+            "spatio_temporal": spatio_temporal,
+            "rerank": rerank,
+            "plain": plain,
+            "exact": exact,
+            "by_stay": by_stay,
+        }
+        files: list[File] = [("image", one.data) for one in mine]
+        files += [("not", one.data) for one in others]
+        found = self._connection.post("/api/query", fields, files)
+        return self._read(
+            documents.AnswerDocument,
+            found,
+            lambda told: read.answer(
+                told, question, zone=self.config.timezone, fetch=self._fetching
+            ),
+        )
+
+    def trace(
+        self,
+        picture: "Picture | Probe",
+        *,
+        camera: int | str | None = None,
+        time: "Time | None" = None,
+        name: str | None = None,
+        site: str | None = None,
+        dataset: str | None = None,
+        since: "Time | None" = None,
+        until: "Time | None" = None,
+        false_matches: float | None = None,
+        min_score: float | None = None,
+        expand: bool = False,
+        spatio_temporal: bool = False,
+        plain: bool = False,
+    ) -> "Trace":
+        probe = Probe.of(picture, name=name)
+        fields: Fields = {
+            "name": probe.name,
+            **self._told_of([probe], camera, time),
+            "site": site,
+            "dataset": dataset,
+            "since": self._written(since),
+            "until": self._written(until),
+            "false_matches": false_matches,
+            "min_score": min_score,
+            "expand": expand,
+            "spatio_temporal": spatio_temporal,
+            "plain": plain,
+        }
+        found = self._connection.post("/api/trace", fields, [("image", probe.data)])
+        return self._read(
+            documents.TraceDocument,
+            found,
+            lambda told: read.trace(
+                told, probe.data, zone=self.config.timezone, fetch=self._fetching
+            ),
+        )
+
+    def stored(self, id: int) -> Probe:
+        return Probe.of(self._connection.data(f"/api/images/{id}"), name=f"image {id}")
+
+    def pictures(self, ids: Sequence[int]) -> "dict[int, bytes | ReidsearchError]":
+        found: dict[int, bytes | ReidsearchError] = {}
+        for id in ids:
+            try:
+                found[id] = self._connection.data(f"/api/images/{id}")
+            except (ImageError, UnknownImage) as error:
+                found[id] = error
+        return found
+
+    def add(self, crops: "Sequence[Crop]") -> "list[Added | ReidsearchError]":
+        return [self._add(crop) for crop in crops]
+
+    def cameras(self) -> "tuple[CameraRecord, ...]":
+        found = self._connection.get("/api/cameras")
+        return self._read(list[documents.CameraDocument], found, read.cameras)
+
+    def status(self) -> "Status":
+        found = self._connection.get("/api/status")
+        return self._read(documents.StatusDocument, found, read.status)
+
+    def audit(
+        self, *, since: "Time | None" = None, save: FilePath | None = None
+    ) -> "list[AuditEntry]":
+        if save is not None:
+            _ = self._session  # kept probes leave their machine by no other way
+        found = self._connection.get("/api/audit", {"since": self._written(since)})
+        return self._read(list[documents.AuditDocument], found, read.audit)
+
+    def forget(
+        self,
+        *,
+        identity: int | str | None = None,
+        images: Iterable[FilePath] = (),
+        before: "Time | None" = None,
+        camera: int | str | None = None,
+        dataset: str | None = None,
+        site: str | None = None,
+        dry_run: bool = False,
+        confirm: "Callable[[Sequence[ImageRecord]], None] | None" = None,
+    ) -> "Forgotten":
+        if list(images):
+            _ = self._session  # its paths are none of another machine's
+        fields: Fields = {
+            "identity": identity,
+            "camera": camera,
+            "before": self._written(before),
+            "dataset": dataset,
+            "site": site,
+        }
+        found = self._connection.post("/api/forget", {**fields, "dry_run": True})
+        meant = self._read(documents.SelectedDocument, found, read.selected)
+        if dry_run:
+            return meant
+        if confirm is not None and meant.images:
+            raise UsageError(
+                "nobody can be asked from afar whether that is to be forgotten",
+                hint="Look with a dry run, then do it without asking.",
+            )
+        found = self._connection.post("/api/forget", fields)
+        return self._read(
+            documents.ForgottenDocument, found, lambda told: read.forgotten(told, meant.images)
+        )
+
+    def _told_of(
+        self, probes: Sequence[Probe], camera: int | str | None, time: "Time | None"
+    ) -> Fields:
+        """What is said of all pictures; what was said of each alone only where that is the same."""
+        told: dict[str, str | int | float | None] = {
+            "camera": camera,
+            "time": self._written(time),
+        }
+        for field, key in (("camera", "camera"), ("time", "timestamp")):
+            own = {getattr(one.seen, key) if key in one.given else None for one in probes}
+            if key == "timestamp":
+                own = {self._written(one) for one in own}
+            if told[field] is None and own != {None}:
+                if len(own) > 1:
+                    raise UsageError(
+                        f"from afar one {field} can be told of all pictures, and there are several",
+                        hint="Ask for one picture at a time.",
+                    )
+                (told[field],) = own
+        return told
+
+    def _written(self, time: "Time | None") -> str | None:
+        found = self._seconds(time)
+        return None if found is None else times.written(found)
+
+    def _add(self, crop: "Crop") -> "Added | ReidsearchError":
+        fields: Fields = {
+            "camera": crop.camera,
+            "timestamp": self._written(crop.timestamp),
+            "identity": crop.identity,
+            "sequence": crop.sequence,
+            "frame": crop.frame,
+            "name": crop.name,
+            "dataset": crop.dataset,
+            "site": crop.site,
+        }
+        try:
+            found = self._connection.post("/api/images", fields, [("image", crop.data)])
+        except (ImageError, UsageError) as error:  # of this crop; others may do
+            return error
+        return self._read(documents.AddedDocument, found, read.added)
+
+    def _fetching(self, id: int) -> Callable[[], bytes]:
+        return functools.partial(_fetched, self._connection, id)
+
+    def _read(self, kind: type[T], found: object, make: Callable[[T], R]) -> R:
+        try:
+            return make(checked(kind, found))
+        except (ValueError, KeyError, TypeError):
+            raise self._connection.not_understood() from None
+
+
+def _fetched(connection: Connection, id: int) -> bytes:
+    """A stored image's picture. Raises ImageError where it cannot be had."""
+    try:
+        return connection.data(f"/api/images/{id}")
+    except errors.ReidsearchError as error:
+        raise ImageError(error.message) from None

@@ -1,0 +1,223 @@
+"""Documents as the objects they were made of: the reverse of ``documents``.
+
+ValueError is raised by all of it where a document cannot be such an object.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from reidsearch import documents
+from reidsearch.add import Added, Outcome
+from reidsearch.answer import Answer, Asked, Hit
+from reidsearch.audit import AuditEntry
+from reidsearch.catalog import State
+from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun
+from reidsearch.forget import Forgotten
+from reidsearch.lock import Holder
+from reidsearch.question import Question
+from reidsearch.ranking.calibration import Source
+from reidsearch.status import ExpandedCount, SettingInForce, Status
+from reidsearch.stays import Stay
+from reidsearch.times import Zone
+from reidsearch.trace import Trace
+from reidsearch.types import Scan, Split
+from reidsearch.yardstick import Origin
+
+Fetch: TypeAlias = Callable[[int], Callable[[], bytes]]
+"""What gets the picture of the image with that id, when it is called."""
+
+LABELS = "labels of "  # before their source, among what a ranking uses
+
+
+@dataclass(frozen=True, slots=True)
+class RankedElsewhere:
+    """How a service ranked, as it tells it."""
+
+    reranked: bool
+    is_expanded: bool
+    spatio_temporal: bool
+    uses: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        used = ["re-ranked"] if self.reranked else []
+        if self.is_expanded:
+            used.append("expanded")
+        if self.spatio_temporal:
+            labels = [one.removeprefix(LABELS) for one in self.uses if one.startswith(LABELS)]
+            used.append(f"transit times from {labels[0] if labels else Source.MATCHES}")
+        return tuple(used)
+
+
+def answer(
+    told: documents.AnswerDocument, question: Question, *, zone: Zone, fetch: Fetch
+) -> Answer:
+    """The answer to a question, whose pictures are at hand."""
+    pictures = [one.data for one in question.pictures]
+    others = told.get("more", [])
+    if len(pictures) != 1 + len(others):
+        raise ValueError("more or fewer pictures than were sent")
+    asked = [
+        (Asked(one["query"], one["camera"], one["identity"], one["site"], data), one["unlike"])
+        for one, data in zip(others, pictures[1:], strict=True)
+    ]
+    stays = told.get("stays")
+    return Answer(
+        query=told["query"],
+        camera=told["camera"],
+        identity=told["identity"],
+        site=told["site"],
+        hits=_hits(told["hits"], fetch),
+        warnings=tuple(told["warnings"]),
+        picture=pictures[0],
+        zone=zone,
+        more=tuple(one for one, unlike in asked if not unlike),
+        unlike=tuple(one for one, unlike in asked if unlike),
+        stays=None if stays is None else _stays(stays, fetch),
+        unit=told.get("unit"),
+        ranking=RankedElsewhere(
+            told["reranked"], told["expanded"], told["spatio_temporal"], tuple(told["uses"])
+        ),
+        scan=Scan(told["scan"]),
+    )
+
+
+def trace(told: documents.TraceDocument, picture: bytes, *, zone: Zone, fetch: Fetch) -> Trace:
+    """The trace of who is in a picture."""
+    return Trace(
+        query=told["query"],
+        camera=told["camera"],
+        identity=told["identity"],
+        site=told["site"],
+        threshold=told["threshold"],
+        rate=told["rate"],
+        crowd=told["crowd"],
+        origin=Origin(told["threshold_from"]),
+        nearest=told["nearest"],
+        ranking=RankedElsewhere(
+            False, told["expanded"], told["spatio_temporal"], tuple(told["uses"])
+        ),
+        calibrated=told["calibrated"],
+        unit=told["unit"],
+        stays=_stays(told["stays"], fetch),
+        warnings=tuple(told["warnings"]),
+        picture=picture,
+        zone=zone,
+    )
+
+
+def status(told: documents.StatusDocument) -> Status:
+    """What is stored there, and the settings in force there."""
+    first, last, run = told["first_taken"], told["last_taken"], told["last_ingest"]
+    running = told["running"]
+    return Status(
+        version=told["version"],
+        settings=tuple(
+            SettingInForce(key, one["value"], one["from"] or "")
+            for key, one in told["settings"].items()
+        ),
+        store=told["store"],
+        sites=tuple(told["sites"]),
+        cameras=tuple(told["cameras"]),
+        people=told["people"],
+        taken=None if first is None or last is None else (first, last),
+        bytes=told["bytes"],
+        scan={encoder: Scan(how) for encoder, how in told["scan"].items()},
+        images=tuple(
+            ImageCount(
+                dataset=one["dataset"],
+                root=one["root"],
+                split=Split(one["split"]),
+                encoder=one["encoder"],
+                state=State(one["state"]),
+                images=one["images"],
+            )
+            for one in told["images"]
+        ),
+        expanded=tuple(
+            ExpandedCount(one["encoder"], one["kind"], one["images"], one["current"])
+            for one in told["expanded"]
+        ),
+        last_ingest=None if run is None else IngestRun(id=0, **run),
+        running=None
+        if running is None
+        else Holder(running["pid"], running["command"], running["since"]),
+    )
+
+
+def cameras(told: Sequence[documents.CameraDocument]) -> tuple[CameraRecord, ...]:
+    """The cameras there."""
+    return tuple(
+        CameraRecord(id=one["id"], name=str(one["camera"]), site=one["site"]) for one in told
+    )
+
+
+def audit(told: Sequence[documents.AuditDocument]) -> list[AuditEntry]:
+    """The log there."""
+    return [
+        AuditEntry(
+            time=one["time"],
+            operator=one["operator"],
+            command=one["command"],
+            probe_sha256=one["probe_sha256"],
+            filters=one["filters"],
+            hits=one["hits"],
+            picture=one["picture"],
+            together=tuple(one["together_sha256"]),
+            unlike=tuple(one["not_sha256"]),
+        )
+        for one in told
+    ]
+
+
+def selected(told: documents.SelectedDocument) -> Forgotten:
+    """What would be forgotten."""
+    return Forgotten(tuple(map(Path, told["paths"])))
+
+
+def forgotten(told: documents.ForgottenDocument, paths: Sequence[Path]) -> Forgotten:
+    """What was forgotten, of these paths."""
+    return Forgotten(tuple(paths), told["vectors"], told["compacted"], told["backups"])
+
+
+def added(told: documents.AddedDocument) -> Added:
+    """What came of a crop."""
+    return Added(told["id"], Outcome(told["outcome"]))
+
+
+def _hits(told: Sequence[documents.HitDocument], fetch: Fetch) -> tuple[Hit, ...]:
+    return tuple(
+        Hit(
+            rank=one["rank"],
+            score=one["score"],
+            id=one["id"],
+            identity=one["identity"],
+            camera=one["camera"],
+            sequence=one["sequence"],
+            frame=one["frame"],
+            timestamp=one["timestamp"],
+            split=one["split"],
+            dataset=one["dataset"],
+            site=one["site"],
+            path=one["path"],
+            machine=one["machine"],
+            fetch=fetch(one["id"]),
+        )
+        for one in told
+    )
+
+
+def _stays(told: Sequence[documents.StayDocument], fetch: Fetch) -> tuple[Stay, ...]:
+    return tuple(
+        Stay(
+            camera=one["camera"],
+            site=one["site"],
+            sequence=one["sequence"],
+            start=one["start"],
+            end=one["end"],
+            hits=_hits(one["hits"], fetch),
+        )
+        for one in told
+    )

@@ -1,0 +1,168 @@
+"""The page at ``/``, for people: its files, and the parts of it that a gallery answers.
+
+It asks by form fields, as ``/api/query`` is asked, and is answered HTML that it puts in its place.
+These routes are the page's own and change with it: programs have ``/api``.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from reidsearch import images
+from reidsearch.errors import ReidsearchError
+from reidsearch.gallery import Gallery
+from reidsearch.probe import Probe, seconds
+from reidsearch.service import problems
+from reidsearch.service.asking import (
+    Camera,
+    OtherIds,
+    PictureIds,
+    Pictures,
+    Since,
+    Site,
+    Time,
+    Until,
+    read,
+)
+from reidsearch.service.assets import ASSETS, PREFIX, STYLE
+from reidsearch.service.parts import Asking, Searching, only, service_of
+from reidsearch.service.problems import Problem
+from reidsearch.service.vocabulary import PAGE
+from reidsearch.views import fragments, pages
+
+router = APIRouter(include_in_schema=False)
+
+MOST = 640  # hits on one page
+ASKED = ("image", "image_id", "not_id", "camera", "time", "site", "since", "until")
+ANSWER = (*ASKED, "exclude_camera", "only_camera", "top_k", "by_stay")
+
+
+@router.get("/")
+async def index(request: Request) -> Response:
+    """The page, without anything of what is stored."""
+    most = service_of(request).guards.most_bytes
+    return HTMLResponse(fragments.shell(most_bytes=most, frame_pixels=images.FRAME_PIXELS))
+
+
+@router.get(PREFIX + STYLE)
+async def style() -> Response:
+    """The style sheet that the page shares with reports, sheets and traces."""
+    return Response(_style(), media_type="text/css")
+
+
+@router.get(PREFIX + "filters")
+async def filters(asking: Searching) -> Response:
+    """What can be asked for; or why nothing can be."""
+
+    def draw(gallery: Gallery) -> str:
+        gallery.ready()
+        return fragments.filters(gallery.cameras(), gallery.status(), gallery.config.timezone)
+
+    return await _drawn(asking, draw)
+
+
+@router.post(PREFIX + "answer", dependencies=[Depends(only(*ANSWER))])
+async def answer(
+    asking: Searching,
+    image: Pictures = None,
+    image_id: PictureIds = None,
+    unlike_id: OtherIds = None,
+    camera: Camera = None,
+    time: Time = None,
+    site: Site = None,
+    since: Since = None,
+    until: Until = None,
+    exclude_camera: Annotated[bool, Form()] = False,
+    only_camera: Annotated[list[str] | None, Form()] = None,
+    top_k: Annotated[int, Form(ge=1, le=MOST)] = 20,
+    by_stay: Annotated[bool, Form()] = False,
+) -> Response:
+    """The hits for pictures of one person, ranked as well as the gallery can."""
+    sent = await read(image)
+
+    def draw(gallery: Gallery) -> str:
+        found = gallery.query(
+            _asked(gallery, sent, image_id or (), camera=camera, time=time),
+            unlike=[gallery.stored(id) for id in unlike_id or ()],
+            exclude_camera=exclude_camera,
+            only_cameras=only_camera or (),
+            site=site or None,
+            since=since or None,
+            until=until or None,
+            top_k=top_k,
+            by_stay=by_stay,
+        )
+        same = frozenset(image_id or ())
+        return fragments.answer(found, look=gallery.pictures, same=same, top_k=top_k)
+
+    return await _drawn(asking, draw)
+
+
+@router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED))])
+async def trace(
+    asking: Searching,
+    image: Pictures = None,
+    image_id: PictureIds = None,
+    camera: Camera = None,
+    time: Time = None,
+    site: Site = None,
+    since: Since = None,
+    until: Until = None,
+) -> Response:
+    """The stays of the person in a picture."""
+    sent, stored = await read(image), image_id or ()
+    if len(sent) + len(stored) != 1:
+        raise Problem(422, "a trace is of one picture", hint="Leave one, or look at Pictures.")
+
+    def draw(gallery: Gallery) -> str:
+        (probe,) = _asked(gallery, sent, stored, camera=camera, time=time)
+        found = gallery.trace(
+            probe,
+            site=site or None,
+            since=since or None,
+            until=until or None,
+        )
+        return fragments.trace(found, look=gallery.pictures, same=frozenset(stored))
+
+    return await _drawn(asking, draw)
+
+
+@router.get(PREFIX + "{name}")
+async def asset(name: str) -> Response:
+    """One of the page's files."""
+    found = ASSETS.get(name)
+    if found is None:
+        raise Problem(404, "the page has no such file")
+    return Response(found.data, media_type=found.kind)
+
+
+@functools.cache
+def _style() -> str:
+    return pages.stylesheet()
+
+
+def _asked(
+    gallery: Gallery,
+    sent: Sequence[tuple[bytes, str]],
+    ids: Sequence[int],
+    *,
+    camera: str | None,
+    time: str | None,
+) -> list[Probe]:
+    """What was sent, of which camera and time are told, and what is stored, of which they are
+    known."""
+    moment = seconds(time, gallery.config.timezone) if time else None
+    mine = [Probe.of(data, name=name, camera=camera or None, time=moment) for data, name in sent]
+    return [*mine, *(gallery.stored(id) for id in ids)]
+
+
+async def _drawn(asking: Asking, draw: Callable[[Gallery], str]) -> Response:
+    """What ``draw`` makes of the gallery, or a problem in the page's words."""
+    try:
+        return HTMLResponse(await asking.run(draw, asking.gallery))
+    except ReidsearchError as error:
+        return problems.of_library(error, PAGE)

@@ -1,0 +1,239 @@
+// The page: a question in the address, its answer below. What is found is drawn by the service.
+
+import { cropped } from "./crop.js";
+import { hide as hideDetails, onMarks } from "./details.js";
+import { Problem, html, picture as stored, token } from "./door.js";
+import { Filters } from "./filters.js";
+import { onBrought, show as showPictures } from "./pictures.js";
+import { bring, broughtAs, formOf, read, written } from "./question.js";
+
+const at = (id) => document.getElementById(id);
+const found = at("found");
+const filters = new Filters(at("ask"));
+const welcome = found.innerHTML;
+const { mostBytes, framePixels } = at("limits").dataset;
+
+let question = read(location.hash);
+let running = new AbortController(); // for the answer that is waited for
+let retry = start; // what "Try again" does
+
+async function start() {
+  retry = start;
+  await guarded(async () => {
+    filters.draw(await html("/page/filters"));
+    await show();
+  });
+}
+
+// Ask the next question: a new step for the browser's back button.
+function change(next) {
+  const asked = { ...question, filters: filters.chosen ?? question.filters, ...next };
+  if (written(asked) !== written(question)) history.pushState(null, "", written(asked));
+  return show();
+}
+
+// Draw what the address says, and ask it.
+async function show() {
+  question = read(location.hash);
+  filters.show(question.filters);
+  filters.only({ trace: question.view === "trace", brought: question.together.some(broughtAs) });
+  for (const input of document.getElementsByName("view")) input.checked = input.value === question.view;
+  showPictures(at("together"), question.together, {
+    called: "picture",
+    onRemove: (key) => change({ together: question.together.filter((one) => one !== key) }),
+    onCrop: cropAgain,
+  });
+  showPictures(at("unlike"), question.unlike, {
+    called: "not this one",
+    onRemove: (key) => change({ unlike: question.unlike.filter((one) => one !== key) }),
+  });
+  const any = question.together.length > 0;
+  for (const id of ["another", "views"]) at(id).hidden = !any;
+  at("unlike-title").hidden = question.unlike.length === 0;
+  document.body.classList.toggle("asked", any);
+  hideDetails();
+  if (question.lost) {
+    tell(new Problem("A picture of this question is not in this page any more.", {
+      hint: "Pictures that you bring are nowhere but in the open page. Choose it again.",
+    }));
+  }
+  if (any) await ask();
+  else put(welcome);
+}
+
+async function ask() {
+  retry = show;
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  const form = formOf(question);
+  const trace = question.view === "trace";
+  await guarded(async () => {
+    found.setAttribute("aria-busy", "true");
+    try {
+      const answer = await html(trace ? "/page/trace" : "/page/answer", { form, signal });
+      put(answer);
+      if (trace && question.together.length > 1) {
+        at("said").textContent += " Of the first picture: a trace is of one.";
+      }
+    } finally {
+      if (!signal.aborted) found.removeAttribute("aria-busy");
+    }
+  }, () => put(""));
+}
+
+function put(answer) {
+  const focused = found.contains(document.activeElement);
+  hideDetails();
+  found.innerHTML = answer;
+  at("said").textContent = found.querySelector("[data-said]")?.dataset.said ?? "";
+  // Who was on a button that is gone goes on from the top of what is new.
+  if (focused) found.focus({ preventScroll: true });
+}
+
+// Do it, and tell what went wrong; `clean` then takes away what is not true any more.
+async function guarded(action, clean = () => {}) {
+  if (!question.lost) at("problem").hidden = true;
+  try {
+    await action();
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    clean();
+    if (error.status === 401) signIn(error);
+    else tell(error);
+    if (!(error instanceof Problem)) throw error; // a defect is for the console, too
+  }
+}
+
+function tell(error) {
+  const box = at("problem");
+  box.querySelector(".message").textContent = error.message;
+  box.querySelector(".hint").textContent = error.hint ?? "";
+  box.hidden = false;
+}
+
+function signIn(problem) {
+  const dialog = at("sign-in");
+  at("sign-in-why").textContent = token.known ? problem.message : "";
+  token.drop();
+  at("sign-out").hidden = true;
+  if (!dialog.open) dialog.showModal();
+}
+
+at("sign-in").addEventListener("close", () => {
+  const text = at("token").value.trim();
+  at("token").value = "";
+  if (!text) return tell(new Problem("A token is needed.", { hint: "Try again to give one." }));
+  token.keep(text);
+  at("sign-out").hidden = false;
+  return start();
+});
+at("sign-out").hidden = !token.known;
+at("sign-out").addEventListener("click", () => {
+  token.drop();
+  location.replace("/"); // with all that the page has in memory
+});
+
+// Pictures that were brought; the first one is cropped where it is a whole photograph.
+async function take(files, { another }) {
+  await guarded(async () => {
+    if (!files.length) {
+      throw new Problem("There is no picture in what you brought.", {
+        hint: "Save the picture as a file, and choose that.",
+      });
+    }
+    const keys = [];
+    for (const file of files) {
+      const blob = (await isPhotograph(file)) ? await cropped(file) : file;
+      if (blob) keys.push(kept(file.name || "pasted picture", blob));
+    }
+    if (!keys.length) return;
+    const mine = another ? question.together : [];
+    await change({ together: [...mine, ...keys], unlike: another ? question.unlike : [] });
+  });
+}
+
+function kept(name, blob) {
+  if (blob.size > Number(mostBytes)) {
+    throw new Problem(`${name} has ${Math.ceil(blob.size / 1e6)} MB, and ${mostBytes / 1e6} may be sent.`, {
+      hint: "Cut the person out of it, or save it smaller.",
+    });
+  }
+  return bring(name, blob);
+}
+
+async function isPhotograph(file) {
+  try {
+    const bitmap = await createImageBitmap(file);
+    const { width, height } = bitmap;
+    bitmap.close();
+    return width > height || width * height >= Number(framePixels);
+  } catch {
+    return false; // what the browser cannot read the service may
+  }
+}
+
+async function cropAgain(key) {
+  const { name, blob } = broughtAs(key);
+  await guarded(async () => {
+    const part = await cropped(blob).catch(() => {
+      throw new Problem("This browser cannot show the picture, so it cannot be cropped here.");
+    });
+    if (!part || part === blob) return;
+    const next = kept(name, part);
+    await change({ together: question.together.map((one) => (one === key ? next : one)) });
+  });
+}
+
+// A click in the answer: the next probe, a picture more of the person, one of somebody else.
+found.addEventListener("click", ({ target }) => {
+  const { ask: next, same, unlike, enlarge, more } = target.closest("button")?.dataset ?? {};
+  const without = (keys, key) => keys.filter((one) => one !== key);
+  if (next) change({ together: [next], unlike: [] });
+  if (same) {
+    const has = question.together.includes(same);
+    change({
+      together: has ? without(question.together, same) : [...question.together, same],
+      unlike: without(question.unlike, same),
+    });
+  }
+  if (unlike) {
+    const together = without(question.together, unlike);
+    change({ together, unlike: [...without(question.unlike, unlike), unlike] });
+  }
+  if (enlarge) enlarged(enlarge, target.closest("figure"));
+  if (more) {
+    at("ask").elements.top_k.value = more;
+    change({});
+  }
+});
+
+async function enlarged(id, figure) {
+  await guarded(async () => {
+    const url = URL.createObjectURL(await stored(id));
+    const picture = at("enlarged-picture");
+    picture.src = url;
+    picture.alt = figure.querySelector("img")?.alt ?? "";
+    at("enlarged-caption").textContent = [figure.title, picture.alt].join(": ");
+    at("enlarged").showModal();
+    at("enlarged").addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
+  });
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is the question's
+  found.focus();
+});
+at("ask").addEventListener("submit", (event) => event.preventDefault());
+at("ask").addEventListener("change", ({ target }) => {
+  if (target.type === "file") return;
+  if (target.name === "view") change({ view: target.value });
+  else change({});
+});
+at("clear").addEventListener("click", () => change({ filters: [] }));
+at("again").addEventListener("click", () => retry());
+addEventListener("popstate", show);
+at("filters").open = matchMedia("(min-width: 900px)").matches;
+onBrought(take);
+onMarks(found);
+start();
