@@ -129,7 +129,7 @@ def test_what_is_on_or_off_is_true_or_false(tmp_path: Path) -> None:
     for text, meant in (("true", True), ("false", False)):
         file.write_text(f"thumbnails = {text}\n")
         assert config.load({}, environment={}, file=file).thumbnails is meant
-    with pytest.raises(UsageError, match="'maybe' .environment. is neither true nor false"):
+    with pytest.raises(UsageError, match=r"'maybe' \(environment\) is neither true nor false"):
         config.load({}, environment={"REIDSEARCH_THUMBNAILS": "maybe"})
 
 
