@@ -41,7 +41,7 @@ def test_ingest_reports_as_the_contract_says_and_repeats_for_nothing(
         "found", "ingested", "unchanged", "failed", "seconds", "images_per_second", "splits",
         "failures", "changed", "moved", "relabelled", "vanished", "pruned", "expired",
         "unlike_crops", "scaled", "layout", "cameras", "people", "first", "last", "without_camera",
-        "without_person", "without_time", "passed_over", "notes", "calibrated", "expanded",
+        "without_person", "without_time", "passed_over", "notes", "calibrated", "expanded", "left",
     }  # fmt: skip
     assert (first["found"], first["ingested"], first["failed"]) == (31, 31, 0)
     assert first["splits"] == {"query": 4, "gallery": 27}
@@ -74,7 +74,7 @@ def test_query_prints_one_json_object_a_line_and_probe(ingested: Path, run: Run)
         assert [h["rank"] for h in answer["hits"]] == [1, 2, 3, 4]
         assert answer["hits"][0].keys() == {
             "rank", "score", "id", "identity", "camera", "sequence", "frame", "timestamp", "time",
-            "split", "dataset", "site", "path",
+            "split", "dataset", "site", "path", "machine",
         }  # fmt: skip
         assert {h["camera"] for h in answer["hits"]} <= {2, 3}
         assert {h["identity"] for h in answer["hits"]} == {answer["identity"]}
@@ -246,7 +246,7 @@ def test_every_commands_help_shows_the_global_options_with_their_variables() -> 
         panel = " ".join(shown.partition("Global options")[2].partition("\n\n")[0].split())
         flagged = [key for key, setting in config.SETTINGS.items() if setting.flag]
         assert flagged == [
-            "data_dir", "qdrant_url", "encoder", "device", "server", "token_file",
+            "data_dir", "qdrant_url", "encoder", "device", "server", "token_file", "catalog_url",
         ]  # fmt: skip
         for key in flagged:
             assert f"--{key.replace('_', '-')} " in panel
