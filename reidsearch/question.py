@@ -4,6 +4,7 @@ All that depends on there being several pictures is here: which vector they make
 times they are of, and what is wrong with any of them.
 """
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
-from reidsearch import names, places
+from reidsearch import names, outcomes, places
 from reidsearch.answer import Asked
 from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import CameraRecord
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EncoderError, UnknownCamera, UsageError
+from reidsearch.errors import EncoderError, ReidsearchError, UnknownCamera, UsageError
 from reidsearch.places import Scope
 from reidsearch.probe import Probe, Time
 from reidsearch.ranking import feedback
@@ -89,19 +90,25 @@ class Question:
         """All of them, those of the person first."""
         return (*self.probes, *self.unlike)
 
-    def vector(self, encoder: Encoder) -> Vectors:
-        """The probes' one vector, 1 x D. Raises ImageError, EncoderError, UsageError where they
-        have nothing in common."""
-        if len(self.probes) == 1:
-            return _encoded(self.probes[0], encoder)
-        return feedback.pooled(_all_encoded(self.probes, encoder))[None]
+    def encoded(self, encoder: Encoder) -> "Encoded":
+        """What its pictures make together. Raises ImageError, EncoderError, UsageError where those
+        of the person have nothing in common."""
+        (made,) = encode_all([self], encoder)
+        if isinstance(made, ReidsearchError):
+            raise made
+        return made
 
-    def others(self, own: Vectors, encoder: Encoder) -> Unlike | None:
-        """What pictures of others say beside the probes' vector (1 x D); None without any. Raises
-        ImageError, EncoderError."""
-        if not self.unlike:
-            return None
-        return Unlike(_all_encoded(self.unlike, encoder), own[0])
+    def of_vectors(self, vectors: Vectors, encoder: Encoder) -> "Encoded":
+        """The same of the vectors of its ``pictures``, in their order (N x D). Raises EncoderError
+        where one is no vector, UsageError."""
+        for one, vector in zip(self.pictures, vectors, strict=True):
+            if not np.isfinite(vector).all():
+                raise EncoderError(
+                    f"the encoder {encoder.name} gave no usable vector for {one.name}"
+                )
+        mine, others = np.split(vectors, [len(self.probes)])
+        own = mine if len(mine) == 1 else feedback.pooled(mine)[None]
+        return Encoded(own, Unlike(others, own[0]) if len(others) else None)
 
     def asked(self, scope: Scope) -> tuple[tuple[Asked, ...], tuple[Asked, ...]]:
         """What people are shown of ``probes`` and of ``unlike``."""
@@ -193,14 +200,32 @@ def _sighted(probe: Probe, calibration: Calibration, scope: Scope) -> Sighted:
     return Sighted(camera, times)
 
 
-def _all_encoded(probes: Sequence[Probe], encoder: Encoder) -> Vectors:
-    """N x D."""
-    return np.concatenate([_encoded(one, encoder) for one in probes])
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A question's vector (1 x D), and what pictures of others say beside it."""
+
+    own: Vectors
+    unlike: Unlike | None
 
 
-def _encoded(probe: Probe, encoder: Encoder) -> Vectors:
-    """1 x D."""
-    vector = encoder.encode(probe.pixels(encoder.size)[None])
-    if not np.isfinite(vector).all():
-        raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {probe.name}")
-    return vector
+def encode_all(questions: Sequence[Question], encoder: Encoder) -> list[Encoded | ReidsearchError]:
+    """The pictures of several questions, encoded together: a question's own are what they would be
+    without the others. In place of a question is its ImageError, EncoderError, or UsageError where
+    its pictures have nothing in common. Raises EncoderError where the network fails."""
+    decoded = outcomes.each(
+        lambda one: [picture.pixels(encoder.size) for picture in one.pictures], questions
+    )
+    pixels = [some for one in decoded if not isinstance(one, ReidsearchError) for some in one]
+    vectors = encoder.encode(np.stack(pixels), alone=True) if pixels else None
+    at = 0
+    made: list[Encoded | ReidsearchError] = []
+    for question, some in zip(questions, decoded, strict=True):
+        if isinstance(some, ReidsearchError):
+            made.append(some)
+            continue
+        assert vectors is not None
+        made += outcomes.each(
+            functools.partial(question.of_vectors, encoder=encoder), [vectors[at : at + len(some)]]
+        )
+        at += len(some)
+    return made
