@@ -4,15 +4,14 @@ All that depends on there being several pictures is here: which vector they make
 times they are of, and what is wrong with any of them.
 """
 
-import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
 
-from reidsearch import names, outcomes, places
+from reidsearch import images, names, outcomes, places
 from reidsearch.answer import Asked
 from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import CameraRecord
@@ -98,18 +97,6 @@ class Question:
             raise made
         return made
 
-    def of_vectors(self, vectors: Vectors, encoder: Encoder) -> "Encoded":
-        """The same of the vectors of its ``pictures``, in their order (N x D). Raises EncoderError
-        where one is no vector, UsageError."""
-        for one, vector in zip(self.pictures, vectors, strict=True):
-            if not np.isfinite(vector).all():
-                raise EncoderError(
-                    f"the encoder {encoder.name} gave no usable vector for {one.name}"
-                )
-        mine, others = np.split(vectors, [len(self.probes)])
-        own = mine if len(mine) == 1 else feedback.pooled(mine)[None]
-        return Encoded(own, Unlike(others, own[0]) if len(others) else None)
-
     def asked(self, scope: Scope) -> tuple[tuple[Asked, ...], tuple[Asked, ...]]:
         """What people are shown of ``probes`` and of ``unlike``."""
         mine, others = (
@@ -147,14 +134,6 @@ class Question:
             np.concatenate([one.camera for one in known]),
             np.concatenate([one.times for one in known]),
         )
-
-    def warned(self) -> tuple[str, ...]:
-        """What may be wrong with its pictures, which were searched with; also told to people at
-        once."""
-        warnings = tuple(warning for one in self.pictures for warning in one.warnings())
-        for warning in warnings:
-            log.warning("%s", warning)
-        return warnings
 
 
 def _each(pictures: "Pictures") -> "Sequence[Picture | Probe]":
@@ -202,10 +181,18 @@ def _sighted(probe: Probe, calibration: Calibration, scope: Scope) -> Sighted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """A question's vector (1 x D), and what pictures of others say beside it."""
+    """A question's vector (1 x D), and what pictures of others say beside it. ``warnings`` say what
+    may be wrong with any of its pictures."""
 
     own: Vectors
     unlike: Unlike | None
+    warnings: tuple[str, ...]
+
+    def warned(self) -> tuple[str, ...]:
+        """The warnings, which are also told to people at once."""
+        for warning in self.warnings:
+            log.warning("%s", warning)
+        return self.warnings
 
 
 def encode_all(questions: Sequence[Question], encoder: Encoder) -> list[Encoded | ReidsearchError]:
@@ -213,19 +200,37 @@ def encode_all(questions: Sequence[Question], encoder: Encoder) -> list[Encoded 
     without the others. In place of a question is its ImageError, EncoderError, or UsageError where
     its pictures have nothing in common. Raises EncoderError where the network fails."""
     decoded = outcomes.each(
-        lambda one: [picture.pixels(encoder.size) for picture in one.pictures], questions
+        lambda one: _Decoded(one, [picture.decoded(encoder.size) for picture in one.pictures]),
+        questions,
     )
-    pixels = [some for one in decoded if not isinstance(one, ReidsearchError) for some in one]
-    vectors = encoder.encode(np.stack(pixels), alone=True) if pixels else None
-    at = 0
-    made: list[Encoded | ReidsearchError] = []
-    for question, some in zip(questions, decoded, strict=True):
-        if isinstance(some, ReidsearchError):
-            made.append(some)
-            continue
-        assert vectors is not None
-        made += outcomes.each(
-            functools.partial(question.of_vectors, encoder=encoder), [vectors[at : at + len(some)]]
-        )
-        at += len(some)
-    return made
+    return outcomes.together(lambda some: _encoded(some, encoder), decoded)
+
+
+class _Decoded(NamedTuple):
+    question: Question
+    pictures: list[images.Picture]
+
+
+def _encoded(decoded: Sequence[_Decoded], encoder: Encoder) -> list[Encoded | ReidsearchError]:
+    pixels = np.stack([picture.pixels for one in decoded for picture in one.pictures])
+    ends = np.cumsum([len(one.pictures) for one in decoded])[:-1]
+    vectors = np.split(encoder.encode(pixels, alone=True), ends)
+    return outcomes.each(
+        lambda pair: _made(*pair, encoder), list(zip(decoded, vectors, strict=True))
+    )
+
+
+def _made(decoded: _Decoded, vectors: Vectors, encoder: Encoder) -> Encoded:
+    """What a question's pictures make, from their vectors (N x D)."""
+    question, pictures = decoded
+    for one, vector in zip(question.pictures, vectors, strict=True):
+        if not np.isfinite(vector).all():
+            raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {one.name}")
+    mine, others = np.split(vectors, [len(question.probes)])
+    own = mine if len(mine) == 1 else feedback.pooled(mine)[None]
+    pairs = zip(question.pictures, pictures, strict=True)
+    return Encoded(
+        own,
+        Unlike(others, own[0]) if len(others) else None,
+        tuple(warning for one, picture in pairs for warning in one.warnings(picture)),
+    )

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from reidsearch.question import Encoded, Question, encode_all
 from reidsearch.ranking import expansion, feedback
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.expansion import Neighbours
-from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
 from reidsearch.stays import Stay
@@ -44,12 +44,12 @@ class _Begun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
-    """The same with the ``vector`` (1 x D) to search with, how to rank, and what else that takes:
-    what is said by pictures of others, where and when its own were taken."""
+    """The same with its pictures ``encoded``, the ``vector`` (1 x D) to search with, how to rank,
+    and where and when the pictures were taken, where that counts."""
 
     begun: _Begun
+    encoded: Encoded
     vector: Vectors
-    unlike: Unlike | None
     ranking: Ranking
     seen: Sighted | None
 
@@ -62,6 +62,17 @@ class _Found:
     best: list[Scored]
     stays: tuple[Stay, ...] | None = None
     clock: Clock | None = None
+
+    @property
+    def is_expanded(self) -> bool:
+        return self.look.ranking.is_expanded
+
+
+class _Told(NamedTuple):
+    """The answer, and what is to be logged before anybody has it."""
+
+    answer: Answer
+    search: audit.Search
 
 
 def query(session: Session, inquiry: Inquiry) -> Answer:
@@ -90,27 +101,29 @@ def query_all(session: Session, inquiries: Sequence[Inquiry]) -> list[Answer | R
     scopes = functools.cache(
         lambda site, dataset: places.scope(session.catalog, site=site, dataset=dataset)
     )
+    ranked = functools.cache(lambda wish, split: _ranking(collection, wish, split))
     begun = outcomes.each(
         lambda one: _begin(one, session.catalog, scopes(one.site, one.dataset)), inquiries
     )
     encoded = outcomes.together(lambda some: _encode(some, encoder), begun)
     generation = expand.generation(collection)
-    looks = outcomes.each(lambda one: _rank(*one, collection), encoded)
+    looks = outcomes.each(lambda one: _rank(*one, ranked), encoded)
     looks = outcomes.together(
         lambda some: _look_again(some, collection, lambda: scopes(None, None)), looks
     )
     found = outcomes.together(lambda some: _find(some, collection), looks)
     changed = expand.generation(collection) != generation
-    answers = outcomes.each(
-        lambda one: (
-            None if changed and one.look.ranking.is_expanded else _tell(one, session, collection)
-        ),
-        found,
+    told = outcomes.each(
+        lambda one: None if changed and one.is_expanded else _tell(one, session, collection), found
     )
+    audit.record(session, *(one.search for one in told if isinstance(one, _Told)))
     # Somebody wrote expanded vectors meanwhile: those that were found may be of both kinds.
-    stale = [at for at, one in enumerate(answers) if one is None]
+    stale = [at for at, one in enumerate(told) if one is None]
     fresh = iter(query_all(session, [inquiries[at] for at in stale]) if stale else ())
-    return [next(fresh) if one is None else one for one in answers]
+    return [
+        next(fresh) if one is None else one.answer if isinstance(one, _Told) else one
+        for one in told
+    ]
 
 
 def _begin(inquiry: Inquiry, catalog: Catalog, scope: Scope) -> _Begun:
@@ -144,12 +157,11 @@ def _encode(
     ]
 
 
-def _rank(begun: _Begun, encoded: Encoded, collection: Collection) -> _Look:
+def _rank(begun: _Begun, encoded: Encoded, ranked: Callable[[Wish, Split], Ranking]) -> _Look:
     inquiry = begun.inquiry
-    ranking, seen = ranking_for(
-        collection, begun.question, begun.scope, inquiry.wish, inquiry.split
-    )
-    return _Look(begun, encoded.own, encoded.unlike, ranking, seen)
+    ranking = ranked(inquiry.wish, inquiry.split)
+    ranking, seen = _seen(ranking, begun.question, begun.scope, inquiry.wish)
+    return _Look(begun, encoded, encoded.own, ranking, seen)
 
 
 def ranking_for(
@@ -157,6 +169,11 @@ def ranking_for(
 ) -> tuple[Ranking, Sighted | None]:
     """How to rank, and where and when the question's pictures were taken, where that counts. Raises
     as ``query`` does."""
+    return _seen(_ranking(collection, wish, split), question, scope, wish)
+
+
+def _ranking(collection: Collection, wish: Wish, split: Split) -> Ranking:
+    """How to rank, as far as the gallery is concerned."""
     expanded = Expanded.NOT
     if split is Split.GALLERY and wish.expand is not False:
         expanded = expand.stored_kind(collection)
@@ -168,23 +185,32 @@ def ranking_for(
             hint="Make them with: {calibrate}, or leave out {expand}.",
         )
     if wish.spatio_temporal is None:
-        try:
-            learned = calibrate.ranking(
+        with suppress(NotCalibrated, UsageError):  # nothing is known of times
+            return calibrate.ranking(
                 collection, spatio_temporal=True, rerank=False, expanded=expanded
             )
-            assert learned.calibration is not None
-            return learned, question.sighted(learned.calibration, scope)
-        except (NotCalibrated, UsageError):  # nothing is known of times, here or of the probe
-            return Ranking(expanded=expanded), None
-    ranking = calibrate.ranking(
+        return Ranking(expanded=expanded)
+    return calibrate.ranking(
         collection,
         spatio_temporal=wish.spatio_temporal,
         rerank=wish.rerank,
         expanded=expanded,
     )
+
+
+def _seen(
+    ranking: Ranking, question: Question, scope: Scope, wish: Wish
+) -> tuple[Ranking, Sighted | None]:
+    """The same for a question, with where and when its pictures were taken; without times, where
+    these are not wished for and nothing is known of the pictures'."""
     if ranking.calibration is None:
         return ranking, None
-    return ranking, question.sighted(ranking.calibration, scope)
+    try:
+        return ranking, question.sighted(ranking.calibration, scope)
+    except UsageError:
+        if wish.spatio_temporal is None:
+            return Ranking(expanded=ranking.expanded), None
+        raise
 
 
 def looked_again(
@@ -303,7 +329,7 @@ def _sought(look: _Look, collection: Collection) -> Sought:
         top_k=inquiry.top_k,
         min_score=inquiry.min_score,
         seen=look.seen,
-        unlike=look.unlike,
+        unlike=look.encoded.unlike,
         hidden=frozenset(one.sha256 for one in look.begun.question.unlike),
         around=neighbours.current(collection, inquiry.split) if look.ranking.reranked else None,
         exact=inquiry.exact,
@@ -340,8 +366,7 @@ def _stays(
     )
 
 
-def _tell(found: _Found, session: Session, collection: Collection) -> Answer:
-    """The answer, which is logged before anybody has it."""
+def _tell(found: _Found, session: Session, collection: Collection) -> _Told:
     look, begun = found.look, found.look.begun
     inquiry, question = begun.inquiry, begun.question
     if found.stays is None:
@@ -357,7 +382,7 @@ def _tell(found: _Found, session: Session, collection: Collection) -> Answer:
         identity=first.identity,
         site=first.site,
         hits=shown,
-        warnings=question.warned(),
+        warnings=look.encoded.warned(),
         picture=first.picture,
         zone=session.config.timezone,
         more=tuple(more),
@@ -368,29 +393,28 @@ def _tell(found: _Found, session: Session, collection: Collection) -> Answer:
         scan=scan,
     )
     stayed = found.stays
-    with audit.acting(inquiry.operator):
-        audit.record(
-            session,
-            question.probes,
-            unlike=question.unlike,
-            command="query",
-            filters={
-                "camera": [one.camera for one in answer.together] if more else answer.camera,
-                "exclude_camera": inquiry.exclude_camera,
-                "only_camera": [names.number(one.name) for one in begun.cameras],
-                "site": inquiry.site,
-                "dataset": inquiry.dataset,
-                "since": inquiry.since,
-                "until": inquiry.until,
-                "split": str(inquiry.split),
-                "top_k": inquiry.top_k,
-                "min_score": None if inquiry.min_score == -math.inf else inquiry.min_score,
-                "expand": look.ranking.is_expanded,
-                "spatio_temporal": look.ranking.calibration is not None,
-                "rerank": look.ranking.reranked,
-                "by_stay": inquiry.by_stay,
-                "scan": str(scan),
-            },
-            hits=len(shown) if stayed is None else sum(len(stay.hits) for stay in stayed),
-        )
-    return answer
+    search = audit.Search(
+        probes=question.probes,
+        unlike=question.unlike,
+        command="query",
+        operator=inquiry.operator,
+        filters={
+            "camera": [one.camera for one in answer.together] if more else answer.camera,
+            "exclude_camera": inquiry.exclude_camera,
+            "only_camera": [names.number(one.name) for one in begun.cameras],
+            "site": inquiry.site,
+            "dataset": inquiry.dataset,
+            "since": inquiry.since,
+            "until": inquiry.until,
+            "split": str(inquiry.split),
+            "top_k": inquiry.top_k,
+            "min_score": None if inquiry.min_score == -math.inf else inquiry.min_score,
+            "expand": look.ranking.is_expanded,
+            "spatio_temporal": look.ranking.calibration is not None,
+            "rerank": look.ranking.reranked,
+            "by_stay": inquiry.by_stay,
+            "scan": str(scan),
+        },
+        hits=len(shown) if stayed is None else sum(len(stay.hits) for stay in stayed),
+    )
+    return _Told(answer, search)

@@ -136,7 +136,8 @@ def trace(
         )
     collection, encoder = session.searchable()
     scope = places.scope(session.catalog, site=site, dataset=dataset)
-    own = question.encoded(encoder).own
+    encoded = question.encoded(encoder)
+    own = encoded.own
     calibrated = None
     if wish == BEST and min_score is None:
         calibrated = _learn_once(session, collection, sizes=learned_at_once)
@@ -181,26 +182,28 @@ def trace(
             clock,
             pauses=pauses,
         ),
-        warnings=question.warned(),
+        warnings=encoded.warned(),
         picture=probe.data,
         zone=session.config.timezone,
     )
     audit.record(
         session,
-        [probe],
-        command="trace",
-        filters={
-            "camera": traced.camera,
-            "site": site,
-            "dataset": dataset,
-            "since": since,
-            "until": until,
-            "threshold": traced.threshold,
-            "rate": traced.rate,
-            "expand": scale.ranking.is_expanded,
-            "spatio_temporal": traced.spatio_temporal,
-        },
-        hits=len(found),
+        audit.Search(
+            probes=[probe],
+            command="trace",
+            filters={
+                "camera": traced.camera,
+                "site": site,
+                "dataset": dataset,
+                "since": since,
+                "until": until,
+                "threshold": traced.threshold,
+                "rate": traced.rate,
+                "expand": scale.ranking.is_expanded,
+                "spatio_temporal": traced.spatio_temporal,
+            },
+            hits=len(found),
+        ),
     )
     return traced
 
