@@ -28,9 +28,9 @@ from reidsearch import calibrate, datasets, trace
 from reidsearch.config import DEFAULT_ENCODER
 from reidsearch.gallery import Gallery
 from reidsearch.hashes import image_id
+from reidsearch.inquiry import BEST, PLAIN, Wish
 from reidsearch.names import JUNK
 from reidsearch.probe import Probe
-from reidsearch.search import BEST, PLAIN, Wish
 from reidsearch.trace import LEARNED_AT_ONCE, Trace
 from reidsearch.types import Sighting, Split
 from reidsearch.yardstick import FALSE_SHARE_IN_CROWD

@@ -27,14 +27,14 @@ from unittest import mock
 
 import numpy as np
 
-from reidsearch import config, files, indexing, search
+from reidsearch import config, files, indexing
 from reidsearch.catalog import Candidate
 from reidsearch.collection import Collection
 from reidsearch.demo import pedestrians
+from reidsearch.find import Sought, find
 from reidsearch.hashes import image_id
 from reidsearch.images import Picture
 from reidsearch.indexing import Decoded
-from reidsearch.ranking.ranking import Ranking
 from reidsearch.session import Session
 from reidsearch.types import Filter, Ids, Points, Sighting, Vectors
 
@@ -220,14 +220,7 @@ def _searched(
     taken, hits = [], []
     for probe, where in zip(probes, wheres, strict=False):
         started = time.perf_counter()
-        found = search.find(
-            probe,
-            collection=collection,
-            where=where,
-            ranking=Ranking(),
-            top_k=TOP_K,
-            exact=exact,
-        )
+        found = find(collection, Sought(vector=probe, where=where, top_k=TOP_K, exact=exact))
         taken.append(time.perf_counter() - started)
         hits.append([one.image.id for one in found])
     return taken[1:], hits  # the first one reads what is on disk

@@ -17,7 +17,7 @@ COMMANDS = (
 # Each module may import from the lines above its own.
 LAYERS = [
     {"errors", "faults", "files"},
-    {"names", "words"},
+    {"names", "outcomes", "words"},
     {"types"},
     {"times"},
     {"hashes", "config", "images", "lock", "onnxfile"},
@@ -89,7 +89,7 @@ LAYERS = [
         "stored",
         "trial",
     },
-    {"details", "expand"},
+    {"details", "expand", "find", "inquiry"},
     {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
     {"add", "compare", "yardstick"},
     {"trace", "upkeep"},

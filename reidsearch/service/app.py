@@ -63,7 +63,7 @@ class App(FastAPI):
         """Begin what ends when the app does."""
         self.state.service = Service(
             self._gallery,
-            Workers(),
+            Workers(self._gallery.query_all),
             self._tokens,
             self._metrics,
             self.guards,

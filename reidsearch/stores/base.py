@@ -164,20 +164,30 @@ class VectorStore(Protocol):
         """Release the store. Idempotent."""
 
 
-def in_order(fetch: Callable[[int], Matches], limit: int) -> Matches:
-    """The ``limit`` best of ``fetch(n)``, by (-score, id).
+def in_order(
+    fetch: Callable[[list[list[float]], int], list[Matches]], vectors: Vectors, limit: int
+) -> list[Matches]:
+    """For each of N vectors (N x D) the ``limit`` best of what ``fetch`` finds for some of them, n
+    for each, by (-score, id).
 
     Qdrant orders equal scores by chance, and which of them make the cut depends on the limit. So
     one more than needed is fetched, and more again until the last one scores below the cut.
     """
+    queries = vectors.tolist()
+    best = [NOTHING] * len(queries)
+    left = list(range(len(queries)))
     count = limit + 1
-    while True:
-        found = fetch(count)
-        order = np.lexsort((found.ids, -found.scores))
-        ids, scores = found.ids[order], found.scores[order]
-        if len(ids) < count or scores[-1] < scores[limit - 1]:
-            return Matches(ids[:limit], scores[:limit])
+    while left:
+        cut = []
+        for at, found in zip(left, fetch([queries[at] for at in left], count), strict=True):
+            order = np.lexsort((found.ids, -found.scores))
+            ids, scores = found.ids[order], found.scores[order]
+            best[at] = Matches(ids[:limit], scores[:limit])
+            if len(ids) == count and scores[-1] == scores[limit - 1]:
+                cut.append(at)
+        left = cut
         count *= 2
+    return best
 
 
 def as_matches(points: Sequence[Any]) -> Matches:

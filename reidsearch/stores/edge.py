@@ -43,9 +43,10 @@ LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
-# A filter that admits this share of all points or more is applied to what a search without it
-# finds: so many more than BEYOND times as many as should be left, and MARGIN.
-WEAK = 0.2
+# A filter that admits this share of all points or more, by how they are compared, is applied to
+# what a search without it finds: so many more than BEYOND times as many as should be left, and
+# MARGIN.
+WEAK = {Scan.EXACT: 0.75, Scan.QUANTISED: 0.2}
 BEYOND, MARGIN = 4.0, 100
 
 _PARAMS = {
@@ -155,24 +156,44 @@ class EdgeStore:
         condition = _condition(where)
 
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
-            params = _PARAMS[Scan.EXACT if exact else self._scan]
+            scan = Scan.EXACT if exact else self._scan
             share = _share(shard, condition)
 
-            def search_one(vector: list[float], count: int) -> Matches:
-                ask = partial(
-                    qdrant.SearchRequest,
-                    query=qdrant.Query.Nearest(vector, VECTOR_NAMES[kind]),
-                    params=params,
-                )
-                if share >= WEAK:  # testing each vector would take longer than comparing it
-                    most = MARGIN + math.ceil(BEYOND * count / share)
-                    found = shard.search(ask(limit=most, with_payload=True))
-                    kept = [point for point in found if where.admits(point.payload or {})]
-                    if len(kept) >= count or len(found) < most:
-                        return as_matches(kept[:count])
-                return as_matches(shard.search(ask(limit=count, filter=condition)))
+            def ask(
+                queries: list[list[float]],
+                *,
+                limit: int,
+                filter: qdrant.Filter | None = None,
+            ) -> list[list[qdrant.ScoredPoint]]:
+                requests = [
+                    qdrant.QueryRequest(
+                        query=qdrant.Query.Nearest(query, VECTOR_NAMES[kind]),
+                        params=_PARAMS[scan],
+                        limit=limit,
+                        filter=filter,
+                        with_payload=filter is None,
+                    )
+                    for query in queries
+                ]
+                # One pass over the vectors for all of them, with the scores that each has alone.
+                return shard.query_batch(qdrant.QueryBatchRequest(requests))
 
-            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
+            def fetch(queries: list[list[float]], count: int) -> list[Matches]:
+                found: list[list[qdrant.ScoredPoint]] = [[] for _ in queries]
+                lacking = list(range(len(queries)))
+                if share >= WEAK[scan]:  # testing each vector would take longer than comparing it
+                    most = MARGIN + math.ceil(BEYOND * count / share)
+                    for at, some in enumerate(ask(queries, limit=most)):
+                        found[at] = [one for one in some if where.admits(one.payload or {})]
+                        if len(found[at]) >= count or len(some) < most:
+                            lacking.remove(at)
+                if lacking:
+                    rest = ask([queries[at] for at in lacking], limit=count, filter=condition)
+                    for at, some in zip(lacking, rest, strict=True):
+                        found[at] = some
+                return [as_matches(some[:count]) for some in found]
+
+            return in_order(fetch, vectors, limit)
 
         return unless_missing(kind, lambda: self._call(search_all), [NOTHING] * len(vectors))
 

@@ -164,7 +164,9 @@ class ServerStore:
             return as_matches(response.points)
 
         def search_all() -> list[Matches]:
-            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
+            return in_order(
+                lambda some, count: [search_one(one, count) for one in some], vectors, limit
+            )
 
         return unless_missing(kind, search_all, [NOTHING] * len(vectors))
 
