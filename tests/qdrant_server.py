@@ -227,18 +227,24 @@ class QdrantStandIn:
                 records = [self._record(name, id, body) for id in page]
                 return {"points": records, "next_page_offset": rest[0] if rest else None}
             case "POST", "/points/query":
-                using = body.get("using") or ""
-                self._require(name, using)
-                query = np.array(body["query"]["nearest"], dtype=np.float32)
-                ids = [id for id in points if _fits(points[id], body.get("filter"))]
-                ids = [id for id in ids if using in points[id]["vectors"]]
-                scores = {
-                    id: float(np.array(points[id]["vectors"][using], dtype=np.float32) @ query)
-                    for id in ids
-                }
-                best = sorted(ids, key=lambda one: -scores[one])[: body["limit"]]
-                return {"points": [{"id": id, "version": 0, "score": scores[id]} for id in best]}
+                return self._query(name, body)
+            case "POST", "/points/query/batch":
+                return [self._query(name, one) for one in body["searches"]]
         raise AssertionError(f"{method} {path} is not known")
+
+    def _query(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        points, using = self.collections[name], body.get("using") or ""
+        self._require(name, using)
+        given = body["query"]
+        query = np.array(given["nearest"] if isinstance(given, dict) else given, dtype=np.float32)
+        ids = [id for id in points if _fits(points[id], body.get("filter"))]
+        ids = [id for id in ids if using in points[id]["vectors"]]
+        scores = {
+            id: float(np.array(points[id]["vectors"][using], dtype=np.float32) @ query)
+            for id in ids
+        }
+        best = sorted(ids, key=lambda one: -scores[one])[: body["limit"]]
+        return {"points": [{"id": id, "version": 0, "score": scores[id]} for id in best]}
 
     def _info(self, name: str) -> dict[str, Any]:
         """What a server says of a collection, as far as clients insist on it."""

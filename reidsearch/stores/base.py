@@ -164,20 +164,26 @@ class VectorStore(Protocol):
         """Release the store. Idempotent."""
 
 
-def in_order(fetch: Callable[[int], Matches], limit: int) -> Matches:
-    """The ``limit`` best of ``fetch(n)``, by (-score, id).
+def in_order(
+    fetch: Callable[[Sequence[int], int], list[Matches]], probes: int, limit: int
+) -> list[Matches]:
+    """For each of so many ``probes`` the ``limit`` best, by (-score, id); ``fetch(some, n)`` finds
+    the n best of some of them, which are numbers from 0 on.
 
     Qdrant orders equal scores by chance, and which of them make the cut depends on the limit. So
     one more than needed is fetched, and more again until the last one scores below the cut.
     """
-    count = limit + 1
-    while True:
-        found = fetch(count)
-        order = np.lexsort((found.ids, -found.scores))
-        ids, scores = found.ids[order], found.scores[order]
-        if len(ids) < count or scores[-1] < scores[limit - 1]:
-            return Matches(ids[:limit], scores[:limit])
+    best: dict[int, Matches] = {}
+    wanted, count = list(range(probes)), limit + 1
+    while wanted:
+        for probe, found in zip(wanted, fetch(wanted, count), strict=True):
+            order = np.lexsort((found.ids, -found.scores))
+            ids, scores = found.ids[order], found.scores[order]
+            if len(ids) < count or scores[-1] < scores[limit - 1]:
+                best[probe] = Matches(ids[:limit], scores[:limit])
+        wanted = [probe for probe in wanted if probe not in best]
         count *= 2
+    return [best[probe] for probe in range(probes)]
 
 
 def as_matches(points: Sequence[Any]) -> Matches:

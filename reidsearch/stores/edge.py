@@ -172,7 +172,12 @@ class EdgeStore:
                         return as_matches(kept[:count])
                 return as_matches(shard.search(ask(limit=count, filter=condition)))
 
-            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
+            rows = vectors.tolist()
+            return in_order(
+                lambda some, count: [search_one(rows[one], count) for one in some],
+                len(rows),
+                limit,
+            )
 
         return unless_missing(kind, lambda: self._call(search_all), [NOTHING] * len(vectors))
 

@@ -34,6 +34,7 @@ PATIENCE = Patience()
 SCROLLED = 2048  # vectors in one answer
 LISTED = 10_000  # ids in one answer
 COPIED = 512  # the same, with payloads
+SEARCHED = 64  # probes in one request
 OWNER = "reidsearch-owner"  # the key in a collection's metadata
 UPSERT_BATCH = 256  # points; 512-d vectors make about 3 MB of JSON, a server takes 32
 
@@ -147,24 +148,27 @@ class ServerStore:
         kind: Kind = Kind.PLAIN,
         exact: bool = False,
     ) -> list[Matches]:
-        condition = _condition(where)
+        rows = vectors.tolist()
+        ask = partial(
+            models.QueryRequest,
+            using=VECTOR_NAMES[kind] or None,
+            filter=_condition(where),
+            params=models.SearchParams(exact=True),
+            with_payload=False,
+        )
 
-        def search_one(vector: list[float], count: int) -> Matches:
-            response = self._call(
-                lambda c: c.query_points(
-                    self.collection,
-                    query=vector,
-                    using=VECTOR_NAMES[kind] or None,
-                    limit=count,
-                    query_filter=condition,
-                    search_params=models.SearchParams(exact=True),
-                    with_payload=False,
+        def search_some(some: Sequence[int], count: int) -> list[Matches]:
+            found: list[Matches] = []
+            for start in range(0, len(some), SEARCHED):
+                part = [ask(query=rows[one], limit=count) for one in some[start : start + SEARCHED]]
+                answers = self._call(
+                    lambda c, part=part: c.query_batch_points(self.collection, part)  # type: ignore[misc]
                 )
-            )
-            return as_matches(response.points)
+                found += [as_matches(answer.points) for answer in answers]
+            return found
 
         def search_all() -> list[Matches]:
-            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
+            return in_order(search_some, len(rows), limit)
 
         return unless_missing(kind, search_all, [NOTHING] * len(vectors))
 
