@@ -61,6 +61,7 @@ class QdrantStandIn:
         self.awake = threading.Event()  # while clear, it neither answers nor hangs up
         self.awake.set()
         self.lock = threading.RLock()
+        self.answers = self.work  # to each request; a cluster's nodes ask each other
         self._port = 0
         self._kept = socket.socket()
         self._server: ThreadingHTTPServer | None = None
@@ -68,6 +69,10 @@ class QdrantStandIn:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
 
     def __enter__(self) -> Self:
         # Nobody else is given the port while the server is down: here, nobody listens to it.
@@ -136,7 +141,7 @@ class QdrantStandIn:
                 status, data = fault.value, as_error(self.sentence)
             else:
                 try:
-                    result = self.work(request.command, path, query, parsed(text))
+                    result = self.answers(request.command, path, query, parsed(text))
                     data = self._answered(path, result)
                 except Refused as refused:
                     status = refused.status

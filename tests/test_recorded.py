@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.qdrant_cluster import ClusterStandIn
 from tests.qdrant_server import QdrantStandIn
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -170,10 +171,11 @@ SITUATIONS: dict[str, tuple[bytes, Callable[[QdrantStandIn], None] | None]] = {
 CLUSTERS = "a shard without a living replica"
 
 
-@pytest.mark.parametrize("told", exchanges("refusals"), ids=lambda told: str(told["situation"]))
+ALONE = [told for told in exchanges("refusals") if told["situation"] != CLUSTERS]
+
+
+@pytest.mark.parametrize("told", ALONE, ids=lambda told: str(told["situation"]))
 def test_the_stand_in_refuses_as_a_server_did(qdrant: QdrantStandIn, told: Exchange) -> None:
-    if told["situation"] == CLUSTERS:
-        pytest.skip("it takes a cluster")
     body, before = SITUATIONS[told["situation"]]
     made = _body(vectors={"size": 704, "distance": "Dot"})
     assert ask(qdrant.url, "PUT", "/collections/C", made)[0] == 200
@@ -181,5 +183,17 @@ def test_the_stand_in_refuses_as_a_server_did(qdrant: QdrantStandIn, told: Excha
         before(qdrant)
     length = 88_810_941 if told["situation"] == "88 MB body" else len(body)
     status, response = ask(qdrant.url, told["method"], told["path"], body, length)
+    assert status == told["status"]
+    assert response["status"] == told["response"]["status"]
+
+
+def test_a_cluster_without_a_shards_last_replica_refuses_as_one_did(nodes: ClusterStandIn) -> None:
+    (told,) = [told for told in exchanges("refusals") if told["situation"] == CLUSTERS]
+    first, _, third = nodes.nodes
+    made = _body(vectors={"size": 704, "distance": "Dot"}, replication_factor=1)
+    assert ask(first.url, "PUT", "/collections/C", made)[0] == 200
+    assert ask(third.url, "PUT", "/collections/C/points", _point(1, 704))[0] == 200
+    third.down()
+    status, response = ask(first.url, told["method"], told["path"], _body(limit=10))
     assert status == told["status"]
     assert response["status"] == told["response"]["status"]
