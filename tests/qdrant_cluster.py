@@ -1,8 +1,8 @@
 """A stand-in for a cluster of Qdrant nodes, any of which fails when it is told to.
 
-Points lie in shards by their ids, each shard in as many replicas as the collection has. A node that
-is written to tells the others; a replica whose node does not answer is marked dead, and filled again
-from another when its node is back.
+Points lie in shards by their ids, each shard in as many replicas as the collection has. A node
+that is written to tells the others; a replica whose node does not answer is marked dead, and filled
+again from another when its node is back.
 """
 
 import copy
@@ -72,8 +72,8 @@ class ClusterStandIn:
         return node is not None and node.is_up and node.awake.is_set()
 
     def back(self, nth: int, *, empty: bool = False) -> None:
-        """Start a node again. With what it had, its replicas are filled from others; ``empty`` it is
-        another one to its cluster, and has none."""
+        """Start a node again. With what it had, its replicas are filled from others; ``empty`` it
+        is another one to its cluster, and has none."""
         node = self.nodes[nth]
         with self.lock:
             if empty:

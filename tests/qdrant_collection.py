@@ -249,7 +249,7 @@ class Collection(dict[int, dict[str, Any]]):
         if order := body.get("order_by"):
             key, sign = order["key"], -1 if order.get("direction") == "desc" else 1
             ids = [id for id in self._fitting(body) if key in self[id]["payload"]]
-            ids.sort(key=lambda id: sign * self[id]["payload"][key])
+            ids.sort(key=lambda one: sign * self[one]["payload"][key])
             records = [
                 self._record(id, body) | {"order_value": self[id]["payload"][key]}
                 for id in ids[:limit]

@@ -1,7 +1,8 @@
 """The stand-in answers as a Qdrant server of version 1.18.3 did, call by call.
 
-Each line of contract.jsonl and ahead.jsonl in tests/recorded is one exchange: method, path, request,
-status, response. refusals.jsonl has what a server said in a situation, which is brought about anew.
+Each line of contract.jsonl and ahead.jsonl in tests/recorded is one exchange: method, path,
+request, status, response. refusals.jsonl has what a server said in a situation, which is brought
+about anew.
 """
 
 import http.client

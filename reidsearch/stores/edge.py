@@ -22,6 +22,7 @@ from reidsearch.stores.base import (
     OVERSAMPLING,
     UNOPTIMISED,
     VECTOR_NAMES,
+    Ailment,
     Matches,
     as_arrays,
     as_matches,
@@ -212,6 +213,12 @@ class EdgeStore:
 
     def count(self) -> int:
         return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))
+
+    def ailments(self) -> Sequence[Ailment]:
+        return ()
+
+    def adjust(self) -> None:
+        pass  # it is always kept in one way
 
     def compact(self) -> bool:
         """Copy what is stored into a new folder, which then takes this one's place.
