@@ -34,7 +34,9 @@ class ClusterStandIn:
 
     def __init__(self, size: int = 3) -> None:
         self.nodes = [QdrantStandIn() for _ in range(size)]
-        self.peers = {1000 + nth: node for nth, node in enumerate(self.nodes)}
+        self.peers: dict[int, QdrantStandIn | None] = {
+            1000 + nth: node for nth, node in enumerate(self.nodes)
+        }  # a node that was emptied is another one, and what it was stays in the list
         self.collections: dict[str, Collection] = {}
         self.replicas: dict[str, list[list[Replica]]] = {}  # of each shard, by collection
         self.lock = threading.RLock()
@@ -78,8 +80,7 @@ class ClusterStandIn:
         with self.lock:
             if empty:
                 peer = self.peer(node)
-                del self.peers[peer]
-                self.peers[peer + 1000] = node
+                self.peers |= {peer: None, peer + 1000: node}
                 for replica in self._all(peer):
                     replica.state, replica.points = DEAD, {}
         node.awake.set()
@@ -95,8 +96,9 @@ class ClusterStandIn:
         peer = self.peer(node)
         if path == "/cluster":
             return self._told(peer)
-        _, _, name, *rest = [*path.split("/"), ""]
-        what = rest[0]
+        if path.startswith("/cluster/peer/"):
+            return self._remove(int(path.rsplit("/", 1)[1]))
+        _, _, name, what, *_ = [*path.split("/"), "", "", ""]
         if method == "PUT" and not what and name not in self.collections:
             done = node.work(method, path, query, {"shard_number": len(self.nodes)} | body)
             self._place(name)
@@ -146,8 +148,9 @@ class ClusterStandIn:
                 others = [other for other in replicas if other is not one]
                 if one.state == DEAD or all(other.state == DEAD for other in others):
                     continue
-                if one.peer in self.peers and self.peers[one.peer].is_up:
-                    self.peers[one.peer].awake.wait(WAITED)
+                node = self.peers.get(one.peer)
+                if node is not None and node.is_up:
+                    node.awake.wait(WAITED)
                 if not self.is_up(one.peer):
                     one.state = DEAD
 
@@ -200,6 +203,14 @@ class ClusterStandIn:
         replicas = self.replicas[name][told["shard_id"]]
         source = next(one for one in replicas if one.peer == told["from_peer_id"])
         replicas.append(Replica(told["to_peer_id"], copy.deepcopy(source.points)))
+        return True
+
+    def _remove(self, peer: int) -> bool:
+        """Strike a node from the list, by force, and its replicas with it."""
+        assert self.peers.pop(peer) is None
+        for shards in self.replicas.values():
+            for replicas in shards:
+                replicas[:] = [one for one in replicas if one.peer != peer]
         return True
 
     def _refill(self) -> None:

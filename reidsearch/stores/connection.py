@@ -101,6 +101,7 @@ class Connection:
         waiting.daemon = True
         waiting.start()
         tried = self._at
+        refused: StoreError | None = None  # says more than that another node does not answer
         try:
             if self._ended:
                 raise self._gone()
@@ -110,6 +111,8 @@ class Connection:
                     try:
                         return action(self._clients[tried])
                     except BaseException as error:
+                        if isinstance(error, UnexpectedResponse):
+                            refused = refusals.refused(error, address=self._addresses[tried])
                         if refusals.may_pass(error) and tried == self._at:
                             self._at = (tried + 1) % len(self._clients)
                         raise
@@ -119,6 +122,8 @@ class Connection:
         except refusals.UNANSWERED as error:
             if self._ended:
                 raise self._gone() from None
+            if refused is not None and len(self._clients) > 1:
+                raise refused from None
             raise refusals.unanswered(
                 error,
                 address=self.address.replace(",", ", "),

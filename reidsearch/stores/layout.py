@@ -120,8 +120,8 @@ def ailments(client: QdrantClient, collection: str, layout: Layout) -> list[Ailm
     found = [Ailment(Trouble.SETTINGS, one) for one in _differences(client, collection, layout)]
     for (shard, peer), state in _replicas(client, collection).items():
         if state is models.ReplicaState.DEAD:
-            where = _peers(client).get(peer, f"node {peer}")
-            what = f"shard {shard} of {collection} on {where}"
+            where = _peers(client).get(peer, "no node that is known")
+            what = f"shard {shard} of {collection} on {where} (peer {peer})"
             found.append(Ailment(Trouble.REPLICA, what))
     server, here = client.info().version, version("qdrant-client")
     if not TURBO <= _numbers(server) <= _numbers(here):
@@ -213,6 +213,8 @@ def _differences(client: QdrantClient, collection: str, layout: Layout) -> Itera
         "replicas": min(params.replication_factor or 1, min(counts.values(), default=1)),
         "write consistency": params.write_consistency_factor or 1,
     }
+    if layout.shards is None:  # it followed from the nodes there were
+        del wanted["shards"]
     if nodes == 1:  # there is nowhere to put them, and nothing to agree on
         del wanted["replicas"], wanted["write consistency"]
     for key, value in wanted.items():
