@@ -21,7 +21,7 @@ from reidsearch.datasets import parse_name
 from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
-from reidsearch.stores import EMBEDDED
+from reidsearch.stores import EMBEDDED, Trouble
 from reidsearch.types import Dataset, Split, is_unit
 from reidsearch.types import Kind as Vector
 
@@ -67,6 +67,13 @@ class Kind(StrEnum):
         "not the camera means that expanded vectors were made with, and searches go without",
     )
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
+    OTHER_SETTINGS = "other-settings", "the server keeps the collection otherwise than is set"
+    DEAD_REPLICA = (
+        "dead-replica",
+        "a copy of a shard that its cluster does not use: its node is away, or was emptied and is "
+        "another one now; then remove the old one from the cluster, and mend",
+    )
+    OTHER_VERSION = "other-version", "a server or client that was not tried with the other"
     PENDING = "pending", "recorded, and its vector not confirmed"
     DELETING = "deleting", "forgotten, and not yet gone"
     UNCOMPACTED = "uncompacted", "forgotten, and its bytes not yet gone"
@@ -78,6 +85,11 @@ class Kind(StrEnum):
     EXPIRED = "expired", "older than retain_days"
 
 
+AILMENTS = {
+    Trouble.SETTINGS: Kind.OTHER_SETTINGS,
+    Trouble.REPLICA: Kind.DEAD_REPLICA,
+    Trouble.VERSION: Kind.OTHER_VERSION,
+}
 UNFINISHED = {State.PENDING: Kind.PENDING, State.DELETING: Kind.DELETING}
 
 
@@ -150,6 +162,7 @@ def _look(session: Session) -> tuple[int, int, list[Finding]]:
     collections = session.collections()
     listed = {image.id: image for image in session.catalog.images.all()}
     for one in collections:
+        _keeping(one, findings)
         vectors += _vectors(one, listed, findings)
         _expanded(one, listed, findings)
     _files(collections, listed.values(), findings)
@@ -169,6 +182,17 @@ def _mend(findings: Iterable[Finding]) -> None:
             batches[finding.repair.mend].append(finding.repair.image)
     for mend, ids in batches.items():
         mend(ids)
+
+
+def _keeping(one: Collection, findings: list[Finding]) -> None:
+    """Ask the store what is amiss with how it keeps an encoder's vectors."""
+
+    def adjust(ids: Sequence[int]) -> None:
+        one.store.adjust()
+
+    for ailment in one.store.ailments():
+        repair = Repair(adjust) if ailment.trouble is Trouble.SETTINGS else None
+        findings.append(Finding(AILMENTS[ailment.trouble], ailment.what, one.encoder_name, repair))
 
 
 def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[Finding]) -> int:

@@ -22,6 +22,7 @@ from reidsearch.stores.base import (
     OVERSAMPLING,
     UNOPTIMISED,
     VECTOR_NAMES,
+    Ailment,
     Matches,
     as_arrays,
     as_matches,
@@ -158,6 +159,7 @@ class EdgeStore:
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
             scan = Scan.EXACT if exact else self._scan
             share = _share(shard, condition)
+            rows = vectors.tolist()
 
             def ask(
                 queries: list[list[float]],
@@ -178,22 +180,23 @@ class EdgeStore:
                 # One pass over the vectors for all of them, with the scores that each has alone.
                 return shard.query_batch(qdrant.QueryBatchRequest(requests))
 
-            def fetch(queries: list[list[float]], count: int) -> list[Matches]:
+            def fetch(some: Sequence[int], count: int) -> list[Matches]:
+                queries = [rows[one] for one in some]
                 found: list[list[qdrant.ScoredPoint]] = [[] for _ in queries]
                 lacking = list(range(len(queries)))
                 if share >= WEAK[scan]:  # testing each vector would take longer than comparing it
                     most = MARGIN + math.ceil(BEYOND * count / share)
-                    for at, some in enumerate(ask(queries, limit=most)):
-                        found[at] = [one for one in some if where.admits(one.payload or {})]
-                        if len(found[at]) >= count or len(some) < most:
+                    for at, near in enumerate(ask(queries, limit=most)):
+                        found[at] = [one for one in near if where.admits(one.payload or {})]
+                        if len(found[at]) >= count or len(near) < most:
                             lacking.remove(at)
                 if lacking:
                     rest = ask([queries[at] for at in lacking], limit=count, filter=condition)
-                    for at, some in zip(lacking, rest, strict=True):
-                        found[at] = some
-                return [as_matches(some[:count]) for some in found]
+                    for at, points in zip(lacking, rest, strict=True):
+                        found[at] = points
+                return [as_matches(points[:count]) for points in found]
 
-            return in_order(fetch, vectors, limit)
+            return in_order(fetch, len(rows), limit)
 
         return unless_missing(kind, lambda: self._call(search_all), [NOTHING] * len(vectors))
 
@@ -228,6 +231,12 @@ class EdgeStore:
 
     def count(self) -> int:
         return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))
+
+    def ailments(self) -> Sequence[Ailment]:
+        return ()
+
+    def adjust(self) -> None:
+        pass  # it is always kept in one way
 
     def compact(self) -> bool:
         """Copy what is stored into a new folder, which then takes this one's place.

@@ -13,7 +13,7 @@ import numpy as np
 from reidsearch import __version__
 from reidsearch.errors import StoreError, StoreUnreachable
 from reidsearch.stores import wire
-from reidsearch.stores.base import EMBEDDED, Matches, check_expanded
+from reidsearch.stores.base import EMBEDDED, Ailment, Matches, check_expanded
 from reidsearch.stores.lender import BLOCK, FILE
 from reidsearch.stores.wire import Ended, Line, Message
 from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
@@ -240,6 +240,12 @@ class LentStore:
     def count(self) -> int:
         (found,) = self._ask("count")
         return int(str(found.told["count"]))
+
+    def ailments(self) -> Sequence[Ailment]:
+        return ()
+
+    def adjust(self) -> None:
+        pass  # it is always kept in one way
 
     def compact(self) -> bool:
         (found,) = self._ask("compact")
