@@ -70,7 +70,7 @@ def _say_what_next(made: "Demo") -> None:
     output.say("Take in crops of your own:")
     output.say("  reidsearch ingest YOUR_CROPS")
     probes = Path(made.answers[0].query).parent
-    output.say(f"Search on a page: start it, open it, and drop a picture of {probes} on it:")
+    output.say(f"Search on a page, with a picture from {probes} dropped on it:")
     if not service.installed():
         output.say("  pip install 'reidsearch[serve]'")
     output.say(f"  reidsearch --data-dir {shlex.quote(str(made.gallery))} serve")
