@@ -17,6 +17,7 @@ from reidsearch.cli import app
 from tests.serving import PACKAGE
 
 PROGRESS = re.compile(r"[\d,]+ of [\d,]+ images")  # tells how far it is, where that takes long
+README = (PACKAGE / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE)}
 
 
@@ -25,6 +26,10 @@ def reidsearch(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "reidsearch", *words],
         env=ENVIRONMENT, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r" *[\d.,_cs]*\d", " #", text)
 
 
 def test_the_demo_shows_all_of_it_and_its_last_line_opens_the_page() -> None:
@@ -39,6 +44,8 @@ def test_the_demo_shows_all_of_it_and_its_last_line_opens_the_page() -> None:
     assert verbs == [
         "draw", "ingest", "query", "evaluate", "calibrate", "evaluate", "trace", "audit", "report",
     ]  # fmt: skip
+    (shown,) = re.findall(r"```\n(draw .*?)```", README, re.DOTALL)
+    assert without_numbers(first.stdout).startswith(without_numbers(shown))
     measured = [float(found) for found in re.findall(r"mAP +([\d.]+)%", first.stdout)]
     assert measured == sorted(measured)  # by looks, expanded, with times
     assert len(measured) == 3
