@@ -101,7 +101,7 @@ LAYERS = [
     {"client.gallery"},
     {"opening"},
     {"demo.figures"},
-    {"demo.pedestrians"},
+    {"demo.pedestrians", "demo.steps"},
     {"demo"},
     {
         "service.assets",

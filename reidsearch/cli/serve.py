@@ -2,15 +2,13 @@
 
 import ipaddress
 import logging
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
+from reidsearch import service
 from reidsearch.cli import output
 from reidsearch.errors import ReidsearchError, UsageError
-
-NEEDED = ("fastapi", "uvicorn", "multipart", "prometheus_client")
 
 
 def serve(
@@ -66,7 +64,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _require_extra() -> None:
-    if not all(map(find_spec, NEEDED)):
+    if not service.installed():
         raise ReidsearchError(
             "serving takes packages that are not installed",
             hint="pip install 'reidsearch[serve]'",
