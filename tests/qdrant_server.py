@@ -152,7 +152,7 @@ class QdrantStandIn:
             request.close_connection = True
 
     def _work(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        if path == "/":
+        if path in ("/", "/readyz"):
             return None
         found = re.fullmatch(r"/collections/([^/]+)(/.*)?", path)
         assert found, path
