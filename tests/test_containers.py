@@ -18,7 +18,7 @@ import yaml
 from reidsearch import config
 from tests import containers
 from tests.containers import Image
-from tests.qdrant_server import QdrantStandIn
+from tests.qdrant_server import Fault, QdrantStandIn
 from tests.test_docs import README, ROOT
 
 STAGES = containers.stages(ROOT / "Dockerfile")
@@ -147,7 +147,9 @@ def test_the_health_check_of_a_qdrant_server_tells_a_ready_one(qdrant: QdrantSta
     port = qdrant.url.rpartition(":")[2]
     check = [word.replace("/6333", f"/{port}") for word in words]
     assert subprocess.run(check, timeout=30).returncode == 0
-    qdrant.close()
+    qdrant.plan = lambda number, path: Fault.AWAY
+    assert subprocess.run(check, timeout=30).returncode
+    qdrant.down()
     assert subprocess.run(check, timeout=30, capture_output=True).returncode
 
 
