@@ -198,8 +198,8 @@ def _view(folder: Path) -> Iterator[Path]:
         (upper / "work").mkdir()
         options = f"lowerdir=/,upperdir={upper / 'up'},workdir={upper / 'work'}"
         _mount(mounted, "-t", "overlay", "-o", options, "overlay", at)
-        for one in ("proc", "dev", "tmp"):
-            (at / one).mkdir(exist_ok=True)
+        for name in ("proc", "dev", "tmp"):
+            (at / name).mkdir(exist_ok=True)
         (at / "tmp").chmod(0o1777)
         for above in (BASE, *BASE.parents):  # a base image's Python is everybody's
             path = at / above.relative_to("/")

@@ -120,13 +120,17 @@ class EdgeStore:
     def scan(self) -> Scan:
         return self._call(lambda _: self._scan)
 
+    @property
+    def optimise_due(self) -> bool:
+        if self.count() <= self._exact_up_to:
+            return False
+        return self.scan is Scan.EXACT or folder.unoptimised(self.path) >= UNOPTIMISED
+
     def optimise(self) -> bool:
         """Optimise a copy, which then takes this shard's place: in another process, as Edge stops
         all of its own meanwhile. Where that fails, all stays as it is."""
         with self._writing:
-            if self.count() <= self._exact_up_to:
-                return False
-            if self.scan is Scan.QUANTISED and folder.unoptimised(self.path) < UNOPTIMISED:
+            if not self.optimise_due:
                 return False
             new, _ = folder.beside(self.path)
             shutil.rmtree(new, ignore_errors=True)

@@ -135,6 +135,10 @@ class ServerStore:
     def scan(self) -> Scan:
         return Scan.EXACT
 
+    @property
+    def optimise_due(self) -> bool:
+        return False
+
     def optimise(self) -> bool:
         return False  # the server does it by itself, at a time of its own
 
