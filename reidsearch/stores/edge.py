@@ -43,17 +43,18 @@ LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
-# A filter that admits this share of all points or more is applied to what a search without it
-# finds: so many more than BEYOND times as many as should be left, and MARGIN.
+# A filter that admits this share of all points or more is applied to the NEAREST that a search
+# without it finds, and as many more as its share asks for. Images of a camera are like each other,
+# so that of the nearest most may be of one that the filter leaves out.
 WEAK = 0.2
-BEYOND, MARGIN = 4.0, 100
+NEAREST = 1000
 
-_PARAMS = {
-    Scan.EXACT: qdrant.SearchParams(exact=True),
-    Scan.QUANTISED: qdrant.SearchParams(
-        quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
-    ),
-}
+_EXACT = qdrant.SearchParams(exact=True)
+# Vectors are on disk: as few are read as can be. So many of the best copies were asked for already.
+_RESCORED = qdrant.SearchParams(
+    quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=1.0)
+)
+_COPIES = qdrant.SearchParams(quantization=qdrant.QuantizationSearchParams(rescore=False))
 
 
 class EdgeStore:
@@ -159,22 +160,30 @@ class EdgeStore:
         condition = _condition(where)
 
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
-            params = _PARAMS[Scan.EXACT if exact else self._scan]
+            exactly = exact or self._scan is Scan.EXACT
+            roughly, fully = (_EXACT, _EXACT) if exactly else (_COPIES, _RESCORED)
             share = _share(shard, condition)
 
-            def search_one(vector: list[float], count: int) -> Matches:
-                ask = partial(
-                    qdrant.SearchRequest,
-                    query=qdrant.Query.Nearest(vector, VECTOR_NAMES[kind]),
-                    params=params,
+            def ask(
+                vector: list[float],
+                limit: int,
+                filter: qdrant.Filter | None,
+                params: qdrant.SearchParams,
+            ) -> list[qdrant.ScoredPoint]:
+                query = qdrant.Query.Nearest(vector, VECTOR_NAMES[kind])
+                return shard.search(
+                    qdrant.SearchRequest(query=query, limit=limit, filter=filter, params=params)
                 )
+
+            def search_one(vector: list[float], count: int) -> Matches:
+                most = count if exactly else math.ceil(OVERSAMPLING * count)
                 if share >= WEAK:  # testing each vector would take longer than comparing it
-                    most = MARGIN + math.ceil(BEYOND * count / share)
-                    found = shard.search(ask(limit=most, with_payload=True))
-                    kept = [point for point in found if where.admits(point.payload or {})]
-                    if len(kept) >= count or len(found) < most:
-                        return as_matches(kept[:count])
-                return as_matches(shard.search(ask(limit=count, filter=condition)))
+                    enough = NEAREST + math.ceil(most / share)
+                    near = ask(vector, enough, None, roughly)
+                    found = ask(vector, most, _among(near, condition), fully)
+                    if len(found) == most or len(near) < enough:
+                        return as_matches(found[:count])
+                return as_matches(ask(vector, most, condition, fully)[:count])
 
             return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
 
@@ -390,6 +399,12 @@ def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
     if len(values) == 1:  # which takes far less than a list of one
         return qdrant.FieldCondition(key, match=qdrant.MatchValue(values[0]))
     return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
+
+
+def _among(points: Sequence[qdrant.ScoredPoint], condition: qdrant.Filter) -> qdrant.Filter:
+    """What fits among these points."""
+    ids = qdrant.HasIdCondition({point.id for point in points})
+    return qdrant.Filter(must=[ids, condition])
 
 
 def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter) -> float:
