@@ -66,6 +66,7 @@ class Kind(StrEnum):
         "altered-means",
         "not the camera means that expanded vectors were made with, and searches go without",
     )
+    UNOPTIMISED = "unoptimised", "not yet in the form in which many vectors are searched fast"
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
     OTHER_SETTINGS = "other-settings", "the server keeps the collection otherwise than is set"
     DEAD_REPLICA = (
@@ -106,7 +107,8 @@ class Finding:
     """One thing that does not agree: its kind, its ``subject`` (an image's path, an id or a
     collection's name), with the ``encoder`` it concerns, if any.
 
-    Without a ``repair`` of its own it is mended by encoding or forgetting images, or not at all.
+    Without a ``repair`` of its own it is mended by encoding, forgetting or optimising, or not at
+    all.
     """
 
     kind: Kind
@@ -151,6 +153,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
         forget.remove(session, forget.expired(session))
         for one in session.collections():
             expand.keep_current(one)
+            one.store.optimise()
         *_, left = _look(session)
         return Checkup(images_seen, vectors_seen, tuple(found), tuple(left), True)
 
@@ -165,6 +168,8 @@ def _look(session: Session) -> tuple[int, int, list[Finding]]:
         _keeping(one, findings)
         vectors += _vectors(one, listed, findings)
         _expanded(one, listed, findings)
+        if one.store.optimise_due:
+            findings.append(Finding(Kind.UNOPTIMISED, one.encoder_name, one.encoder_name))
     _files(collections, listed.values(), findings)
     _strays(session, findings)
     if session.catalog.compaction_owed:
