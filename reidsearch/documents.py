@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reidsearch.encoders import EncoderCard
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
+    from reidsearch.first_trace import NotLearned
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
     from reidsearch.ranking.calibration import Calibration
@@ -157,12 +158,22 @@ class AnswerDocument(PicturesDocument):
     stays: NotRequired[list[StayDocument]]
 
 
+class NotLearnedDocument(TypedDict):
+    """Why nothing that tells people apart was learned from a gallery: cameras (its crops are not
+    known to be of several), times (none has one), few or many (crops), alike (too few of its pairs
+    are known to be of two people), read-only or failed. The ``message`` follows on *learned*."""
+
+    reason: str
+    message: str
+
+
 class TraceDocument(TypedDict):
     """Where a person was, in time order. ``unit`` is frames or seconds. ``threshold_from`` is
     given, gallery (its calibration) or encoder. Where ``crowd`` is known, the score of those who
     are like the probe and somebody else, ``rate`` is of pairs that stand so far out of it.
     ``nearest`` is the best score there is, ``calibrated`` the number of images that scores were
-    learned from just now."""
+    learned from just now. ``not_learned`` says why the gallery does not tell a threshold, where it
+    was to."""
 
     query: str
     camera: int | str | None
@@ -177,6 +188,7 @@ class TraceDocument(TypedDict):
     spatio_temporal: bool
     uses: list[str]
     calibrated: int | None
+    not_learned: NotLearnedDocument | None
     unit: str | None
     stays: list[StayDocument]
     warnings: list[str]
@@ -584,6 +596,10 @@ def stay(found: "Stay", zone: times.Zone) -> StayDocument:
     }
 
 
+def not_learned(why: "NotLearned") -> NotLearnedDocument:
+    return {"reason": str(why.reason), "message": why.message}
+
+
 def trace(found: "Trace") -> TraceDocument:
     return {
         "query": found.query,
@@ -599,6 +615,7 @@ def trace(found: "Trace") -> TraceDocument:
         "spatio_temporal": found.spatio_temporal,
         "uses": list(found.ranking.uses),
         "calibrated": found.calibrated,
+        "not_learned": None if found.not_learned is None else not_learned(found.not_learned),
         "unit": found.unit,
         "stays": [stay(one, found.zone) for one in found.stays],
         "warnings": list(found.warnings),

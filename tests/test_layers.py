@@ -91,7 +91,7 @@ LAYERS = [
     },
     {"details", "expand"},
     {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
-    {"add", "compare", "yardstick"},
+    {"add", "compare", "first_trace", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
     {"doctor"},

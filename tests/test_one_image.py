@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reidsearch.config import Config
+from reidsearch.doctor import Finding
 from reidsearch.gallery import Gallery
 from tests.conftest import COLORS, Run, write_crop, write_encoder
 
@@ -60,7 +61,7 @@ def counts(gallery: Gallery) -> dict[tuple[str, str, str, str], int]:
 
 def agrees(*settings: Config) -> bool:
     """Whether the stores agree, whichever encoder is asked with."""
-    left = []
+    left: list[Finding] = []
     for one in settings:
         with opened(one) as gallery:
             left += gallery.doctor().left
