@@ -209,7 +209,8 @@ class RuledOutDocument(TypedDict):
 
 
 class EvaluationDocument(TypedDict):
-    """The protocol's numbers. ``camera_pairs`` is mAP by probe camera, then gallery camera."""
+    """The protocol's numbers. ``queries_of_nobody`` were left out: their identity is not known, or
+    0 or -1. ``camera_pairs`` is mAP by probe camera, then gallery camera."""
 
     queries: int
     gallery: int
@@ -224,6 +225,7 @@ class EvaluationDocument(TypedDict):
     camera_means: bool
     uses: list[str]
     queries_without_positive: int
+    queries_of_nobody: int
     gallery_without_identity: int
     camera_pairs: NotRequired[dict[str, dict[str, float]]]
     spatio_temporal: NotRequired[LearnedTimesDocument]
@@ -637,6 +639,7 @@ def evaluation(done: "Evaluation") -> EvaluationDocument:
         "camera_means": done.ranking.camera_means,
         "uses": list(done.ranking.uses),
         "queries_without_positive": done.queries_without_positive,
+        "queries_of_nobody": done.queries_of_nobody,
         "gallery_without_identity": done.unlabelled,
         "seconds": {step: round(value, 3) for step, value in done.seconds.items()},
     }
