@@ -132,9 +132,10 @@ def _print_trace(found: "Trace") -> None:
         return
     output.say(_sentence(tracks.nobody(found)))
     if found.nearest is not None:
+        timed = "" if found.unit is None else ", or --camera and --time after reidsearch calibrate,"
         output.say(
-            f"--min-score {_below(found.nearest)} shows it; another picture of the person, or "
-            "--camera and --time after reidsearch calibrate, may find more."
+            f"--min-score {_below(found.nearest)} shows it; another picture of the person{timed} "
+            "may find more."
         )
 
 

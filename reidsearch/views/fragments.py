@@ -96,6 +96,7 @@ def trace(
         hint="" if why is None else why.hint_in(vocabulary),
         known=found.identity is not None,
         nearest=found.nearest,
+        timed=found.unit is not None,
         axis=axis,
         tracks=[(lane, [shown(mark) for mark in lane.marks]) for lane in lanes],
     )
