@@ -84,6 +84,7 @@ LAYERS = [
         "indexing",
         "moves",
         "neighbours",
+        "reading",
         "question",
         "stays",
         "stored",
