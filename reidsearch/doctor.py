@@ -321,8 +321,7 @@ def _files_below(
             one.catalog.embeddings.set_pending(one.encoder_id, indexed.intersection(ids))
 
     def follow(ids: Sequence[int]) -> None:
-        # The fullest collection keeps its vectors; other encoders' are made again.
-        moves.keep_vectors(collections[0], dataset_id, [moved[id] for id in ids])
+        moves.keep_vectors(collections, dataset_id, [moved[id] for id in ids])
 
     repairs = {Kind.TOUCHED: record, Kind.CHANGED: encode}
     vanished = []
@@ -417,4 +416,10 @@ def _encode_again(session: Session) -> None:
             waiting[image.dataset, image.root].append(image.sighting)
     for (name, root), sightings in waiting.items():
         dataset = Dataset(name, Path(root), sightings)
-        ingest.take_in(mine, dataset, encoder=session.encoder, thumbnails=session.config.thumbnails)
+        ingest.take_in(
+            mine,
+            dataset,
+            encoder=session.encoder,
+            collections=session.collections,
+            thumbnails=session.config.thumbnails,
+        )
