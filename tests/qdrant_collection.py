@@ -164,9 +164,12 @@ class Collection(dict[int, dict[str, Any]]):
         self.optimizer |= body.get("optimizers_config") or {}
         self.strict |= body.get("strict_mode_config") or {}
         if "quantization_config" in body:
-            self.quantization = body["quantization_config"]
+            asked = body["quantization_config"]
+            self.quantization = None if asked == "Disabled" else asked
         for name, params in (body.get("vectors") or {}).items():
             self.vectors[name] |= params
+            if params.get("quantization_config") == "Disabled":
+                del self.vectors[name]["quantization_config"]
         return True
 
     def rename(self, method: str, vector: str, body: Body) -> Body:

@@ -327,6 +327,9 @@ def test_a_collection_of_other_settings_is_told_and_brought_to_them(
     assert collection.vectors[""]["on_disk"] is True
     assert collection.quantization is not None
     assert [len(shard) for shard in nodes.replicas[only(nodes)]] == [2, 2, 2]
+    Path("reidsearch.toml").write_text("qdrant_quantised = false")
+    run("doctor", "--fix")
+    assert collection.quantization is None
     nodes.nodes[0].down()
     run("evaluate")
 

@@ -29,7 +29,7 @@ from reidsearch.stores.base import (
 from reidsearch.stores.conditions import condition, having
 from reidsearch.stores.connection import MEMORY, Connection, Patience
 from reidsearch.stores.guard import Guard
-from reidsearch.stores.layout import EXPANDED, OWNER, Layout
+from reidsearch.stores.layout import EXPANDED, OWNER, Ask, Layout
 from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
 T = TypeVar("T")
@@ -80,6 +80,7 @@ class ServerStore:
         self.address = self._connection.address
         self._allowance = Allowance(batch)
         self._make = make
+        self._patience = patience
         self._layout = layout
         self._exact_up_to = exact_up_to
         self._scanned: Scan | None = None  # once it was asked for, until more is written
@@ -87,7 +88,7 @@ class ServerStore:
         self._indexing = threading.Lock()
         self._indexed = url == MEMORY  # it has no payload indexes, and warns about each
         try:
-            self._connection.call(self._create, patience.opening)
+            self._make_missing(self._opening)
         except StoreError:
             self._connection.close()
             raise
@@ -118,7 +119,7 @@ class ServerStore:
         check_expanded(ids, vectors, self.dimension)
         if not len(ids):
             return
-        self._call(self._add_expanded)
+        self._add_expanded()
 
         def send(rows: slice) -> None:
             pairs = zip(ids[rows].tolist(), vectors[rows].tolist(), strict=True)
@@ -229,11 +230,11 @@ class ServerStore:
     def ailments(self) -> Sequence[Ailment]:
         if self.url == MEMORY:
             return ()
-        return self._call(lambda c: layouts.ailments(c, self.collection, self._layout))
+        return layouts.ailments(self._call, self.collection, self._layout)
 
     def adjust(self) -> None:
         if self.url != MEMORY:
-            self._call(lambda c: layouts.adjust(c, self.collection, self._layout))
+            layouts.adjust(self._call, self.collection, self._layout)
             self._scanned = None
 
     def compact(self) -> bool:
@@ -243,7 +244,7 @@ class ServerStore:
         with self._guard.change():
             owner = self._connection.call(self._owner)
             self._connection.call(lambda c: c.delete_collection(self.collection))
-            self._connection.call(lambda c: self._create(c, owner))
+            self._make_missing(self._connection.call, owner)
             self._indexed = self.url == MEMORY
 
     def delete_collection(self) -> None:
@@ -308,59 +309,58 @@ class ServerStore:
         with self._indexing:
             if self._indexed:
                 return
-            for key, index in layouts.INDEXES.items():
-                self._call(
-                    lambda c, key=key, index=index: c.create_payload_index(  # type: ignore[misc]
-                        self.collection, key, index, wait=True
-                    )
-                )
+            layouts.index(self._call, self.collection)
             self._indexed = True
 
-    def _create(self, client: QdrantClient, owner: str | None = None) -> None:
-        """Make the collection where it is missing, as it is not after a try that was done, but not
-        answered."""
-        if client.collection_exists(self.collection):
+    def _make_missing(self, ask: Ask, owner: str | None = None) -> None:
+        """Make the collection where it is missing."""
+        if ask(lambda c: c.collection_exists(self.collection)):
             return
         if not self._make:
             raise StoreElsewhere(f"the server at {self.address} has no {self.collection}")
         if self.url == MEMORY:  # which has nothing to be laid out on
             params = models.VectorParams(size=self.dimension, distance=models.Distance.DOT)
             metadata = None if owner is None else {OWNER: owner}
-            client.create_collection(self.collection, vectors_config=params, metadata=metadata)
+            ask(
+                lambda c: c.create_collection(
+                    self.collection, vectors_config=params, metadata=metadata
+                )
+            )
             return
         layouts.make(
-            client,
-            self.collection,
-            dimension=self.dimension,
-            layout=self._layout,
-            owner=owner,
+            ask, self.collection, dimension=self.dimension, layout=self._layout, owner=owner
         )
 
     def _has_expanded(self, client: QdrantClient) -> bool:
         named = client.get_collection(self.collection).config.params.vectors
         return isinstance(named, dict) and EXPANDED in named
 
-    def _add_expanded(self, client: QdrantClient) -> None:
+    def _add_expanded(self) -> None:
         """Give the collection the second vector where it has none."""
-        if self._has_expanded(client):
+        if self._call(self._has_expanded):
             return
         dense = models.DenseVectorConfig(size=self.dimension, distance=models.Distance.DOT)
         config = models.DenseVectorNameConfig(dense=dense)
-        try:
-            client.create_vector_name(self.collection, EXPANDED, config, wait=True)
-        except UnexpectedResponse as error:
-            if refusals.is_unknown(error):
-                raise refusals.too_old(client.info().version, address=self.address) from None
-            raise
-        if self.url == MEMORY:
-            return
-        client.update_collection(
-            self.collection, vectors_config={EXPANDED: layouts.second(self._layout)}
-        )
+
+        def create(client: QdrantClient) -> None:
+            try:
+                client.create_vector_name(self.collection, EXPANDED, config, wait=True)
+            except UnexpectedResponse as error:
+                if refusals.is_unknown(error):
+                    raise refusals.too_old(client.info().version, address=self.address) from None
+                raise
+
+        self._call(create)
+        if self.url != MEMORY:
+            kept = {EXPANDED: layouts.kept_as(self._layout)}
+            self._call(lambda c: c.update_collection(self.collection, vectors_config=kept))
 
     def _owner(self, client: QdrantClient) -> str | None:
         owner = (client.get_collection(self.collection).config.metadata or {}).get(OWNER)
         return None if owner is None else str(owner)
+
+    def _opening(self, action: Callable[[QdrantClient], T]) -> T:
+        return self._connection.call(action, self._patience.opening)
 
     def _call(self, action: Callable[[QdrantClient], T]) -> T:
         with self._guard.use():
