@@ -12,18 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
+from sqlalchemy import URL, make_url
 
 from reidsearch import config
 from tests import containers
 from tests.containers import Image
+from tests.postgres import cluster, programs, run_sql
 from tests.qdrant_server import Fault, QdrantStandIn
+from tests.serving import LONG, until
 from tests.test_docs import README, ROOT
+from tests.test_documentation import free_port
 
 STAGES = containers.stages(ROOT / "Dockerfile")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PASSWORD = "tr0ub4dor"
 ASKED = """
 import sys, urllib.request as r
 ask = r.Request("http://127.0.0.1:8733" + sys.argv[1])
@@ -151,6 +157,97 @@ def test_the_health_check_of_a_qdrant_server_tells_a_ready_one(qdrant: QdrantSta
     assert subprocess.run(check, timeout=30).returncode
     qdrant.down()
     assert subprocess.run(check, timeout=30, capture_output=True).returncode
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[URL]:
+    """An empty database whose owner is asked for a password, as the image of PostgreSQL makes it;
+    the URL is without, and the file of the compose file's secret holds it."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    (tmp_path / "catalog").write_text(f"{PASSWORD}\n")
+    with cluster() as server:
+        owner = f"CREATE ROLE reidsearch LOGIN SUPERUSER PASSWORD '{PASSWORD}'"
+        run_sql(server.url, owner, "CREATE DATABASE reidsearch OWNER reidsearch")
+        rules = server.folder / "data/pg_hba.conf"
+        rules.write_text("local all reidsearch scram-sha-256\n" + rules.read_text())
+        run_sql(server.url, "SELECT pg_reload_conf()")
+        (_, *check) = SERVICES["postgres"]["healthcheck"]["test"]
+        ready = [str(server.folder) if word == "127.0.0.1" else word for word in check]
+        assert subprocess.run(ready, timeout=30, capture_output=True).returncode == 0
+        yield make_url(server.url).set(username="reidsearch", database="reidsearch")
+        server.stop()
+        assert subprocess.run(ready, timeout=30, capture_output=True).returncode
+
+
+@pytest.mark.parametrize("name", ["service", "cluster-service"])
+def test_the_service_takes_in_and_answers_with_the_settings_of_the_compose_file(
+    tmp_path: Path,
+    market: Path,
+    encoder_file: Path,
+    qdrant: QdrantStandIn,
+    database: URL,
+    name: str,
+) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "tokens.json").write_text("[]\n")
+    given = {key: value for key, value in SERVICES[name]["environment"].items() if value}
+    environment = os.environ | given | {
+        "PYTHONPATH": str(ROOT),
+        "REIDSEARCH_DATA_DIR": str(volume),
+        "REIDSEARCH_ENCODER": str(encoder_file),
+        # The same servers, by the names they have here.
+        "REIDSEARCH_CATALOG_PASSWORD_FILE": str(tmp_path / "catalog"),
+        "REIDSEARCH_CATALOG_URL": database.render_as_string(),
+        "REIDSEARCH_QDRANT_URL": qdrant.url,
+    }  # fmt: skip
+
+    def words(*given: str) -> list[str]:
+        return [sys.executable, "-m", "reidsearch", *given]
+
+    made = subprocess.run(
+        words("token", "gate", "--role", "admin"), env=environment, cwd=volume, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    port = str(free_port())
+    command = [
+        word.replace("${SERVICE_NAME:-service}", "service") for word in SERVICES[name]["command"]
+    ]
+    service = subprocess.Popen(
+        words(*command, "--port", port), env=environment, cwd=volume, stderr=subprocess.PIPE
+    )
+    try:
+        told = {"authorization": f"Bearer {made.stdout.strip()}"}
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers=told, timeout=LONG, trust_env=False
+        ) as client:
+            until(lambda: _answers(client))
+            assert client.get("/readyz").status_code == 503  # it is empty
+            crop = next(iter(sorted((market / "query").glob("*.jpg"))))
+            fields = {"camera": "gate"}
+            pushed = client.post("/api/images", data=fields, files={"image": crop.read_bytes()})
+            assert pushed.status_code == 201, pushed.text
+            found = client.post("/api/query", files={"image": crop.read_bytes()}).json()
+            (hit,) = found["hits"]
+            assert hit["camera"] == "gate"
+            assert hit["machine"] == "service"
+            # By its name among the containers, as by its address.
+            asked = client.get("/readyz", headers={"host": f"service:{port}"})
+            assert asked.status_code == 200, asked.text
+        service.send_signal(signal.SIGTERM)
+        _, said = service.communicate(timeout=LONG)
+        assert service.returncode == 0, said
+        assert PASSWORD.encode() not in said
+    finally:
+        service.kill()
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 needs_root = pytest.mark.skipif(
