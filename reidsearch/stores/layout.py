@@ -130,9 +130,9 @@ def ailments(ask: Ask, collection: str, layout: Layout) -> list[Ailment]:
     ]
     if info.status is models.CollectionStatus.RED:
         failed = info.optimizer_status
-        why = (
-            failed.error if isinstance(failed, models.OptimizersStatusOneOf) else "no reason given"
-        )
+        why = "it does not say why"
+        if isinstance(failed, models.OptimizersStatusOneOf1):
+            why = failed.error
         found.append(Ailment(Trouble.STATE, f"{collection} is red: {why}"))
     dead = [one for one, state in replicas.items() if state is models.ReplicaState.DEAD]
     peers = ask(_peers) if dead else {}
