@@ -199,6 +199,17 @@ def test_the_next_address_is_asked_where_one_does_not_answer(nodes: ClusterStand
         assert store.count() == 20
 
 
+def test_an_address_that_hangs_is_left_for_the_next(nodes: ClusterStandIn) -> None:
+    vectors = unit(20)
+    with closing(open_store(nodes.url)) as store:
+        store.upsert(points(vectors[:10]))
+        nodes.nodes[0].awake.clear()
+        store.upsert(points(vectors))
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+        nodes.back(0)
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+
+
 def test_when_no_address_answers_all_are_named(nodes: ClusterStandIn) -> None:
     for node in nodes.nodes:
         node.down()
