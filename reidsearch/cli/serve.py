@@ -37,7 +37,8 @@ def serve(
     from reidsearch.service.limits import Limits
     from reidsearch.service.tokens import Tokens
 
-    if not is_loopback(host) and not Tokens(ctx.obj.data_dir).needed:
+    tokens = Tokens(ctx.obj.data_dir)
+    if not is_loopback(host) and not tokens.needed:
         raise UsageError(
             f"{host} can be reached from other machines, and nobody needs a token",
             hint="Make one with: reidsearch token NAME --role search. Or leave out --host.",
@@ -49,6 +50,11 @@ def serve(
             gallery.hold()
             app = App(gallery, limits=Limits(rate=rate, burst=int(2 * rate)), names=names)
             output.say(f"Serving {ctx.obj.data_dir} at {url} (Ctrl-C ends it)")
+            if tokens.needed and not tokens.all():
+                output.say(
+                    "There is no token, and nobody is let in before there is one. Make it with: "
+                    "reidsearch token NAME --role search"
+                )
             server.serve(app, listening)
     output.say("Stopped.")
 
