@@ -350,8 +350,8 @@ def _refused(path: Path, reason: str, *, hint: str = "") -> EncoderError:
 def _unusable(path: Path, reason: str) -> EncoderError:
     return EncoderError(
         f"{path} cannot be used as an encoder: {reason}",
-        hint="Write the preprocessing into the file's metadata; the README's section on "
-        "your own encoder shows how.",
+        hint="Write the preprocessing into the file's metadata; "
+        "docs/how-to/own-encoder.md shows how.",
     )
 
 

@@ -137,9 +137,9 @@ class Gallery:
         default), ``name`` is the data set's (its folder's by default), ``site`` where its cameras
         and people are: data sets of one site share them. ``layout`` says how folders are meant
         (people, cameras, market1501, ...; see ``datasets.layouts``), or ``pattern`` how paths are
-        made (``"{camera}/{identity}_{frame}.jpg"``); without either it is what is clear. ``root``
-        is where a manifest's paths begin, by default its folder. Linked folders are passed over,
-        and followed with ``follow_links``, wherever they lead.
+        made (``"{camera}/{identity}_{frame}.jpg"``); without either it is read as before, or a new
+        one as what is clear. ``root`` is where a manifest's paths begin, by default its folder.
+        Linked folders are passed over, and followed with ``follow_links``, wherever they lead.
 
         ``prune`` removes stored images that the data set no longer has. Where that is most of it,
         or a whole folder, ``confirm`` is shown the loss and stops it by raising; without it that is
@@ -152,19 +152,18 @@ class Gallery:
         >>> gallery.ingest("crops").failures
         []
         """
-        from reidsearch import datasets, ingest
+        from reidsearch import ingest, reading
 
         session = self._session
-        chosen = tuple(choice(Split, split, name="split") for split in splits or ())
-        dataset = datasets.read(
+        dataset = reading.read(
+            session,
             Path(path),
-            splits=chosen or datasets.DEFAULT_SPLITS,
+            splits=tuple(choice(Split, split, name="split") for split in splits or ()),
             name=name,
             layout=layout,
             pattern=pattern,
             root=None if root is None else Path(root),
             follow_links=follow_links,
-            zone=self.config.timezone,
         )
         return ingest.ingest(
             session,
@@ -645,6 +644,10 @@ class Gallery:
     ) -> dict[str, int]:
         """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv.
         Returns the number of images, in all and by split.
+
+        An identity of -1 is junk, 0 a distractor. What is not known is an empty cell or null; in
+        .npz it is -2, an empty name, or NaN for a timestamp, and -3 is a camera or identity whose
+        name, in ``camera_name`` or ``identity_name``, is no number.
 
         ``since`` and ``until`` leave what was taken in between. Raises EmptyGallery, UsageError on
         another ending and where pyarrow is missing for .parquet.

@@ -128,7 +128,7 @@ def of(
     """For one question. With the best of wishes it is the best ranking that there are thresholds
     for. Raises as ``search.query`` does."""
     learned = calibrate.known(collection)
-    told_apart = learned is not None and (learned.by_identity or learned.by_times)
+    told_apart = learned is not None and learned.tells_apart
     encoder_tells = not told_apart and encoder.thresholds is not None
     if wish == BEST and encoder_tells:
         wish = PLAIN
