@@ -28,6 +28,7 @@ OPERATOR = PREFIX + "OPERATOR"
 MACHINE = PREFIX + "MACHINE"
 API_KEY = PREFIX + "QDRANT_API_KEY"
 API_KEY_FILE = f"{API_KEY}_FILE"
+CATALOG_PASSWORD_FILE = PREFIX + "CATALOG_PASSWORD_FILE"
 TOKEN = PREFIX + "TOKEN"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
 SECONDS_A_DAY = 86_400
@@ -42,6 +43,8 @@ VARIABLES: Mapping[str, str] = {
     "Machines that see the same disk are given the same.",
     API_KEY: "The Qdrant server's key.",
     API_KEY_FILE: "A file that holds the Qdrant server's key.",
+    CATALOG_PASSWORD_FILE: "A file that holds the password for the catalog's database, where its "
+    "URL holds none.",
     TOKEN: "The token for the service.",
 }
 """What is read from the environment alone, with its help. None of it is a setting: nothing but the
@@ -428,6 +431,23 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
         key = _content(Path(file).expanduser(), of=API_KEY_FILE)
     where = f"{API_KEY} or {API_KEY_FILE}"
     return _sendable(key, of="the Qdrant server's key", where=where)
+
+
+def catalog_password(environment: Mapping[str, str] = os.environ) -> str | None:
+    """What the file holds that REIDSEARCH_CATALOG_PASSWORD_FILE names; None where it names none.
+
+    Raises UsageError, which never shows the password, where the file cannot be read or holds none.
+    """
+    file = environment.get(CATALOG_PASSWORD_FILE)
+    if not file:
+        return None
+    password = _content(Path(file).expanduser(), of=CATALOG_PASSWORD_FILE)
+    if not password or "\0" in password:
+        raise UsageError(
+            f"{CATALOG_PASSWORD_FILE}: {file} holds no password",
+            hint="It is a file of text, with the password and nothing else.",
+        )
+    return password
 
 
 def token(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> str | None:

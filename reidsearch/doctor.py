@@ -66,6 +66,7 @@ class Kind(StrEnum):
         "altered-means",
         "not the camera means that expanded vectors were made with, and searches go without",
     )
+    UNOPTIMISED = "unoptimised", "not yet in the form in which many vectors are searched fast"
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
     OTHER_SETTINGS = "other-settings", "the server keeps the collection otherwise than is set"
     BROKEN_COLLECTION = "broken-collection", "the server says that the collection is not in order"
@@ -108,7 +109,8 @@ class Finding:
     """One thing that does not agree: its kind, its ``subject`` (an image's path, an id or a
     collection's name), with the ``encoder`` it concerns, if any.
 
-    Without a ``repair`` of its own it is mended by encoding or forgetting images, or not at all.
+    Without a ``repair`` of its own it is mended by encoding, forgetting or optimising, or not at
+    all.
     """
 
     kind: Kind
@@ -153,6 +155,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
         forget.remove(session, forget.expired(session))
         for one in session.collections():
             expand.keep_current(one)
+            one.store.optimise()
         *_, left = _look(session)
         return Checkup(images_seen, vectors_seen, tuple(found), tuple(left), True)
 
@@ -167,6 +170,8 @@ def _look(session: Session) -> tuple[int, int, list[Finding]]:
         _keeping(one, findings)
         vectors += _vectors(one, listed, findings)
         _expanded(one, listed, findings)
+        if one.store.optimise_due:
+            findings.append(Finding(Kind.UNOPTIMISED, one.encoder_name, one.encoder_name))
     _files(collections, listed.values(), findings)
     _strays(session, findings)
     if session.catalog.compaction_owed:
@@ -318,8 +323,7 @@ def _files_below(
             one.catalog.embeddings.set_pending(one.encoder_id, indexed.intersection(ids))
 
     def follow(ids: Sequence[int]) -> None:
-        # The fullest collection keeps its vectors; other encoders' are made again.
-        moves.keep_vectors(collections[0], dataset_id, [moved[id] for id in ids])
+        moves.keep_vectors(collections, dataset_id, [moved[id] for id in ids])
 
     repairs = {Kind.TOUCHED: record, Kind.CHANGED: encode}
     vanished = []
@@ -414,4 +418,10 @@ def _encode_again(session: Session) -> None:
             waiting[image.dataset, image.root].append(image.sighting)
     for (name, root), sightings in waiting.items():
         dataset = Dataset(name, Path(root), sightings)
-        ingest.take_in(mine, dataset, encoder=session.encoder, thumbnails=session.config.thumbnails)
+        ingest.take_in(
+            mine,
+            dataset,
+            encoder=session.encoder,
+            collections=session.collections,
+            thumbnails=session.config.thumbnails,
+        )

@@ -34,11 +34,11 @@ class Selection:
     site: str | None = None
 
     def __post_init__(self) -> None:
-        given = (self.identity, self.before, self.camera)
+        given = (self.identity, self.before, self.camera, self.dataset)
         if not self.images and all(value is None for value in given):
             raise UsageError(
                 "nothing says which images are to be forgotten",
-                hint="Give {identity}, {images}, {before} or {of_camera}.",
+                hint="Give {identity}, {images}, {before}, {of_camera} or {dataset}.",
             )
 
 

@@ -180,7 +180,7 @@ class QdrantStandIn:
     def work(self, method: str, path: str, query: Mapping[str, str], body: Body) -> Any:
         """The answer to a request. Raises Refused, AssertionError on what is not known."""
         match method, path:
-            case "GET", "/":
+            case "GET", "/" | "/readyz":
                 return None
             case "GET", "/cluster":
                 return {"status": "disabled"}

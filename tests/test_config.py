@@ -172,7 +172,8 @@ def test_what_only_the_environment_holds_is_no_setting() -> None:
     settings = config.load({}, environment=secrets)
     assert settings == config.load({}, environment={})
     known = {
-        config.OPERATOR, config.MACHINE, config.API_KEY, config.API_KEY_FILE, config.TOKEN
+        config.OPERATOR, config.MACHINE, config.API_KEY, config.API_KEY_FILE, config.TOKEN,
+        config.CATALOG_PASSWORD_FILE,
     }  # fmt: skip
     assert known == set(config.VARIABLES)
     assert not config.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}

@@ -17,7 +17,7 @@ COMMANDS = (
 # Each module may import from the lines above its own.
 LAYERS = [
     {"errors", "faults", "files"},
-    {"names", "words"},
+    {"names", "outcomes", "words"},
     {"types"},
     {"times"},
     {"hashes", "config", "images", "lock", "onnxfile"},
@@ -27,6 +27,7 @@ LAYERS = [
     {"ranking.arrays", "ranking.clock", "ranking.feedback", "ranking.knn"},
     {
         "ranking.camera_means",
+        "ranking.cells",
         "ranking.looks",
         "ranking.metrics",
         "ranking.pairs",
@@ -92,14 +93,15 @@ LAYERS = [
         "indexing",
         "moves",
         "neighbours",
+        "reading",
         "question",
         "stays",
         "stored",
         "trial",
     },
-    {"details", "expand"},
+    {"details", "expand", "find", "inquiry"},
     {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
-    {"add", "compare", "yardstick"},
+    {"add", "compare", "first_trace", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
     {"doctor"},
@@ -109,7 +111,7 @@ LAYERS = [
     {"client.gallery"},
     {"opening"},
     {"demo.figures"},
-    {"demo.pedestrians"},
+    {"demo.pedestrians", "demo.steps"},
     {"demo"},
     {
         "service.assets",

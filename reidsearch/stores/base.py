@@ -119,6 +119,10 @@ class VectorStore(Protocol):
     def scan(self) -> Scan:
         """How searches that need not be exact look through what is stored now."""
 
+    @property
+    def optimise_due(self) -> bool:
+        """Whether there is something for ``optimise`` to do."""
+
     def optimise(self) -> bool:
         """Bring what was written into the form in which many vectors take the least time and
         memory, where there are many, and enough is new; whether there was. What is stored stays,

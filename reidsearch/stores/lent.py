@@ -194,6 +194,11 @@ class LentStore:
         (found,) = self._ask("scan")
         return Scan(str(found.told["scan"]))
 
+    @property
+    def optimise_due(self) -> bool:
+        (found,) = self._ask("optimise_due")
+        return found.told["due"] is True
+
     def optimise(self) -> bool:
         (found,) = self._ask("optimise")
         return found.told["optimised"] is True

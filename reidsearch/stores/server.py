@@ -161,6 +161,10 @@ class ServerStore:
             self._scanned = Scan.QUANTISED if copies else Scan.EXACT
         return self._scanned
 
+    @property
+    def optimise_due(self) -> bool:
+        return False
+
     def optimise(self) -> bool:
         return False  # the server does it by itself, at a time of its own
 
