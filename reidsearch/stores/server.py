@@ -246,6 +246,7 @@ class ServerStore:
             self._connection.call(lambda c: c.delete_collection(self.collection))
             self._make_missing(self._connection.call, owner)
             self._indexed = self.url == MEMORY
+            self._scanned = None
 
     def delete_collection(self) -> None:
         self._call(lambda c: c.delete_collection(self.collection))
