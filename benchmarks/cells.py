@@ -85,7 +85,7 @@ def recall(found: Neighbours, exact: Neighbours) -> float:
     return float(same.any(axis=1).sum() / (exact.nearest >= 0).sum())
 
 
-def on_gallery(home: Path, counts: list[int]) -> None:
+def on_gallery(home: Path, counts: list[int | None]) -> None:
     settings = config.load({"data_dir": str(home)}, source="argument")
     with closing(Session(settings, purpose="benchmark")) as session:
         collection = session.collection()
@@ -101,7 +101,7 @@ def on_gallery(home: Path, counts: list[int]) -> None:
                 exact = expansion.nearest(world.pool, every, k=SETTINGS.stored)
             row(name, "", "all pairs", 1.0, world.scores(exact), taken)
             for count in counts:
-                learned = cells.learn(world.pool.vectors, count=count)
+                learned = cells.learn(world.pool.vectors, images=len(every), count=count)
                 for looked_in in LOOKED_IN:
                     with timed() as taken:
                         division = learned.divide(world.pool.vectors, looked_in=looked_in)
@@ -148,7 +148,7 @@ def on_crowd(crops: int, dimension: int) -> dict[str, object]:
     with timed() as paired:
         exact = expansion.nearest(pool, some, k=SETTINGS.stored)
     with timed() as making:
-        learned = cells.learn(vectors)
+        learned = cells.learn(vectors, images=crops)
     looks = {}
     for looked_in in LOOKED_IN:
         with timed() as dividing:

@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch import audit, calibrate, expand, names, neighbours, places, stays, stored
 from reidsearch.answer import Answer, Hit
-from reidsearch.catalog import Catalog
+from reidsearch.catalog import Catalog, State
 from reidsearch.catalog.records import Glimpse, ImageRecord
 from reidsearch.collection import Collection, vectors_missing
 from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageError
@@ -20,6 +20,7 @@ from reidsearch.neighbours import GalleryNeighbours
 from reidsearch.places import Scope
 from reidsearch.question import Question
 from reidsearch.ranking import expansion, feedback, rerank
+from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.expansion import Neighbours
 from reidsearch.ranking.feedback import Unlike
@@ -32,15 +33,18 @@ from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Scan, Split, Vectors, c
 FETCHED = 100  # more matches than asked for, among which times may reorder
 WIDENED = 4  # times as many are fetched where these do not suffice
 MOST = 10_000  # images at most that are looked at for stays
+# Of so many of the nearest images re-ranked ones are taken, where all are too many, or of as many
+# as are asked for. Measured: benchmarks/candidates.py.
+CANDIDATES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """How people want answers ranked. ``expand`` compares vectors that carry their neighbours in
     the gallery, ``spatio_temporal`` adds the weighted evidence of the time between two sightings,
-    ``rerank`` re-ranks among the whole split by k-reciprocal neighbours, and scores are then 1 -
-    the re-ranked distance. None stands for "where the gallery has learned it and the picture allows
-    it"."""
+    ``rerank`` re-ranks by k-reciprocal neighbours, among the whole split, or of many images among
+    the nearest CANDIDATES; scores are then 1 - the re-ranked distance. None stands for "where the
+    gallery has learned it and the picture allows it"."""
 
     expand: bool | None = None
     spatio_temporal: bool | None = None
@@ -135,6 +139,9 @@ def query(
     vector = own
     if ranking.is_expanded:
         vector = looked_again(own, question, collection, ranking, seen, exact=exact)
+    around = None
+    if ranking.reranked:
+        ranking, around = _around(collection, split, ranking, most=MOST if by_stay else top_k)
     nearest = functools.partial(
         find,
         vector,
@@ -145,10 +152,10 @@ def query(
         seen=seen,
         unlike=question.others(own, encoder),
         hidden={one.sha256 for one in question.unlike},
-        around=neighbours.current(collection, split) if ranking.reranked else None,
+        around=around,
         exact=exact,
     )
-    scan = Scan.EXACT if exact or ranking.reranked else collection.store.scan
+    scan = Scan.EXACT if exact or around is not None else collection.store.scan
     found: tuple[Stay, ...] | None = None
     clock = None
     if by_stay:
@@ -216,6 +223,20 @@ def query(
         hits=len(shown) if found is None else sum(len(stay.hits) for stay in found),
     )
     return answer
+
+
+def _around(
+    collection: Collection, split: Split, ranking: Ranking, *, most: int
+) -> tuple[Ranking, GalleryNeighbours | None]:
+    """A split's neighbours, for re-ranking; where it is too large for these, the ranking says of
+    how many candidates ``most`` hits are taken."""
+    datasets = [one.id for one in collection.catalog.places.datasets()]
+    size = collection.catalog.embeddings.count(
+        collection.encoder_id, State.INDEXED, [split], datasets=datasets
+    )
+    if Pairing.of(size) is Pairing.ALL:
+        return ranking, neighbours.current(collection, split)
+    return replace(ranking, candidates=max(CANDIDATES, most + FETCHED)), None
 
 
 def ranking_for(
@@ -342,15 +363,19 @@ def find(
     ``seen`` is where and when the probe was taken, for a ranking by times (of several, what their
     times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
-    are the split's neighbours, for a re-ranked one. Passed over are files whose SHA-256 is in
-    ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
+    are the split's neighbours, for one that is re-ranked among all. Passed over are files whose
+    SHA-256 is in ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
     ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
     vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
     where the store holds none at all, or lacks some that re-ranking needs.
     """
     if kind is None:
         kind = Kind.EXPANDED if ranking.is_expanded else Kind.PLAIN
-    ranked = None if around is None else _reranked(vector, collection, where, around)
+    ranked = None
+    if around is not None:
+        ranked = _reranked(vector, collection, where, around)
+    elif ranking.candidates is not None:
+        ranked = _reranked_among(vector, collection, where, count=ranking.candidates, exact=exact)
     reordered = seen is not None or unlike is not None
     limit = margin if top_k is None else top_k + (margin if reordered else 0)
     scored: list[tuple[float, Glimpse]] = []
@@ -444,6 +469,28 @@ def _reranked(
     if where.narrows:
         allowed = np.flatnonzero(np.isin(ids, cosines(where)[0]))
     best = allowed[np.argsort(distances[allowed], kind="stable")]
+    return Matches(ids[best], 1 - distances[best].astype(np.float64))
+
+
+def _reranked_among(
+    vector: Vectors, collection: Collection, where: Filter, *, count: int, exact: bool
+) -> Matches:
+    """The nearest images that the filter admits, so many at most, by re-ranked score, among these
+    and the nearest of the whole split."""
+    search = functools.partial(collection.store.search, vector, limit=count, exact=exact)
+    (allowed,) = search(where=where)
+    ids = allowed.ids
+    if where.narrows:
+        (others,) = search(where=Filter(split=where.split))
+        ids = np.union1d(ids, others.ids)
+    ids, vectors = collection.store.retrieve(ids.tolist())
+    if not len(ids):
+        return allowed
+    order = np.argsort(ids)
+    ids, vectors = ids[order], vectors[order]
+    (distances,) = next(rerank.rerank(vector, vectors))
+    admitted = np.flatnonzero(np.isin(ids, allowed.ids))
+    best = admitted[np.argsort(distances[admitted], kind="stable")]
     return Matches(ids[best], 1 - distances[best].astype(np.float64))
 
 
