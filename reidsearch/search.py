@@ -364,9 +364,9 @@ def find(
     times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
     are the split's neighbours, for one that is re-ranked among all. Passed over are files whose
-    SHA-256 is in ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
-    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
-    vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
+    SHA-256 is in ``hidden``, and stored vectors that the catalog does not call indexed. ``margin``
+    more than ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With
+    ``exact`` all vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
     where the store holds none at all, or lacks some that re-ranking needs.
     """
     if kind is None:

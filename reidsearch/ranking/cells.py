@@ -80,9 +80,10 @@ class Cells:
         """Whether so many are to be divided otherwise."""
         return not self.images / GROWTH < images < self.images * GROWTH
 
-    def divide(self, vectors: Vectors, *, looked_in: int = LOOKED_IN) -> Division:
-        """In which cells each of N vectors (N x D) looks. The same whatever others there are."""
-        count = min(looked_in, len(self))
+    def divide(self, vectors: Vectors, *, looked_in: int | None = None) -> Division:
+        """In which cells each of N vectors (N x D) looks, by default LOOKED_IN. The same whatever
+        others there are."""
+        count = min(LOOKED_IN if looked_in is None else looked_in, len(self))
         wanted = min(count + SPARE, len(self))
         looked = np.empty((len(vectors), count), dtype=np.int64)
         for start in range(0, len(vectors), BLOCK):
