@@ -4,8 +4,8 @@
 
 The gallery holds the test split and the training split, whose identities the transit times of some
 variants are learned from. Where it also holds the multi-query split (``ingest DATA --split
-multi-query``), that protocol's variants are told, too. It is calibrated twice; what was learned from the training split stays.
-results/README.md says what each file is.
+multi-query``), that protocol's variants are told, too. It is calibrated twice; what was learned
+from the training split stays. results/README.md says what each file is.
 """
 
 import argparse

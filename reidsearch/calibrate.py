@@ -51,8 +51,8 @@ def calibrate(
     By default from the training split's identities, where it is stored, otherwise from the
     gallery's matches. Scores know identities only with Source.GALLERY: those of people that the
     encoder was trained on would say too much. Where no image has a time, scores are learned alone.
-    Raises EmptyGallery where the source holds nothing, UsageError where times are known, and of no
-    two images of one person from two cameras.
+    Raises EmptyGallery where the source holds nothing, UsageError where images are not from two
+    cameras, or times are known, and of no two images of one person from two cameras.
     """
     stored, vectors = collection.load([Split.TRAIN, Split.GALLERY])
     camera, identity = stored.labels.camera, stored.labels.identity
@@ -75,6 +75,13 @@ def calibrate(
     searched = searched_rows(stored, known=known)
     if not searched.any():
         searched = rows
+    if len(np.unique(camera[searched])) < 2:
+        raise UsageError(
+            "all images are from one camera, or of none it is known which: there is nothing to "
+            "calibrate with",
+            hint="Ingest images of another camera, or say which camera took them: by their names, "
+            "their folders or a table.",
+        )
     sampled = Sampled.of(stored, searched, known=known)
     cosines, with_times, weight = _distributions(sampled, vectors, model)
     learned = collection.catalog.learned.save_calibration(

@@ -366,8 +366,8 @@ def find(
     are the split's neighbours, for one that is re-ranked among all. Passed over are files whose
     SHA-256 is in ``hidden``, and stored vectors that the catalog does not call indexed. ``margin``
     more than ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With
-    ``exact`` all vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
-    where the store holds none at all, or lacks some that re-ranking needs.
+    ``exact`` all vectors are compared, else as the store does it (``VectorStore.scan``). Raises
+    EmptyGallery where the store holds none at all, or lacks some that re-ranking needs.
     """
     if kind is None:
         kind = Kind.EXPANDED if ranking.is_expanded else Kind.PLAIN
