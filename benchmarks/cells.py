@@ -85,7 +85,7 @@ def recall(found: Neighbours, exact: Neighbours) -> float:
     return float(same.any(axis=1).sum() / (exact.nearest >= 0).sum())
 
 
-def on_gallery(home: Path, counts: list[int]) -> None:
+def on_gallery(home: Path, counts: list[int | None], looked: list[int]) -> None:
     settings = config.load({"data_dir": str(home)}, source="argument")
     with closing(Session(settings, purpose="benchmark")) as session:
         collection = session.collection()
@@ -101,8 +101,8 @@ def on_gallery(home: Path, counts: list[int]) -> None:
                 exact = expansion.nearest(world.pool, every, k=SETTINGS.stored)
             row(name, "", "all pairs", 1.0, world.scores(exact), taken)
             for count in counts:
-                learned = cells.learn(world.pool.vectors, count=count)
-                for looked_in in LOOKED_IN:
+                learned = cells.learn(world.pool.vectors, images=len(every), count=count)
+                for looked_in in looked:
                     with timed() as taken:
                         division = learned.divide(world.pool.vectors, looked_in=looked_in)
                         found = expansion.nearest(
@@ -132,7 +132,7 @@ def timed() -> Iterator[list[float]]:
     taken.append(time.perf_counter() - started)
 
 
-def on_crowd(crops: int, dimension: int) -> dict[str, object]:
+def on_crowd(crops: int, dimension: int, looked: list[int]) -> dict[str, object]:
     crowd = Crowd(crops, dimension)
     vectors = np.empty((crops, dimension), dtype=np.float32)
     for start in range(0, crops, BATCH):
@@ -148,9 +148,9 @@ def on_crowd(crops: int, dimension: int) -> dict[str, object]:
     with timed() as paired:
         exact = expansion.nearest(pool, some, k=SETTINGS.stored)
     with timed() as making:
-        learned = cells.learn(vectors)
+        learned = cells.learn(vectors, images=crops)
     looks = {}
-    for looked_in in LOOKED_IN:
+    for looked_in in looked:
         with timed() as dividing:
             division = learned.divide(vectors, looked_in=looked_in)
         with timed() as finding:
@@ -182,11 +182,12 @@ def main() -> None:
     what.add_argument("--crops", type=int)
     parser.add_argument("--dimension", type=int, default=128)
     parser.add_argument("--cells", type=int, nargs="*", default=[])
+    parser.add_argument("--looked-in", type=int, nargs="*", default=LOOKED_IN)
     arguments = parser.parse_args()
     if arguments.gallery is not None:
-        on_gallery(arguments.gallery, arguments.cells or [None])
+        on_gallery(arguments.gallery, arguments.cells or [None], arguments.looked_in)
     else:
-        print(json.dumps(on_crowd(arguments.crops, arguments.dimension)))
+        print(json.dumps(on_crowd(arguments.crops, arguments.dimension, arguments.looked_in)))
 
 
 if __name__ == "__main__":

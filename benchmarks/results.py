@@ -3,8 +3,9 @@
     python -m benchmarks.results --data-dir GALLERY --out results/
 
 The gallery holds the test split and the training split, whose identities the transit times of some
-variants are learned from. It is calibrated twice; what was learned from the training split stays.
-results/README.md says what each file is.
+variants are learned from. Where it also holds the multi-query split (``ingest DATA --split
+multi-query``), that protocol's variants are told, too. It is calibrated twice; what was learned
+from the training split stays. results/README.md says what each file is.
 """
 
 import argparse
@@ -28,6 +29,7 @@ HEADLINE, CMC, CURVE, PAIRS, PROBES = (
     "headline.json", "cmc.csv", "precision-recall.csv", "camera-pairs.csv", "probes.csv",
 )  # fmt: skip
 PLAIN, MEANS, RERANK, EXPANDED = "plain", "camera-means", "rerank", "expanded"
+MULTI = "multi-query"
 CMC_LENGTH = 50
 CURVE_STEPS = 100
 
@@ -45,7 +47,8 @@ def evaluations(gallery: Gallery) -> Iterator[tuple[str, Evaluation]]:
 
     Raises UsageError where it has none, and as ``Gallery.evaluate`` and ``calibrate`` do.
     """
-    if not any(count.split == Split.TRAIN for count in gallery.status().images):
+    splits = {count.split for count in gallery.status().images}
+    if Split.TRAIN not in splits:
         raise UsageError(
             "the gallery holds no training split, whose identities transit times are learned from",
             hint="Add it with: reidsearch ingest DATA --split train",
@@ -61,6 +64,11 @@ def evaluations(gallery: Gallery) -> Iterator[tuple[str, Evaluation]]:
         yield f"times-{source}-rerank", both
         expanded = gallery.evaluate(spatio_temporal=True, expand=True)
         yield f"times-{source}-expanded", expanded
+    if Split.MULTI_QUERY in splits:
+        yield MULTI, gallery.evaluate(multi_query=True)
+        yield f"{MULTI}-expanded", gallery.evaluate(multi_query=True, expand=True)
+        both = gallery.evaluate(multi_query=True, expand=True, spatio_temporal=True)
+        yield f"{MULTI}-times-{Source.TRAIN}-expanded", both
 
 
 def files(variants: Mapping[str, Evaluation], encoder: Encoder) -> dict[str, str]:

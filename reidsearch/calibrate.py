@@ -3,6 +3,9 @@
 Transit times come from pairs of images of one person; the distributions of scores, from which
 thresholds are read, from pairs of gallery images from two cameras. Where nobody is known, those
 count as different people whose times make them so.
+
+Among many images, matches are looked for in cells (``ranking/cells.py``), and the scores of fewer
+images are counted, with all the others: a crowd is a rank among all. Both are kept beside.
 """
 
 import functools
@@ -17,17 +20,22 @@ from reidsearch.catalog import StoredImages
 from reidsearch.catalog.records import CalibrationRecord
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, NotCalibrated, UsageError
-from reidsearch.ranking import scores, transit
+from reidsearch.ranking import cells, scores, transit
+from reidsearch.ranking.arrays import taken
 from reidsearch.ranking.calibration import Calibration, Source
+from reidsearch.ranking.cells import ALL_PAIRS_UP_TO, Pairing
 from reidsearch.ranking.clock import FRAMES, Clock
-from reidsearch.ranking.pairs import Pairs, known_pairs, mutual_pairs
+from reidsearch.ranking.pairs import Pairs, known_pairs, mutual_pairs, mutual_pairs_in_cells
 from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.ranking.scores import CROWD_FROM, Crowds, ScoreDistribution
 from reidsearch.ranking.transit import LEARNING, Learning, Transit
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Split, Vectors
 
 SAMPLE = 2000  # gallery images whose scores to all others are counted
+PAIRS = SAMPLE * ALL_PAIRS_UP_TO  # and the most of these, but that so many images count:
+LEAST = 250
 BLOCK = 256
+SCORES = 1 << 24  # that are held at once, at most, and 64 bytes for each
 # Pairs whose times are so much rarer among one person's than among strangers', as a natural
 # logarithm, count as different people's where nobody is known; and how many of them it takes.
 UNLIKELY = -1.0
@@ -43,8 +51,8 @@ def calibrate(
     By default from the training split's identities, where it is stored, otherwise from the
     gallery's matches. Scores know identities only with Source.GALLERY: those of people that the
     encoder was trained on would say too much. Where no image has a time, scores are learned alone.
-    Raises EmptyGallery where the source holds nothing, UsageError where times are known, and of no
-    two images of one person from two cameras.
+    Raises EmptyGallery where the source holds nothing, UsageError where images are not from two
+    cameras, or times are known, and of no two images of one person from two cameras.
     """
     stored, vectors = collection.load([Split.TRAIN, Split.GALLERY])
     camera, identity = stored.labels.camera, stored.labels.identity
@@ -56,8 +64,9 @@ def calibrate(
             f"there is nothing stored to calibrate from: no images for source {source}",
             hint="Ingest the training split ({split_train}), or {calibrate_matches}.",
         )
+    pairing = None
     if source is Source.MATCHES:
-        same = mutual_pairs(vectors[rows], camera[rows])
+        same, pairing = _matches(taken(vectors, np.flatnonzero(rows)), camera[rows])
     else:
         same = known_pairs(identity[rows], camera[rows])
     model = _transit(stored, rows, same, learning)
@@ -66,7 +75,15 @@ def calibrate(
     searched = searched_rows(stored, known=known)
     if not searched.any():
         searched = rows
-    cosines, with_times, weight = _distributions(stored, vectors, searched, model, known=known)
+    if len(np.unique(camera[searched])) < 2:
+        raise UsageError(
+            "all images are from one camera, or of none it is known which: there is nothing to "
+            "calibrate with",
+            hint="Ingest images of another camera, or say which camera took them: by their names, "
+            "their folders or a table.",
+        )
+    sampled = Sampled.of(stored, searched, known=known)
+    cosines, with_times, weight = _distributions(sampled, vectors, model)
     learned = collection.catalog.learned.save_calibration(
         collection.encoder_id,
         source=source,
@@ -75,8 +92,30 @@ def calibrate(
         weight=weight,
         cosines=cosines.to_bytes(),
         scores=with_times.to_bytes(),
+        pairing=pairing,
+        sample=len(sampled.sample),
     )
-    return Calibration(model, weight, source, int(rows.sum()), learned, cosines, with_times)
+    return Calibration(
+        model,
+        weight,
+        source,
+        int(rows.sum()),
+        learned,
+        cosines,
+        with_times,
+        pairing=pairing,
+        sample=len(sampled.sample),
+    )
+
+
+def _matches(vectors: Vectors, camera: Ids) -> tuple[Pairs, Pairing]:
+    """The pairs of images that are each other's nearest between two cameras, and among whom they
+    were looked for."""
+    pairing = Pairing.of(len(vectors))
+    if pairing is Pairing.ALL:
+        return mutual_pairs(vectors, camera), pairing
+    division = cells.learn(vectors, images=len(vectors)).divide(vectors)
+    return mutual_pairs_in_cells(vectors, camera, division), pairing
 
 
 def searched_rows(stored: StoredImages, *, known: bool) -> NDArray[np.bool_]:
@@ -118,6 +157,8 @@ def _unpacked(row: CalibrationRecord) -> Calibration:
         weight=row.weight,
         cosines=ScoreDistribution.from_bytes(row.cosines),
         scores=ScoreDistribution.from_bytes(row.scores),
+        pairing=None if row.pairing is None else Pairing(row.pairing),
+        sample=row.sample,
     )
 
 
@@ -182,16 +223,11 @@ def _rows(stored: StoredImages, source: Source) -> NDArray[np.bool_]:
 
 
 def _distributions(
-    stored: StoredImages,
-    vectors: Vectors,
-    rows: NDArray[np.bool_],
-    model: Transit,
-    *,
-    known: bool,
+    sampled: "Sampled", vectors: Vectors, model: Transit
 ) -> tuple[ScoreDistribution, ScoreDistribution, float]:
     """Of cosines and of scores with transit times, and the weight of these."""
-    sampled = Sampled.of(stored, rows, known=known)
-    compared = vectors[sampled.sample], vectors[sampled.every]
+    known = sampled.known
+    compared = vectors[sampled.sample], taken(vectors, sampled.every)
     every = sampled.distribution(*compared, model=model)
     weight = transit.WEIGHT * every.spread  # it was chosen beside the spread of all pairs
     cosines = every if known else sampled.distribution(*compared, model=model, by_times=True)
@@ -204,8 +240,9 @@ def _distributions(
 
 @dataclass(frozen=True)
 class Sampled:
-    """Gallery images whose scores are counted: SAMPLE of them, at the positions ``sample`` (S) in
-    what is stored, with all, at ``every`` (E). ``known`` tells whether identities are to count."""
+    """Gallery images whose scores are counted: SAMPLE of them, fewer of many, at the positions
+    ``sample`` (S) in what is stored, with all, at ``every`` (E). ``known`` tells whether identities
+    are to count."""
 
     stored: StoredImages
     every: Ids
@@ -216,7 +253,8 @@ class Sampled:
     def of(cls, stored: StoredImages, rows: NDArray[np.bool_], *, known: bool) -> Self:
         """From these rows."""
         every = np.flatnonzero(rows)
-        sample = np.sort(np.random.default_rng(0).permutation(every)[:SAMPLE])
+        count = min(SAMPLE, max(PAIRS // max(len(every), 1), LEAST))
+        sample = np.sort(np.random.default_rng(0).permutation(every)[:count])
         return cls(stored, every, sample, known)
 
     def distribution(
@@ -253,9 +291,10 @@ class Sampled:
         random = np.random.default_rng(0)
         camera, identity = self.stored.labels.camera, self.stored.labels.identity
         times, every = self.stored.times(model.clock), self.every
-        for start in range(0, len(self.sample), BLOCK):
-            block = self.sample[start : start + BLOCK]
-            cosines = probes[start : start + BLOCK] @ gallery.T
+        step = max(1, min(BLOCK, SCORES // len(every)))
+        for start in range(0, len(self.sample), step):
+            block = self.sample[start : start + step]
+            cosines = probes[start : start + step] @ gallery.T
             elsewhere = camera[block][:, None] != camera[every]
             same = elsewhere & self.known & (identity[every] > 0)
             same &= identity[block][:, None] == identity[every]

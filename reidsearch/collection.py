@@ -36,15 +36,21 @@ class Collection:
             listed = pool.submit(self.catalog.images.stored, self.encoder_id, splits)
             blocks = list(self.store.scroll(splits=splits))
             stored = listed.result()
-        ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
-        missing = len(stored) - int(np.isin(stored.ids, ids, assume_unique=True).sum())
-        if missing:
-            raise vectors_missing(missing, len(stored))
         if not blocks:
+            if len(stored):
+                raise vectors_missing(len(stored), len(stored))
             return stored, np.empty((0, 0), dtype=np.float32)
-        vectors = np.concatenate([block for _, block in blocks])
-        order = np.argsort(ids)
-        return stored, vectors[order[np.searchsorted(ids, stored.ids, sorter=order)]]
+        vectors = np.empty((len(stored), blocks[0][1].shape[1]), dtype=np.float32)
+        count = 0
+        blocks.reverse()
+        while blocks:  # each goes when it was copied, or vectors would be held twice
+            ids, block = blocks.pop()
+            both = np.flatnonzero(np.isin(ids, stored.ids, assume_unique=True))
+            vectors[np.searchsorted(stored.ids, ids[both])] = block[both]
+            count += len(both)
+        if count < len(stored):
+            raise vectors_missing(len(stored) - count, len(stored))
+        return stored, vectors
 
     def describe_anew(self) -> None:
         """Bring the payloads of all vectors to the form of this version. Repeatable: where it is

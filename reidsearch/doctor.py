@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from reidsearch import documents, expand, forget, images, ingest, moves
+from reidsearch import basis, documents, expand, forget, images, ingest, moves
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
@@ -64,7 +64,7 @@ class Kind(StrEnum):
     )
     ALTERED_MEANS = (
         "altered-means",
-        "not the camera means that expanded vectors were made with, and searches go without",
+        "not the means or cells that expanded vectors were made with, and searches go without",
     )
     UNOPTIMISED = "unoptimised", "not yet in the form in which many vectors are searched fast"
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
@@ -265,7 +265,7 @@ def _expanded(one: Collection, listed: Mapping[int, ImageRecord], findings: list
     if not record.current:
         findings.append(Finding(Kind.STALE_EXPANSION, name, name))
         return
-    if expand.means_of(record) is None:
+    if basis.of(record) is None:
         findings.append(Finding(Kind.ALTERED_MEANS, name, name))
         return
 

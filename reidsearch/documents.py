@@ -140,7 +140,8 @@ class AnswerDocument(PicturesDocument):
     picture, ``more`` tells the same of all others, where there are some; ``warnings`` say what may
     be wrong with any. By stay, ``hits`` are the best of each of ``stays``, whose times are in
     ``unit``: frames or seconds, None where no time is known. ``scan`` is exact, or quantised where
-    smaller copies of vectors were compared first."""
+    smaller copies of vectors were compared first; ``reranked_among`` how many of the nearest were
+    re-ranked, None where all were, or none."""
 
     query: str
     camera: int | str | None
@@ -151,6 +152,7 @@ class AnswerDocument(PicturesDocument):
     expanded: bool
     spatio_temporal: bool
     reranked: bool
+    reranked_among: int | None
     uses: list[str]
     scan: str
     more: NotRequired[list[AskedDocument]]
@@ -262,7 +264,10 @@ class CameraDocument(TypedDict):
 
 
 class CalibrationDocument(TypedDict):
-    """What was learned. ``thresholds`` is the least score by kind of score and false match rate."""
+    """What was learned. ``thresholds`` is the least score by kind of score and false match rate.
+    ``matches_among`` says where matches without identities were looked for: all pairs, or cells of
+    like images where there are many; None with identities. ``scores_of`` images the scores with all
+    were counted, None where an earlier version did it."""
 
     source: str
     images: int
@@ -273,6 +278,8 @@ class CalibrationDocument(TypedDict):
     thresholds: dict[str, dict[str, float | None]]
     thresholds_by_identity: bool
     thresholds_by_times: bool
+    matches_among: str | None
+    scores_of: int | None
 
 
 class FindingDocument(TypedDict):
@@ -361,12 +368,24 @@ class RunningDocument(TypedDict):
 
 class ExpandedCountDocument(TypedDict):
     """How many images have expanded vectors: ``kind`` is appearance or times, by which neighbours
-    were chosen. Where they are not ``current``, searches go without."""
+    were chosen; ``neighbours_among`` says where these were looked for: all pairs, or cells of like
+    images where there are many. Where they are not ``current``, searches go without."""
 
     encoder: str
     kind: str
+    neighbours_among: str
     images: int
     current: bool
+
+
+class LearnedDocument(TypedDict):
+    """What an encoder's calibration was made from: the keys of ``CalibrationDocument``."""
+
+    encoder: str
+    source: str
+    images: int
+    matches_among: str | None
+    scores_of: int | None
 
 
 class StatusDocument(TypedDict):
@@ -386,6 +405,7 @@ class StatusDocument(TypedDict):
     scan: dict[str, str]
     images: list[CountDocument]
     expanded: list[ExpandedCountDocument]
+    learned: list[LearnedDocument]
     last_ingest: RunDocument | None
     running: RunningDocument | None
 
@@ -570,6 +590,7 @@ def answer(given: "Answer") -> AnswerDocument:
         "expanded": given.ranking.is_expanded,
         "spatio_temporal": given.ranking.spatio_temporal,
         "reranked": given.ranking.reranked,
+        "reranked_among": given.ranking.candidates,
         "uses": list(given.ranking.uses),
         "scan": str(given.scan),
     }
@@ -696,6 +717,8 @@ def calibration(learned: "Calibration") -> CalibrationDocument:
         },
         "thresholds_by_identity": learned.by_identity,
         "thresholds_by_times": learned.by_times,
+        "matches_among": None if learned.pairing is None else str(learned.pairing),
+        "scores_of": learned.sample,
     }
 
 
@@ -893,10 +916,21 @@ def status(now: "Status") -> StatusDocument:
             {
                 "encoder": one.encoder,
                 "kind": one.kind,
+                "neighbours_among": str(one.pairing),
                 "images": one.images,
                 "current": one.current,
             }
             for one in now.expanded
+        ],
+        "learned": [
+            {
+                "encoder": one.encoder,
+                "source": one.source,
+                "images": one.images,
+                "matches_among": None if one.pairing is None else str(one.pairing),
+                "scores_of": one.sample,
+            }
+            for one in now.learned
         ],
         "last_ingest": None
         if run is None

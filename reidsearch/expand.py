@@ -18,19 +18,19 @@ Plain vectors stay as they are: a store compares them without knowing of cameras
 out changes their lengths, so that no plain cosine search would do.
 """
 
-import functools
-import hashlib
 import logging
 from dataclasses import replace
 
 import numpy as np
 
-from reidsearch import calibrate, carried, faults
-from reidsearch.catalog import ExpandedRecord, ExpansionRecord, StoredImages
+from reidsearch import basis, calibrate, carried, faults
+from reidsearch.basis import Basis
+from reidsearch.catalog import ExpandedRecord, StoredImages
 from reidsearch.collection import Collection
 from reidsearch.errors import NotCalibrated
 from reidsearch.hashes import checksums
 from reidsearch.ranking import camera_means, expansion
+from reidsearch.ranking.arrays import taken
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.camera_means import CameraMeans
 from reidsearch.ranking.expansion import Pool, Settings
@@ -58,7 +58,7 @@ def learn(collection: Collection, *, source: Source | None = None) -> Calibratio
 def stored_kind(collection: Collection) -> Expanded:
     """Of which kind the stored vectors are; Expanded.NOT where there are none that are current."""
     record = collection.catalog.expansions.of(collection.encoder_id)
-    if record is None or not record.current or means_of(record) is None:
+    if record is None or not record.current or basis.of(record) is None:
         return Expanded.NOT
     return Expanded(record.kind)
 
@@ -66,16 +66,8 @@ def stored_kind(collection: Collection) -> Expanded:
 def means(collection: Collection) -> CameraMeans:
     """The camera means that the stored vectors were made with."""
     record = collection.catalog.expansions.of(collection.encoder_id)
-    found = None if record is None else means_of(record)
-    return CameraMeans.nothing() if found is None else found
-
-
-@functools.lru_cache(maxsize=1)  # every query needs them, and they seldom change
-def means_of(record: ExpansionRecord) -> CameraMeans | None:
-    """Those of some expanded vectors; None where they are missing, or not those that were noted."""
-    if record.means is None or not record.form.endswith(_digest(record.means)):
-        return None
-    return CameraMeans.from_bytes(record.means)
+    found = None if record is None else basis.of(record)
+    return CameraMeans.nothing() if found is None else found.means
 
 
 def generation(collection: Collection) -> int:
@@ -89,15 +81,15 @@ def keep_current(collection: Collection) -> int:
     record = collection.catalog.expansions.of(collection.encoder_id)
     if record is None:
         return 0
-    ranking, known = best_ranking(collection), means_of(record)
-    if known is None or record.form != _form(ranking, known.to_bytes()):
+    ranking, known = best_ranking(collection), basis.of(record)
+    if known is None or record.form != _form(ranking, known):
         return _make(collection, ranking)
     return 0 if record.current else _make(collection, ranking, known)
 
 
 def build(collection: Collection) -> int:
-    """Learn camera means, and make expanded vectors, where there are none or old ones; how many
-    were written."""
+    """Learn camera means and cells, and make expanded vectors, where there are none or old ones;
+    how many were written."""
     return _make(collection, best_ranking(collection))
 
 
@@ -181,24 +173,27 @@ def _of(seen: Sighted, rows: Ids) -> Sighted:
     return Sighted(seen.camera[rows], seen.times[rows])
 
 
-def _make(collection: Collection, ranking: Ranking, known: CameraMeans | None = None) -> int:
-    """With ``known`` camera means, where no camera has outgrown them."""
+def _make(collection: Collection, ranking: Ranking, known: Basis | None = None) -> int:
+    """With a ``known`` basis, where nothing has outgrown it."""
     catalog, encoder_id = collection.catalog, collection.encoder_id
     stored, vectors = collection.load([Split.GALLERY])
     camera = stored.labels.camera
     if known is None or known.outgrown(camera):
-        known = camera_means.learn(vectors, camera)
-    data = known.to_bytes()
-    catalog.expansions.begin(encoder_id, _form(ranking, data), means=data)
+        known = basis.learn(vectors, camera)
+    means, cells = known.to_bytes()
+    catalog.expansions.begin(encoder_id, _form(ranking, known), means=means, cells=cells)
     faults.reach("expansion begun")
-    vectors = known.adapted(vectors, camera)
+    known.means.adapted(vectors, camera, out=vectors)
     pool = Pool(vectors, *_placed(stored, collection, ranking), ranking)
     made_of = carried.made_of(stored, collection)
     before = catalog.expansions.all(encoder_id)
     lists, valid, settled = carried.known(before, stored.ids, made_of, k=SETTINGS.stored)
     alone = np.flatnonzero(~settled)
-    fresh = expansion.nearest(pool, alone, k=SETTINGS.stored)
-    touched, grown = expansion.grown(pool, lists, np.flatnonzero(~valid), but=alone)
+    division = known.divide(vectors) if len(alone) else None
+    fresh = expansion.nearest(pool, alone, k=SETTINGS.stored, division=division)
+    touched, grown = expansion.grown(
+        pool, lists, np.flatnonzero(~valid), but=alone, division=division
+    )
     for rows, found in ((alone, fresh), (touched, grown)):
         lists.nearest[rows], lists.scores[rows] = found.nearest, found.scores
     changed = np.sort(np.concatenate([alone, touched]))
@@ -241,7 +236,7 @@ def _learn_scores(collection: Collection, stored: StoredImages, pool: Pool) -> N
     probes = _looked_again(
         pool.vectors[sample], pool.place[sample], _of(pool.seen, sample), expanded
     )
-    gallery = expanded.vectors[sampled.every]
+    gallery = taken(expanded.vectors, sampled.every)
     cosines, scores = (
         sampled.distribution(
             probes, gallery, model=learned.transit, weight=weight, by_times=learned.by_times
@@ -255,8 +250,14 @@ def _learn_scores(collection: Collection, stored: StoredImages, pool: Pool) -> N
 
 def _stored_vectors(collection: Collection, wanted: Ids) -> Vectors:
     """The stored expanded vectors of these images, whose ids ascend."""
-    ids, vectors = collection.store.retrieve(wanted.tolist(), kind=Kind.EXPANDED)
-    return vectors[np.argsort(ids)]
+    made = np.empty((len(wanted), collection.dimension), dtype=np.float32)
+    count = 0
+    for start in range(0, len(wanted), WRITTEN):
+        some = wanted[start : start + WRITTEN].tolist()
+        ids, vectors = collection.store.retrieve(some, kind=Kind.EXPANDED)
+        made[count : count + len(ids)] = vectors[np.argsort(ids)]
+        count += len(ids)
+    return made[:count]
 
 
 def scores(collection: Collection) -> tuple[ScoreDistribution, ScoreDistribution] | None:
@@ -278,12 +279,8 @@ def _let_go(collection: Collection, gone: set[int]) -> None:
             collection.store.write_expanded(ids, vectors)
 
 
-def _form(ranking: Ranking, means: bytes) -> str:
+def _form(ranking: Ranking, known: Basis) -> str:
     """A text that is another wherever the same images would be expanded otherwise."""
     learned = "" if ranking.calibration is None else f" {ranking.calibration.learned!r}"
     how = f"{ranking.neighbours} {SETTINGS.stored} {SETTINGS.alpha:g}{learned}"
-    return f"{how} {_digest(means)}"
-
-
-def _digest(means: bytes) -> str:
-    return hashlib.blake2b(means, digest_size=8).hexdigest()
+    return f"{how} {basis.digest(*known.to_bytes())}"

@@ -43,7 +43,7 @@ class Sought:
     ``seen`` is where and when the probe was taken, for a ranking by times (of several, what their
     times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
-    are the split's neighbours, for a re-ranked one. Passed over are files whose SHA-256 is in
+    are the split's neighbours, for one that is re-ranked among all. Passed over are files whose SHA-256 is in
     ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
     ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
     vectors are compared, else as the store does it (``VectorStore.scan``).
@@ -94,6 +94,8 @@ def find_all(
                 one.ranked = _reranked(collection, one.sought, one.sought.around)
             except ReidsearchError as error:
                 failed[at] = error
+        elif one.sought.ranking.candidates is not None:
+            one.ranked = _reranked_among(collection, one.sought, one.sought.ranking.candidates)
     left = [one for at, one in enumerate(searches) if at not in failed]
     while left:
         _fetch(collection, left)
@@ -252,4 +254,26 @@ def _reranked(collection: Collection, sought: Sought, around: GalleryNeighbours)
     if where.narrows:
         allowed = np.flatnonzero(np.isin(ids, cosines(where)[0]))
     best = allowed[np.argsort(distances[allowed], kind="stable")]
+    return Matches(ids[best], 1 - distances[best].astype(np.float64))
+
+
+def _reranked_among(collection: Collection, sought: Sought, count: int) -> Matches:
+    """The nearest images that the filter admits, so many at most, by re-ranked score: among these
+    and the nearest of the whole split."""
+    search = functools.partial(
+        collection.store.search, sought.vector, limit=count, exact=sought.exact
+    )
+    (allowed,) = search(where=sought.where)
+    wanted = allowed.ids
+    if sought.where.narrows:
+        (others,) = search(where=Filter(split=sought.where.split))
+        wanted = np.union1d(wanted, others.ids)
+    ids, vectors = collection.store.retrieve(wanted.tolist())
+    if not len(ids):
+        return allowed
+    order = np.argsort(ids)
+    ids, vectors = ids[order], vectors[order]
+    (distances,) = next(rerank.rerank(sought.vector, vectors))
+    admitted = np.flatnonzero(np.isin(ids, allowed.ids))
+    best = admitted[np.argsort(distances[admitted], kind="stable")]
     return Matches(ids[best], 1 - distances[best].astype(np.float64))

@@ -14,7 +14,8 @@ from reidsearch.types import Split, check_span
 class Wish:
     """How people want answers ranked. ``expand`` compares vectors that carry their neighbours in
     the gallery, ``spatio_temporal`` adds the weighted evidence of the time between two sightings,
-    ``rerank`` re-ranks among the whole split by k-reciprocal neighbours, and scores are then 1 -
+    ``rerank`` re-ranks by k-reciprocal neighbours among the whole split, or among the nearest
+    images where that is too large, and scores are then 1 -
     the re-ranked distance. None stands for "where the gallery has learned it and the picture allows
     it"."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from reidsearch.collection import Collection
 from reidsearch.errors import IncompleteGallery
 from reidsearch.ranking.arrays import from_npz, to_npz
+from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.knn import BLOCK, KNearest, k_nearest
 from reidsearch.ranking.rerank import K1
 from reidsearch.types import Ids, Split, Vectors
@@ -56,6 +57,16 @@ def current(collection: Collection, split: Split, *, at_once: int = BLOCK) -> Ga
         collection.encoder_id, split, _to_bytes(contents, found)
     )
     return GalleryNeighbours(contents[:, 0], found, computed)
+
+
+def keep_current(collection: Collection, split: Split) -> None:
+    """Bring kept neighbours up to date; delete them where the split has become too large for all
+    pairs, as nobody asks for them any more."""
+    contents = collection.catalog.images.contents(collection.encoder_id, split)
+    if Pairing.of(len(contents)) is Pairing.ALL:
+        current(collection, split)
+    else:
+        collection.catalog.learned.delete_neighbours_of(collection.encoder_id, split)
 
 
 def _grown(

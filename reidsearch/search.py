@@ -11,7 +11,7 @@ import numpy as np
 
 from reidsearch import audit, calibrate, expand, names, neighbours, outcomes, places, stays
 from reidsearch.answer import Answer
-from reidsearch.catalog import Catalog
+from reidsearch.catalog import Catalog, State
 from reidsearch.catalog.records import CameraRecord
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
@@ -21,6 +21,7 @@ from reidsearch.inquiry import Inquiry, Wish
 from reidsearch.places import Scope
 from reidsearch.question import Encoded, Question, encode_all
 from reidsearch.ranking import expansion, feedback
+from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.expansion import Neighbours
 from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
@@ -29,6 +30,9 @@ from reidsearch.stays import Stay
 from reidsearch.types import UNKNOWN, Filter, Kind, Scan, Split, Vectors
 
 MOST = 10_000  # images at most that are looked at for stays
+# Where all images are too many to be re-ranked, so many of the nearest are, or a few more than are
+# asked for (benchmarks/candidates.py).
+CANDIDATES = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +165,9 @@ def _rank(begun: _Begun, encoded: Encoded, ranked: Callable[[Wish, Split], Ranki
     inquiry = begun.inquiry
     ranking = ranked(inquiry.wish, inquiry.split)
     ranking, seen = _seen(ranking, begun.question, begun.scope, inquiry.wish)
+    if ranking.candidates is not None:
+        most = MOST if inquiry.by_stay else inquiry.top_k + FETCHED
+        ranking = replace(ranking, candidates=max(ranking.candidates, most))
     return _Look(begun, encoded, encoded.own, ranking, seen)
 
 
@@ -190,11 +197,24 @@ def _ranking(collection: Collection, wish: Wish, split: Split) -> Ranking:
                 collection, spatio_temporal=True, rerank=False, expanded=expanded
             )
         return Ranking(expanded=expanded)
-    return calibrate.ranking(
+    ranking = calibrate.ranking(
         collection,
         spatio_temporal=wish.spatio_temporal,
         rerank=wish.rerank,
         expanded=expanded,
+    )
+    if not ranking.reranked or _pairing(collection, split) is Pairing.ALL:
+        return ranking
+    return replace(ranking, candidates=CANDIDATES)
+
+
+def _pairing(collection: Collection, split: Split) -> Pairing:
+    """Whether neighbours are looked for among all images of a split."""
+    datasets = [one.id for one in collection.catalog.places.datasets()]
+    return Pairing.of(
+        collection.catalog.embeddings.count(
+            collection.encoder_id, State.INDEXED, [split], datasets=datasets
+        )
     )
 
 
@@ -322,6 +342,7 @@ def _find(looks: Sequence[_Look], collection: Collection) -> list[_Found | Reids
 
 def _sought(look: _Look, collection: Collection) -> Sought:
     inquiry = look.begun.inquiry
+    among_all = look.ranking.reranked and look.ranking.candidates is None
     return Sought(
         vector=look.vector,
         where=look.begun.where,
@@ -331,7 +352,7 @@ def _sought(look: _Look, collection: Collection) -> Sought:
         seen=look.seen,
         unlike=look.encoded.unlike,
         hidden=frozenset(one.sha256 for one in look.begun.question.unlike),
-        around=neighbours.current(collection, inquiry.split) if look.ranking.reranked else None,
+        around=neighbours.current(collection, inquiry.split) if among_all else None,
         exact=inquiry.exact,
     )
 
@@ -373,7 +394,8 @@ def _tell(found: _Found, session: Session, collection: Collection) -> _Told:
         shown = hits(found.best, session.catalog)
     else:
         shown = tuple(stay.hits[0] for stay in found.stays)
-    whole = inquiry.exact or look.ranking.reranked
+    among_all = look.ranking.reranked and look.ranking.candidates is None
+    whole = inquiry.exact or among_all
     scan = Scan.EXACT if whole else collection.store.scan
     (first, *more), others = question.asked(begun.scope)
     answer = Answer(

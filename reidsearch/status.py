@@ -8,6 +8,7 @@ from reidsearch import __version__, documents, files, lock, names
 from reidsearch.catalog.records import EncoderRecord, ImageCount, IngestRun
 from reidsearch.config import KEYS
 from reidsearch.lock import Holder
+from reidsearch.ranking.cells import Pairing
 from reidsearch.session import Session
 from reidsearch.stores import EMBEDDED, folder
 from reidsearch.types import Scan
@@ -25,12 +26,25 @@ class SettingInForce:
 @dataclass(frozen=True, slots=True)
 class ExpandedCount:
     """How many ``images`` have expanded vectors of an ``encoder``, by which ``kind`` of neighbours,
-    and whether searches may use them now."""
+    looked for among whom (``pairing``), and whether searches may use them now."""
 
     encoder: str
     kind: str
+    pairing: Pairing
     images: int
     current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedFrom:
+    """Of how many ``images`` of which ``source`` an ``encoder``'s calibration was learned;
+    ``pairing`` and ``sample`` are those of ``Calibration``."""
+
+    encoder: str
+    source: str
+    images: int
+    pairing: Pairing | None
+    sample: int | None
 
 
 @dataclass(frozen=True)
@@ -39,9 +53,10 @@ class Status:
     of all ``sites`` together, ``people`` counts those with a name. ``taken`` is from when to when
     images with a time were taken, in seconds since 1970 UTC, ``bytes`` what the data dir takes of
     its disk. ``scan`` is how each encoder's vectors are searched. ``images`` counts by data set,
-    split, encoder and state, ``expanded`` what ``calibrate`` or a first trace made; ``last_ingest``
-    is None before the first. All call an encoder by its name and the beginning of its fingerprint.
-    ``running`` is another process that holds the gallery at this moment."""
+    split, encoder and state, ``learned`` and ``expanded`` are what ``calibrate`` or a first trace
+    made; ``last_ingest`` is None before the first. All call an encoder by its name and the
+    beginning of its fingerprint. ``running`` is another process that holds the gallery at this
+    moment."""
 
     version: str
     settings: tuple[SettingInForce, ...]
@@ -54,6 +69,7 @@ class Status:
     scan: Mapping[str, Scan]
     images: tuple[ImageCount, ...]
     expanded: tuple[ExpandedCount, ...]
+    learned: tuple[LearnedFrom, ...]
     last_ingest: IngestRun | None
     running: Holder | None
 
@@ -69,13 +85,18 @@ def status(session: Session) -> Status:
     encoders = {
         one.fingerprint: f"{one.name} ({one.fingerprint[:8]})" for one in catalog.encoders()
     }
-    expanded = []
+    expanded, learned = [], []
     for one in catalog.encoders():
+        named = encoders[one.fingerprint]
+        row = catalog.learned.calibration(one.id)
+        if row is not None:
+            pairing = None if row.pairing is None else Pairing(row.pairing)
+            learned.append(LearnedFrom(named, row.source, row.images, pairing, row.sample))
         made = catalog.expansions.of(one.id)
         if made is not None:
             count = catalog.expansions.count(one.id)
-            named = encoders[one.fingerprint]
-            expanded.append(ExpandedCount(named, made.kind, count, made.current))
+            pairing = Pairing.ALL if made.cells is None else Pairing.CELLS
+            expanded.append(ExpandedCount(named, made.kind, pairing, count, made.current))
     running = lock.holder(config.data_dir)
     run = catalog.runs.last()
     cameras = catalog.places.cameras()
@@ -96,6 +117,7 @@ def status(session: Session) -> Status:
             replace(count, encoder=encoders[count.encoder]) for count in catalog.images.counts()
         ),
         expanded=tuple(expanded),
+        learned=tuple(learned),
         last_ingest=None if run is None else replace(run, encoder=encoders[run.encoder]),
         running=None if running is None or running.pid == os.getpid() else running,
     )

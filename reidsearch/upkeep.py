@@ -45,7 +45,7 @@ def bring_up_to_date(
     learned = calibrate.keep_current(collection) if learn else None
     removed = len(forget.remove(session, gone).images)
     for split in asked_for:
-        neighbours.current(collection, split)
+        neighbours.keep_current(collection, split)
     expanded = expand.keep_current(collection)
     collection.store.optimise()
     return Upkeep(

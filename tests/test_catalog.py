@@ -289,9 +289,10 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
     catalog.embeddings.finish(encoder, indexed={one.id: ("ab" * 32, 7)})
     catalog.runs.start(dataset, encoder)
     catalog.learned.save_calibration(
-        encoder, source="train", images=9, transit=b"t", weight=0.5, cosines=b"c", scores=b"s"
-    )
-    catalog.expansions.begin(encoder, "any", means=b"m")
+        encoder, source="train", images=9, transit=b"t", weight=0.5, cosines=b"c", scores=b"s",
+        pairing=None, sample=9,
+    )  # fmt: skip
+    catalog.expansions.begin(encoder, "any", means=b"m", cells=None)
     catalog.expansions.finish(encoder, [ExpandedRecord(
         image_id=one.id, made_of=7, neighbours=b"n", checksum=9
     )], gone=[])  # fmt: skip

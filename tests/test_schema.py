@@ -45,6 +45,8 @@ def made_by(path: Path, revision: str) -> None:
         rows = ROWS if revision < "0006" else {**SITES, **ROWS, **ROWS_WITH_SITES}
         if revision >= "0009":
             rows |= ROWS_WITH_MEANS
+        if revision >= "0011":
+            rows |= ROWS_WITH_MACHINES
         for table, values in rows.items():
             if table in tables:
                 db.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
@@ -70,13 +72,12 @@ ROWS_WITH_SITES = {
     "encoder": "(1, 'abc', 'osnet', 512, 1)",
 }
 ROWS_WITH_MEANS = {"expansion": "(1, 'times 8 3', 1, 1, x'00', x'00', x'00')"}
+ROWS_WITH_MACHINES = {"dataset": "(1, 'old', '/data', 1, NULL, NULL)"}
 IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id, sha256) VALUES "
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 
 
-@pytest.mark.parametrize(
-    "revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"]
-)
+@pytest.mark.parametrize("revision", [f"{at:04}" for at in range(1, int(schema.HEAD))])
 def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     tmp_path: Path, revision: str
 ) -> None:

@@ -25,9 +25,9 @@ class Expansions(TableGroup):
             row = db.execute(query).first()
         return None if row is None else ExpansionRecord(**row._mapping)
 
-    def begin(self, encoder_id: int, form: str, *, means: bytes) -> None:
-        """Note that vectors of that form are being made, with these camera means, in place of those
-        of any other."""
+    def begin(self, encoder_id: int, form: str, *, means: bytes, cells: bytes | None) -> None:
+        """Note that vectors of that form are being made, with these camera means and cells, in
+        place of those of any other."""
         query = select(expansion.c.form, expansion.c.generation)
         with self._writing() as db:
             known = db.execute(query.where(expansion.c.encoder_id == encoder_id)).first()
@@ -37,7 +37,7 @@ class Expansions(TableGroup):
                 new["generation"] = 0 if known is None else known.generation
                 db.execute(insert(expansion).values(new))
             mine = update(expansion).where(expansion.c.encoder_id == encoder_id)
-            db.execute(mine.values(means=means))
+            db.execute(mine.values(means=means, cells=cells))
             outdate(db, encoder_id)
 
     def drop(self, encoder_id: int) -> None:

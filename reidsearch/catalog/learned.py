@@ -33,6 +33,8 @@ class LearnedModels(TableGroup):
         weight: float,
         cosines: bytes,
         scores: bytes,
+        pairing: str | None,
+        sample: int,
     ) -> float:
         """Replace what was learned with this encoder (see CalibrationRecord); returns the time of
         doing so, in seconds since 1970 UTC."""
@@ -46,6 +48,8 @@ class LearnedModels(TableGroup):
             "weight": weight,
             "cosines": cosines,
             "scores": scores,
+            "pairing": pairing,
+            "sample": sample,
         }
         with self._writing() as db:
             db.execute(delete(calibration).where(calibration.c.encoder_id == encoder_id))
@@ -74,6 +78,12 @@ class LearnedModels(TableGroup):
         row = {"encoder_id": encoder_id, "split": split, "model": model}
         with self._writing() as db:
             upsert(db, neighbours, [row], key=["encoder_id", "split"], change=["model"])
+
+    def delete_neighbours_of(self, encoder_id: int, split: Split) -> None:
+        """Delete the neighbours kept of a split's images."""
+        where = and_(neighbours.c.encoder_id == encoder_id, neighbours.c.split == split)
+        with self._writing() as db:
+            db.execute(delete(neighbours).where(where))
 
     def delete_neighbours(self) -> None:
         """Delete the neighbours kept of all images."""

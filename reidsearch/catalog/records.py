@@ -183,7 +183,9 @@ class IngestRun:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationRecord:
     """What was learned with one encoder, at ``learned`` (seconds since 1970 UTC), from ``images``
-    images of that source; ``transit``, ``cosines`` and ``scores`` are models in bytes."""
+    images of that source; ``transit``, ``cosines`` and ``scores`` are models in bytes. ``pairing``
+    says among whom matches were looked for, None with known people; of ``sample`` images scores
+    were counted, None where an earlier version did it."""
 
     learned: float
     source: str
@@ -192,6 +194,8 @@ class CalibrationRecord:
     weight: float
     cosines: bytes
     scores: bytes
+    pairing: str | None
+    sample: int | None
 
 
 class Role(StrEnum):
@@ -231,7 +235,8 @@ class ExpansionRecord:
     """The expanded vectors of one encoder: the ``form`` they have, whether they are ``current``,
     and their ``generation``, which is another whenever that was in question. ``cosines`` and
     ``scores`` are models in bytes, None where nothing tells what scores with them mean; so are the
-    camera ``means`` that they were made with, None where an earlier version made them."""
+    camera ``means`` that they were made with, None where an earlier version made them, and the
+    ``cells`` in which neighbours were looked for, None where among all."""
 
     form: str
     current: bool
@@ -239,6 +244,7 @@ class ExpansionRecord:
     cosines: bytes | None
     scores: bytes | None
     means: bytes | None
+    cells: bytes | None
 
     @property
     def kind(self) -> str:

@@ -139,6 +139,8 @@ calibration = Table(
     Column("weight", Float, nullable=False),
     Column("cosines", LargeBinary, nullable=False),
     Column("scores", LargeBinary, nullable=False),
+    Column("pairing", String),  # how matches were found; null with known people
+    Column("sample", Integer),  # images whose scores were counted; not known of those before 0012
 )
 # Derived from vectors, and made anew from them when it is missing.
 neighbours = Table(
@@ -149,8 +151,8 @@ neighbours = Table(
     Column("model", LargeBinary, nullable=False),
 )
 # Vectors that carry their neighbours, derived likewise. ``form`` says how they are made, and with
-# which camera ``means``; what their scores mean is in ``cosines`` and ``scores``; ``generation``
-# grows with every change.
+# which camera ``means`` and ``cells``; what their scores mean is in ``cosines`` and ``scores``;
+# ``generation`` grows with every change.
 expansion = Table(
     "expansion",
     metadata,
@@ -161,6 +163,7 @@ expansion = Table(
     Column("cosines", LargeBinary),
     Column("scores", LargeBinary),
     Column("means", LargeBinary),  # null in those of before 0009, which are not current
+    Column("cells", LargeBinary),  # null where all pairs are compared
 )
 expanded = Table(
     "expanded",

@@ -55,6 +55,7 @@ def status(ctx: typer.Context, json: Json = False) -> None:
 
 def _facts(now: "Status", zone: "Zone") -> list[tuple[str, str]]:
     """What is known of all images together."""
+    from reidsearch.ranking.cells import Pairing
     from reidsearch.ranking.clock import SECONDS, in_words
 
     facts = [("cameras", _listed(now.cameras)), ("people", f"{now.people:,}")]
@@ -63,8 +64,16 @@ def _facts(now: "Status", zone: "Zone") -> list[tuple[str, str]]:
     if now.taken is not None:
         first, last = (in_words(one, SECONDS, zone) for one in now.taken)
         facts.append(("taken", f"{first} to {last}"))
+    for made in now.learned:
+        several = f" with {made.encoder}" if len(now.learned) > 1 else ""
+        among = "" if made.pairing in (None, Pairing.ALL) else ", looked for in cells"
+        counted = "" if made.sample is None else f"; scores of {made.sample:,} with all"
+        facts.append(
+            ("learned", f"from {made.source}, {made.images:,} images{among}{counted}{several}")
+        )
     for one in now.expanded:
         words = "appearance" if one.kind == "appearance" else "appearance and times"
+        words += "" if one.pairing is Pairing.ALL else ", looked for in cells of like images"
         stale = "" if one.current else "; not current, so that searches go without"
         several = f" with {one.encoder}" if len(now.expanded) > 1 else ""
         facts.append(("expanded", f"{one.images:,} images by {words}{several}{stale}"))

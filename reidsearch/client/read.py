@@ -19,7 +19,9 @@ from reidsearch.forget import Forgotten
 from reidsearch.lock import Holder
 from reidsearch.question import Question
 from reidsearch.ranking.calibration import Source
-from reidsearch.status import ExpandedCount, SettingInForce, Status
+from reidsearch.ranking.cells import Pairing
+from reidsearch.ranking.ranking import reranked_words
+from reidsearch.status import ExpandedCount, LearnedFrom, SettingInForce, Status
 from reidsearch.stays import Stay
 from reidsearch.times import Zone
 from reidsearch.trace import Trace
@@ -40,10 +42,11 @@ class RankedElsewhere:
     is_expanded: bool
     spatio_temporal: bool
     uses: tuple[str, ...]
+    candidates: int | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
-        used = ["re-ranked"] if self.reranked else []
+        used = [reranked_words(self.candidates)] if self.reranked else []
         if self.is_expanded:
             used.append("expanded")
         if self.spatio_temporal:
@@ -79,7 +82,11 @@ def answer(
         stays=None if stays is None else _stays(stays, fetch),
         unit=told.get("unit"),
         ranking=RankedElsewhere(
-            told["reranked"], told["expanded"], told["spatio_temporal"], tuple(told["uses"])
+            told["reranked"],
+            told["expanded"],
+            told["spatio_temporal"],
+            tuple(told["uses"]),
+            told["reranked_among"],
         ),
         scan=Scan(told["scan"]),
     )
@@ -143,8 +150,24 @@ def status(told: documents.StatusDocument) -> Status:
             for one in told["images"]
         ),
         expanded=tuple(
-            ExpandedCount(one["encoder"], one["kind"], one["images"], one["current"])
+            ExpandedCount(
+                one["encoder"],
+                one["kind"],
+                Pairing(one["neighbours_among"]),
+                one["images"],
+                one["current"],
+            )
             for one in told["expanded"]
+        ),
+        learned=tuple(
+            LearnedFrom(
+                one["encoder"],
+                one["source"],
+                one["images"],
+                None if one["matches_among"] is None else Pairing(one["matches_among"]),
+                one["scores_of"],
+            )
+            for one in told["learned"]
         ),
         last_ingest=None if run is None else IngestRun(id=0, **run),
         running=None

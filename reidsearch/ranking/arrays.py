@@ -25,6 +25,12 @@ def groups(keys: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
     return dict(zip(names.tolist(), np.split(order, first[1:]), strict=False))
 
 
+def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """These rows of an array, ascending; the array itself where they are all, as a copy of many
+    vectors takes gigabytes."""
+    return array if len(rows) == len(array) else array[rows]
+
+
 def to_npz(**arrays: NDArray[Any]) -> bytes:
     """The arrays as an .npz archive, not compressed: it would take 20 times as long to write and
     thrice as long to read, for a fifth (neighbours) to two thirds (transit times) less."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reidsearch import documents
+from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.ranking.transit import Transit
 
@@ -29,7 +30,9 @@ class Calibration:
     (seconds since 1970 UTC). A ratio of ``transit`` times ``weight`` adds to a cosine; ``cosines``
     and ``scores``, the latter with transit times, are what then comes up between images.
     ``expanded`` are the same two of expanded vectors, where there are some. ``by_identity`` tells
-    whether all these know people apart."""
+    whether all these know people apart. ``pairing`` says among whom matches were looked for, None
+    with known people; of ``sample`` images the scores with all were counted, None where an earlier
+    version did it."""
 
     transit: Transit
     weight: float
@@ -39,6 +42,8 @@ class Calibration:
     cosines: ScoreDistribution
     scores: ScoreDistribution
     expanded: tuple[ScoreDistribution, ScoreDistribution] | None = None
+    pairing: Pairing | None = None
+    sample: int | None = None
 
     @property
     def distributions(self) -> dict[str, ScoreDistribution]:

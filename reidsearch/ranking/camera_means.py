@@ -50,13 +50,15 @@ class CameraMeans:
         none = np.empty(0, dtype=np.int64)
         return cls(none, none, *np.empty((2, 0, 0), dtype=np.float32))
 
-    def adapted(self, vectors: Vectors, camera: Ids) -> Vectors:
-        """N vectors (N x D) from these cameras (N, UNKNOWN where not known), of unit length again.
+    def adapted(self, vectors: Vectors, camera: Ids, *, out: Vectors | None = None) -> Vectors:
+        """N vectors (N x D) from these cameras (N, UNKNOWN where not known), of unit length again,
+        in a new array, or in ``out``, which may be ``vectors``.
 
         Those of cameras that are not here stay as they are, and so does one of which nothing would
         be left. Each comes out the same whatever others there are.
         """
-        out = vectors.copy()
+        if out is None:
+            out = vectors.copy()
         if not len(self.camera):
             return out
         place = np.minimum(np.searchsorted(self.camera, camera), len(self.camera) - 1)

@@ -11,7 +11,9 @@ In which cells a vector is at home and looks depends on it and on the centres al
 finds depends on who is there and on the centres, and not on who came first.
 """
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 import numpy as np
@@ -30,6 +32,18 @@ ROUNDS = 10  # of k-means; afterwards hardly a vector moves
 GROWTH = 2.0  # times the images, or as many times fewer, after which cells are made anew
 BLOCK = 2048  # vectors compared with all centres at once
 SPARE = 4  # more cells than looked in, as single precision may order the last ones otherwise
+
+
+class Pairing(StrEnum):
+    """Among which images neighbours are looked for."""
+
+    ALL = "all pairs"
+    CELLS = "cells"
+
+    @classmethod
+    def of(cls, images: int) -> "Pairing":
+        """Among so many."""
+        return cls.CELLS if images > ALL_PAIRS_UP_TO else cls.ALL
 
 
 @dataclass(frozen=True)
@@ -66,9 +80,10 @@ class Cells:
         """Whether so many are to be divided otherwise."""
         return not self.images / GROWTH < images < self.images * GROWTH
 
-    def divide(self, vectors: Vectors, *, looked_in: int = LOOKED_IN) -> Division:
-        """In which cells each of N vectors (N x D) looks. The same whatever others there are."""
-        count = min(looked_in, len(self))
+    def divide(self, vectors: Vectors, *, looked_in: int | None = None) -> Division:
+        """In which cells each of N vectors (N x D) looks, by default LOOKED_IN. The same whatever
+        others there are."""
+        count = min(LOOKED_IN if looked_in is None else looked_in, len(self))
         wanted = min(count + SPARE, len(self))
         looked = np.empty((len(vectors), count), dtype=np.int64)
         for start in range(0, len(vectors), BLOCK):
@@ -101,14 +116,14 @@ class Cells:
         return cls(saved["centres"], int(saved["images"]))
 
 
-def learn(vectors: Vectors, *, count: int | None = None, rounds: int = ROUNDS) -> Cells:
-    """Cells for N vectors (N x D, of unit length), in the order of their images' ids: these are
-    hashes, so that the first ones are as good as drawn, whenever they came. ``count`` cells at
-    most, by default SHARE times the square root of N; those that nothing is at home in are left
-    out."""
-    size = len(vectors)
-    if count is None:
-        count = round(SHARE * size**0.5)
+def learn(
+    vectors: Vectors, *, images: int, count: int | None = None, rounds: int = ROUNDS
+) -> Cells:
+    """Cells for so many ``images``, from the first of their vectors (N x D, of unit length),
+    SAMPLED for each cell at most, in the order of the images' ids: these are hashes, so that the
+    first ones are as good as drawn, whenever they came. ``count`` cells at most, by default
+    ``enough``; those that nothing is at home in are left out."""
+    count = enough(images) if count is None else count
     sample = vectors[: SAMPLED * count]
     centres = sample[:count].copy()
     for _ in range(rounds):
@@ -117,7 +132,12 @@ def learn(vectors: Vectors, *, count: int | None = None, rounds: int = ROUNDS) -
             length = float(np.linalg.norm(total))
             if length > 0:
                 centres[cell] = total / length
-    return Cells(centres[np.unique(_nearest(sample, centres))], size)
+    return Cells(centres[np.unique(_nearest(sample, centres))], images)
+
+
+def enough(images: int) -> int:
+    """Cells for so many images."""
+    return round(SHARE * math.sqrt(images))
 
 
 def _nearest(vectors: Vectors, centres: Vectors) -> Ids:

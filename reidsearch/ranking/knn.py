@@ -30,8 +30,9 @@ class KNearest:
 
     @property
     def largest(self) -> Distances:
-        """Each image's distance to the farthest."""
-        return squared_distances(self.least)
+        """Each image's distance to the farthest, by which others are divided: where all images are
+        equal, as good as none."""
+        return np.maximum(squared_distances(self.least), np.float32(2 * ROUNDING))
 
     def mutual(self, of: Ids, k: int, *, at_once: int = BLOCK) -> NDArray[np.bool_]:
         """Which of the k nearest (M x k) of these images have them among their own k nearest."""

@@ -57,6 +57,10 @@ class Ranked(Protocol):
         """Whether transit times are in the scores."""
 
     @property
+    def candidates(self) -> int | None:
+        """How many of the nearest are re-ranked at most, None where all are."""
+
+    @property
     def words(self) -> tuple[str, ...]:
         """What was used beside single cosines, for people."""
 
@@ -70,7 +74,8 @@ class Ranking:
     """Appearance alone, or also what else is given here.
 
     ``calibration`` adds transit times; ``reranked`` takes k-reciprocal neighbours among all images
-    in place of the cosine. ``expanded`` says which neighbours the vectors carry, that cosines are
+    in place of the cosine, or among the nearest ``candidates`` alone, where these are given.
+    ``expanded`` says which neighbours the vectors carry, that cosines are
     taken of; ``camera_means``, that what their cameras add was taken out of them, as it always is
     of expanded ones.
     """
@@ -79,10 +84,11 @@ class Ranking:
     reranked: bool = False
     expanded: Expanded = Expanded.NOT
     camera_means: bool = False
+    candidates: int | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
-        used = ["re-ranked"] if self.reranked else []
+        used = [reranked_words(self.candidates)] if self.reranked else []
         if self.is_expanded:
             used.append("expanded")
         elif self.camera_means:
@@ -175,6 +181,11 @@ class Ranking:
             return transit.RERANKED_WEIGHT
         share = 1.0 if self.expanded is Expanded.NOT else EXPANDED_SHARE
         return share * self.calibration.weight
+
+
+def reranked_words(candidates: int | None) -> str:
+    """That hits were re-ranked, and among whom, for people."""
+    return "re-ranked" if candidates is None else f"re-ranked among the nearest {candidates:,}"
 
 
 def blocks(probes: int, gallery: int, *, at_once: int = BLOCK) -> Iterator[slice]:
