@@ -489,12 +489,17 @@ class ExplorationDocument(TypedDict):
 
 
 class DemoDocument(TypedDict):
-    """What the demo made."""
+    """What the demo made. ``evaluation`` is by cosine, ``best`` by all that was learned; ``pages``
+    are what there is to look at."""
 
     folder: str
     sheet: str
+    pages: list[str]
     ingest: IngestDocument
     evaluation: EvaluationDocument
+    calibration: CalibrationDocument
+    best: EvaluationDocument
+    trace: TraceDocument
 
 
 def ingest(done: "IngestSummary") -> IngestDocument:
@@ -848,8 +853,12 @@ def demo(made: "Demo") -> DemoDocument:
     return {
         "folder": str(made.folder),
         "sheet": str(made.sheet),
+        "pages": [str(page) for page in made.pages],
         "ingest": ingest(made.summary),
         "evaluation": evaluation(made.evaluation),
+        "calibration": calibration(made.learned),
+        "best": evaluation(made.best),
+        "trace": trace(made.trace),
     }
 
 

@@ -22,13 +22,14 @@ from reidsearch import (
 )
 from reidsearch.collection import Collection
 from reidsearch.errors import UsageError
+from reidsearch.find import Scored, Sought, find, hits
 from reidsearch.first_trace import LEARNED_AT_ONCE, NotLearned, gallery_size
+from reidsearch.inquiry import BEST, Wish
 from reidsearch.places import Scope
 from reidsearch.probe import Probe
 from reidsearch.question import Question
 from reidsearch.ranking.ranking import Ranked, Sighted
 from reidsearch.ranking.scores import CROWD
-from reidsearch.search import BEST, Scored, Wish
 from reidsearch.session import Session
 from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
@@ -132,7 +133,8 @@ def trace(
         )
     collection, encoder = session.searchable()
     scope = places.scope(session.catalog, site=site, dataset=dataset)
-    own = question.vector(encoder)
+    encoded = question.encoded(encoder)
+    own = encoded.own
     calibrated, not_learned = None, None
     if wish == BEST and min_score is None:
         calibrated, not_learned = first_trace.learn(session, collection, sizes=learned_at_once)
@@ -174,30 +176,32 @@ def trace(
         unit=None if clock is None else clock.unit,
         stays=stays.of(
             [one.image for one in found],
-            search.hits(found, collection.catalog),
+            hits(found, collection.catalog),
             clock,
             pauses=pauses,
         ),
-        warnings=question.warned(),
+        warnings=encoded.warned(),
         picture=probe.data,
         zone=session.config.timezone,
     )
     audit.record(
         session,
-        [probe],
-        command="trace",
-        filters={
-            "camera": traced.camera,
-            "site": site,
-            "dataset": dataset,
-            "since": since,
-            "until": until,
-            "threshold": traced.threshold,
-            "rate": traced.rate,
-            "expand": scale.ranking.is_expanded,
-            "spatio_temporal": traced.spatio_temporal,
-        },
-        hits=len(found),
+        audit.Search(
+            probes=[probe],
+            command="trace",
+            filters={
+                "camera": traced.camera,
+                "site": site,
+                "dataset": dataset,
+                "since": since,
+                "until": until,
+                "threshold": traced.threshold,
+                "rate": traced.rate,
+                "expand": scale.ranking.is_expanded,
+                "spatio_temporal": traced.spatio_temporal,
+            },
+            hits=len(found),
+        ),
     )
     return traced
 
@@ -221,20 +225,22 @@ class _Look:
         top_k: int | None = None,
         everywhere: bool = False,
     ) -> list[Scored]:
-        """As ``search.find``; a mean of several vectors may be shorter than 1."""
+        """As ``find.find``; a mean of several vectors may be shorter than 1."""
         length = float(np.linalg.norm(vector))
         if abs(length - 1) < ROUNDING:
             length = 1.0
-        return search.find(
-            vector if length == 1 else vector / np.float32(length),
-            collection=self.collection,
-            where=Filter(split=Split.GALLERY) if everywhere else self.where,
-            top_k=top_k,
-            min_score=min_score,
-            ranking=self.scale.ranking,
-            seen=seen,
-            margin=FETCHED,
-            scale=length,
+        return find(
+            self.collection,
+            Sought(
+                vector=vector if length == 1 else vector / np.float32(length),
+                where=Filter(split=Split.GALLERY) if everywhere else self.where,
+                top_k=top_k,
+                min_score=min_score,
+                ranking=self.scale.ranking,
+                seen=seen,
+                margin=FETCHED,
+                scale=length,
+            ),
         )
 
     def judged(

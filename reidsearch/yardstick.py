@@ -13,12 +13,12 @@ from reidsearch import calibrate, expand, search, thresholds
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import NotCalibrated
+from reidsearch.inquiry import BEST, PLAIN, Wish
 from reidsearch.places import Scope
 from reidsearch.question import Question
 from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.ranking.scores import CROWD_FROM, Crowds, ScoreDistribution
-from reidsearch.search import BEST, PLAIN, Wish
 from reidsearch.thresholds import Tellable
 from reidsearch.types import Split
 

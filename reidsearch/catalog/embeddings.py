@@ -273,6 +273,14 @@ class Embeddings(TableGroup):
         with self._reading() as db:
             return set(db.scalars(query))
 
+    def count_indexed(self, encoder_id: int) -> int:
+        """How many images' vectors are stored."""
+        query = (
+            select(func.count()).select_from(embedding).where(_in_state(encoder_id, State.INDEXED))
+        )
+        with self._reading() as db:
+            return int(db.execute(query).scalar_one())
+
     def indexed_among(self, encoder_id: int, ids: Sequence[int]) -> list[int]:
         """Those of these images whose vector is stored, in any order."""
         with self._reading() as db:
