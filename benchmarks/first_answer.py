@@ -30,6 +30,7 @@ from reidsearch.gallery import Gallery
 from reidsearch.hashes import image_id
 from reidsearch.names import JUNK
 from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.search import BEST, PLAIN, Wish
 from reidsearch.trace import LEARNED_AT_ONCE, Trace
 from reidsearch.types import Sighting, Split
@@ -151,7 +152,7 @@ def measure(
         for probe in probes:
             traced = trace.trace(
                 session,
-                read(case.root / probe.path),
+                Question((read(case.root / probe.path),)),
                 wish=wish,
                 learned_at_once=sizes,
                 false_share=share,

@@ -89,12 +89,13 @@ class Question:
         """All of them, those of the person first."""
         return (*self.probes, *self.unlike)
 
+    def vectors(self, encoder: Encoder) -> Vectors:
+        """The vector of each of the P probes, P x D. Raises ImageError, EncoderError."""
+        return _all_encoded(self.probes, encoder)
+
     def vector(self, encoder: Encoder) -> Vectors:
-        """The probes' one vector, 1 x D. Raises ImageError, EncoderError, UsageError where they
-        have nothing in common."""
-        if len(self.probes) == 1:
-            return _encoded(self.probes[0], encoder)
-        return feedback.pooled(_all_encoded(self.probes, encoder))[None]
+        """The one that ``joined`` makes of them, 1 x D. Raises as both do."""
+        return joined(self.vectors(encoder))
 
     def others(self, own: Vectors, encoder: Encoder) -> Unlike | None:
         """What pictures of others say beside the probes' vector (1 x D); None without any. Raises
@@ -191,6 +192,12 @@ def _sighted(probe: Probe, calibration: Calibration, scope: Scope) -> Sighted:
             else "Name it like 0002_c1s1_000451_03.jpg, from a stored sequence.",
         )
     return Sighted(camera, times)
+
+
+def joined(vectors: Vectors) -> Vectors:
+    """The one vector of P probes with these (P x D), 1 x D. Raises UsageError where they have
+    nothing in common."""
+    return vectors if len(vectors) == 1 else feedback.pooled(vectors)[None]
 
 
 def _all_encoded(probes: Sequence[Probe], encoder: Encoder) -> Vectors:
