@@ -475,7 +475,8 @@ def test_all_of_it_works_by_keyboard(visit: Visit, picture: Path) -> None:
     def focused() -> str:
         said: str = visit.page.evaluate(
             "(document.activeElement.id || document.activeElement.name || '') + ' ' +"
-            " document.activeElement.textContent.trim().slice(0, 40)"
+            " (document.activeElement.ariaLabel || document.activeElement.textContent.trim())"
+            ".slice(0, 40)"
         )
         return said
 
