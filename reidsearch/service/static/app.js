@@ -88,6 +88,11 @@ async function ask() {
   }, () => put(""));
 }
 
+// Another question, or another kind of answer, is read from its beginning.
+function toTop() {
+  if (found.getBoundingClientRect().top < 0) found.scrollIntoView({ block: "start" });
+}
+
 function put(answer) {
   const focused = found.contains(document.activeElement);
   hideDetails();
@@ -195,7 +200,10 @@ async function cropAgain(key) {
 found.addEventListener("click", ({ target }) => {
   const { ask: next, same, unlike, enlarge, more } = target.closest("button")?.dataset ?? {};
   const without = (keys, key) => keys.filter((one) => one !== key);
-  if (next) change({ together: [next], unlike: [] });
+  if (next) {
+    toTop();
+    change({ together: [next], unlike: [] });
+  }
   if (same) {
     const has = question.together.includes(same);
     change({
@@ -233,8 +241,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 at("ask").addEventListener("submit", (event) => event.preventDefault());
 at("ask").addEventListener("change", ({ target }) => {
   if (target.type === "file") return;
-  if (target.name === "view") change({ view: target.value });
-  else change({});
+  if (target.name === "view") {
+    toTop();
+    change({ view: target.value });
+  } else change({});
 });
 at("clear").addEventListener("click", () => change({ filters: [] }));
 at("again").addEventListener("click", () => retry());
