@@ -1,6 +1,5 @@
 """Where was this person? The hits for one probe as stays at cameras, in time order."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,6 +13,7 @@ from reidsearch import (
     calibrate,
     documents,
     expand,
+    first_trace,
     places,
     search,
     stays,
@@ -21,31 +21,27 @@ from reidsearch import (
     yardstick,
 )
 from reidsearch.answer import Asked
-from reidsearch.catalog import State
 from reidsearch.collection import Collection
-from reidsearch.errors import EmptyGallery, StoreError, UsageError
+from reidsearch.errors import UsageError
+from reidsearch.find import Scored, Sought, find, hits
+from reidsearch.first_trace import LEARNED_AT_ONCE, NotLearned, gallery_size
+from reidsearch.inquiry import BEST, Wish
 from reidsearch.places import Scope
-from reidsearch.question import Question, joined
+from reidsearch.question import Question
 from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.ranking import Ranked, Sighted
-from reidsearch.ranking.scores import CROWD, CROWD_FROM
-from reidsearch.search import BEST, Scored, Wish
+from reidsearch.ranking.scores import CROWD
 from reidsearch.session import Session
 from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
-from reidsearch.types import UNKNOWN, Filter, Split, Vectors, check_span
+from reidsearch.types import Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
 from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, Chosen, Origin, Yardstick
-
-log = logging.getLogger(__name__)
 
 FETCHED = 100  # hits asked for at first
 DEFAULT_RATES = tuple(10 ** (-k / 16) for k in range(32, 105))  # of false matches, 1e-2 to 3e-7
 EXAMPLES = 10  # hits that join the probe in looking once more
 ROUNDING = 1e-5  # by which a vector's length may differ from 1
-# Galleries of so many images are calibrated by their first trace: fewer would tell too little,
-# more would keep people waiting for minutes.
-LEARNED_AT_ONCE = range(CROWD_FROM, 30_001)
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,11 @@ class Trace:
     Where ``crowd`` is known, the score of those who are like the probe and somebody else, the rate
     is of pairs that stand so far out of it. ``nearest`` is the best score there is, None where
     nothing is stored that was asked for. ``ranking`` tells what the scores are; ``calibrated`` is
-    the number of images that they were learned from just now, None where that was not needed.
-    ``unit`` is that of times: frames, over a camera's sequences one after the other, or seconds
-    since 1970 UTC; None without times. ``warnings`` say what may be wrong with any picture, and
-    times are shown in ``zone``. In a notebook it shows as lanes."""
+    the number of images that they were learned from just now, None where they were not, and
+    ``not_learned`` says why the gallery does not tell a threshold where it was to. ``unit`` is that
+    of times: frames, over a camera's sequences one after the other, or seconds since 1970 UTC; None
+    without times. ``warnings`` say what may be wrong with any picture, and times are shown in
+    ``zone``. In a notebook it shows as lanes."""
 
     query: str
     camera: int | str | None
@@ -75,6 +72,7 @@ class Trace:
     nearest: float | None
     ranking: Ranked
     calibrated: int | None
+    not_learned: NotLearned | None
     unit: str | None
     stays: tuple[Stay, ...]
     warnings: tuple[str, ...] = ()
@@ -135,8 +133,8 @@ def trace(
     are those of ``search.query``. A stay ends where nobody is seen for one of ``pauses``, by the
     unit of times.
 
-    Where the best ranking is asked for, nobody has calibrated the gallery, its times are known and
-    its size is in ``learned_at_once``, it is calibrated first, as ``expand.learn`` does it.
+    Where the best ranking is asked for and no score, the gallery is learned from first, as
+    ``first_trace.learn`` does it, which has ``learned_at_once`` as its ``sizes``.
     Raises NotCalibrated without any threshold, UsageError where the gallery is too small for so
     low a rate, and as ``search.query`` does.
     """
@@ -149,13 +147,12 @@ def trace(
         )
     collection, encoder = session.searchable()
     scope = places.scope(session.catalog, site=site, dataset=dataset)
-    each = question.vectors(encoder)
-    own = joined(each)
-    unlike = question.others(own, encoder)
+    encoded = question.encoded(encoder)
+    own = encoded.own
     hidden = frozenset(one.sha256 for one in question.unlike)
-    calibrated = None
+    calibrated, not_learned = None, None
     if wish == BEST and min_score is None:
-        calibrated = _learn_once(session, collection, sizes=learned_at_once)
+        calibrated, not_learned = first_trace.learn(session, collection, sizes=learned_at_once)
     where = Filter(split=Split.GALLERY, datasets=scope.dataset_ids, since=since, until=until)
     while True:
         generation = expand.generation(collection)
@@ -163,15 +160,15 @@ def trace(
         if scale.ranking.is_expanded:
             vector = search.looked_again(own, question, collection, scale.ranking, scale.seen)
         else:
-            vector = own if min_score is not None else each.mean(axis=0, keepdims=True)
-        look = _Look(collection, scope, where, scale, false_share, unlike, hidden)
+            vector = own if min_score is not None else encoded.each.mean(axis=0, keepdims=True)
+        look = _Look(collection, scope, where, scale, false_share, encoded.unlike, hidden)
         chosen: Chosen | None = None
         if min_score is not None:
             found = look.find(vector, scale.seen, min_score=min_score)
         elif false_matches is not None:
             found, chosen = look.judged(vector, scale.seen, (false_matches,), in_crowd=False)
         else:
-            found, chosen = look.best(vector, scale.seen, rates, each)
+            found, chosen = look.best(vector, scale.seen, rates, encoded.each)
         nearest = found or look.find(vector, scale.seen, top_k=1)
         if not scale.ranking.is_expanded or expand.generation(collection) == generation:
             break  # else somebody wrote expanded vectors meanwhile, and found are old and new ones
@@ -191,14 +188,15 @@ def trace(
         nearest=max((one.score for one in nearest), default=None),
         ranking=scale.ranking,
         calibrated=calibrated,
+        not_learned=not_learned,
         unit=None if clock is None else clock.unit,
         stays=stays.of(
             [one.image for one in found],
-            search.hits(found, collection.catalog),
+            hits(found, collection.catalog),
             clock,
             pauses=pauses,
         ),
-        warnings=question.warned(),
+        warnings=encoded.warned(),
         picture=first.picture,
         zone=session.config.timezone,
         more=tuple(more),
@@ -206,55 +204,25 @@ def trace(
     )
     audit.record(
         session,
-        question.probes,
-        unlike=question.unlike,
-        command="trace",
-        filters={
-            "camera": [one.camera for one in traced.together] if more else traced.camera,
-            "site": site,
-            "dataset": dataset,
-            "since": since,
-            "until": until,
-            "threshold": traced.threshold,
-            "rate": traced.rate,
-            "expand": scale.ranking.is_expanded,
-            "spatio_temporal": traced.spatio_temporal,
-        },
-        hits=len(found),
+        audit.Search(
+            probes=question.probes,
+            unlike=question.unlike,
+            command="trace",
+            filters={
+                "camera": [one.camera for one in traced.together] if more else traced.camera,
+                "site": site,
+                "dataset": dataset,
+                "since": since,
+                "until": until,
+                "threshold": traced.threshold,
+                "rate": traced.rate,
+                "expand": scale.ranking.is_expanded,
+                "spatio_temporal": traced.spatio_temporal,
+            },
+            hits=len(found),
+        ),
     )
     return traced
-
-
-def _learn_once(session: Session, collection: Collection, *, sizes: range) -> int | None:
-    """Calibrate a gallery that nobody has calibrated, where that tells people apart: from how many
-    images, or None."""
-    if session.read_only or collection.catalog.learned.calibration(collection.encoder_id):
-        return None
-    spans = [
-        span
-        for span in collection.catalog.images.spans(collection.encoder_id, Split.GALLERY)
-        if span.camera != UNKNOWN and max(span.timed, span.framed)
-    ]
-    timed = sum(max(span.timed, span.framed) for span in spans)
-    if timed < sizes.start or _size(collection, places.scope(collection.catalog)) not in sizes:
-        return None
-    if len({span.camera for span in spans}) < 2:
-        return None
-    log.info("Nobody has calibrated this gallery. Learning from it, which is done once ...")
-    try:
-        with session.changing():
-            return expand.learn(collection).images
-    except (EmptyGallery, StoreError, UsageError) as error:
-        log.warning("Not learned: %s.", error)
-        return None
-
-
-def _size(collection: Collection, scope: Scope) -> int:
-    """How many gallery images there are."""
-    datasets = [one.id for one in scope.datasets]
-    return collection.catalog.embeddings.count(
-        collection.encoder_id, State.INDEXED, [Split.GALLERY], datasets=datasets
-    )
 
 
 @dataclass(frozen=True)
@@ -278,23 +246,25 @@ class _Look:
         top_k: int | None = None,
         everywhere: bool = False,
     ) -> list[Scored]:
-        """As ``search.find``; a mean of several vectors may be shorter than 1. ``everywhere`` are
+        """As ``find.find``; a mean of several vectors may be shorter than 1. ``everywhere`` are
         all gallery images as they are, whoever looks like somebody else."""
         length = float(np.linalg.norm(vector))
         if abs(length - 1) < ROUNDING:
             length = 1.0
-        return search.find(
-            vector if length == 1 else vector / np.float32(length),
-            collection=self.collection,
-            where=Filter(split=Split.GALLERY) if everywhere else self.where,
-            top_k=top_k,
-            min_score=min_score,
-            ranking=self.scale.ranking,
-            seen=seen,
-            unlike=None if everywhere else self.unlike,
-            hidden=frozenset() if everywhere else self.hidden,
-            margin=FETCHED,
-            scale=length,
+        return find(
+            self.collection,
+            Sought(
+                vector=vector if length == 1 else vector / np.float32(length),
+                where=Filter(split=Split.GALLERY) if everywhere else self.where,
+                top_k=top_k,
+                min_score=min_score,
+                ranking=self.scale.ranking,
+                seen=seen,
+                unlike=None if everywhere else self.unlike,
+                hidden=frozenset() if everywhere else self.hidden,
+                margin=FETCHED,
+                scale=length,
+            ),
         )
 
     def judged(
@@ -315,7 +285,7 @@ class _Look:
                 hint="Give another {false_matches}, or a score with {min_score}.",
             )
         found = self.find(vector, seen, min_score=least)
-        size = _size(self.collection, self.scope)
+        size = gallery_size(self.collection, self.scope)
         scores = [one.score for one in found]
         chosen = mark.choose(scores, rates, gallery=size, share_in_crowd=self.false_share)
         assert chosen is not None  # some rate can be told, or there was no least score
@@ -326,7 +296,7 @@ class _Look:
     ) -> tuple[list[Scored], Chosen]:
         """The same by default: beside the probes' crowd, and with a second look for such as have
         taken no neighbours, whose own vectors are ``each`` (P x D)."""
-        rates = self.scale.unasked(rates, gallery=_size(self.collection, self.scope))
+        rates = self.scale.unasked(rates, gallery=gallery_size(self.collection, self.scope))
         found, chosen = self.judged(vector, seen, rates, in_crowd=True)
         if found and not self.scale.ranking.is_expanded:
             with_examples = self._with(found[:EXAMPLES], each, seen)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reidsearch import names
+from reidsearch import names, outcomes
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     OUTPUT,
@@ -29,8 +29,10 @@ from reidsearch.cli.options import (
     say_idle,
 )
 from reidsearch.cli.pictures import asked, read
-from reidsearch.errors import ImageError, UsageError
+from reidsearch.errors import ImageError, ReidsearchError, UsageError
 from reidsearch.types import Split
+
+TOGETHER = 16  # questions asked at once; what is answered is shown after so many
 
 if TYPE_CHECKING:
     from reidsearch.answer import Answer
@@ -169,9 +171,9 @@ def query(
     failed = 0
     questions, others = asked(probes, unlike or (), together=together)
     with opened(ctx.obj, purpose="query") as gallery:
-        for question in questions:
-            try:
-                answer = gallery.query(
+        for start in range(0, len(questions), TOGETHER):
+            inquiries = outcomes.each(
+                lambda question: gallery.inquiry(
                     [read(one) for one in question],
                     unlike=others,
                     camera=camera,
@@ -191,16 +193,19 @@ def query(
                     plain=plain,
                     by_stay=by_stay,
                     exact=exact,
-                )
-            except ImageError as error:
-                if len(questions) == 1:
-                    raise
-                output.complain(error)
-                failed += 1
-                continue
-            answers.append(answer)
-            if json:
-                output.print_json(answer.document())
+                ),
+                questions[start : start + TOGETHER],
+            )
+            for answer in outcomes.together(gallery.query_all, inquiries):
+                if isinstance(answer, ImageError) and len(questions) > 1:
+                    output.complain(answer)
+                    failed += 1
+                    continue
+                if isinstance(answer, ReidsearchError):
+                    raise answer
+                answers.append(answer)
+                if json:
+                    output.print_json(answer.document())
     untimed = not any(answer.ranking.spatio_temporal for answer in answers)
     say_idle((timestamp is not None and untimed, "--time", "where hits are ranked without times"))
     if csv:

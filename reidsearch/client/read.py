@@ -14,6 +14,7 @@ from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.audit import AuditEntry
 from reidsearch.catalog import State
 from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun
+from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.forget import Forgotten
 from reidsearch.lock import Holder
 from reidsearch.question import Question
@@ -94,6 +95,7 @@ def trace(told: documents.TraceDocument, question: Question, *, zone: Zone, fetc
             False, told["expanded"], told["spatio_temporal"], tuple(told["uses"])
         ),
         calibrated=told["calibrated"],
+        not_learned=_not_learned(told["not_learned"]),
         unit=told["unit"],
         stays=_stays(told["stays"], fetch),
         warnings=tuple(told["warnings"]),
@@ -102,6 +104,10 @@ def trace(told: documents.TraceDocument, question: Question, *, zone: Zone, fetc
         more=more,
         unlike=unlike,
     )
+
+
+def _not_learned(told: documents.NotLearnedDocument | None) -> NotLearned | None:
+    return None if told is None else NotLearned(Unlearned(told["reason"]), told["message"])
 
 
 def status(told: documents.StatusDocument) -> Status:

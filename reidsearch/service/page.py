@@ -148,7 +148,7 @@ async def trace(
             plain=ranking == "plain",
         )
         same = frozenset(image_id or ())
-        return fragments.trace(found, look=gallery.pictures, same=same)
+        return fragments.trace(found, look=gallery.pictures, same=same, vocabulary=PAGE)
 
     return await _drawn(asking, draw)
 
