@@ -32,6 +32,7 @@ from reidsearch.hashes import image_id
 from reidsearch.inquiry import BEST, PLAIN, Wish
 from reidsearch.names import JUNK
 from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.trace import Trace
 from reidsearch.types import Sighting, Split
 from reidsearch.yardstick import FALSE_SHARE_IN_CROWD
@@ -152,7 +153,7 @@ def measure(
         for probe in probes:
             traced = trace.trace(
                 session,
-                read(case.root / probe.path),
+                Question((read(case.root / probe.path),)),
                 wish=wish,
                 learned_at_once=sizes,
                 false_share=share,

@@ -169,8 +169,9 @@ class NotLearnedDocument(TypedDict):
     message: str
 
 
-class TraceDocument(TypedDict):
-    """Where a person was, in time order. ``unit`` is frames or seconds. ``threshold_from`` is
+class TraceDocument(PicturesDocument):
+    """Where a person was, in time order. ``query`` to ``site``, and ``more``, tell of its pictures
+    as an answer's do. ``unit`` is frames or seconds. ``threshold_from`` is
     given, gallery (its calibration) or encoder. Where ``crowd`` is known, the score of those who
     are like the probe and somebody else, ``rate`` is of pairs that stand so far out of it.
     ``nearest`` is the best score there is, ``calibrated`` the number of images that scores were
@@ -194,6 +195,7 @@ class TraceDocument(TypedDict):
     unit: str | None
     stays: list[StayDocument]
     warnings: list[str]
+    more: NotRequired[list[AskedDocument]]
 
 
 class LearnedTimesDocument(TypedDict):
@@ -594,22 +596,27 @@ def answer(given: "Answer") -> AnswerDocument:
         "uses": list(given.ranking.uses),
         "scan": str(given.scan),
     }
-    others = [(one, False) for one in given.more] + [(one, True) for one in given.unlike]
-    if others:
-        document["more"] = [
-            {
-                "query": one.query,
-                "camera": one.camera,
-                "identity": one.identity,
-                "site": one.site,
-                "unlike": unlike,
-            }
-            for one, unlike in others
-        ]
+    if more := _more(given):
+        document["more"] = more
     if given.stays is not None:
         document["unit"] = given.unit
         document["stays"] = [stay(one, given.zone) for one in given.stays]
     return document
+
+
+def _more(given: "Answer | Trace") -> list[AskedDocument]:
+    """A question's pictures but its first."""
+    others = [(one, False) for one in given.more] + [(one, True) for one in given.unlike]
+    return [
+        {
+            "query": one.query,
+            "camera": one.camera,
+            "identity": one.identity,
+            "site": one.site,
+            "unlike": unlike,
+        }
+        for one, unlike in others
+    ]
 
 
 def stay(found: "Stay", zone: times.Zone) -> StayDocument:
@@ -629,11 +636,13 @@ def not_learned(why: "NotLearned") -> NotLearnedDocument:
 
 
 def trace(found: "Trace") -> TraceDocument:
-    return {
+    document: TraceDocument = {
         "query": found.query,
         "camera": found.camera,
         "identity": found.identity,
         "site": found.site,
+        "together": [one.query for one in found.together],
+        "not": [one.query for one in found.unlike],
         "threshold": found.threshold,
         "rate": found.rate,
         "crowd": found.crowd,
@@ -648,6 +657,9 @@ def trace(found: "Trace") -> TraceDocument:
         "stays": [stay(one, found.zone) for one in found.stays],
         "warnings": list(found.warnings),
     }
+    if more := _more(found):
+        document["more"] = more
+    return document
 
 
 def evaluation(done: "Evaluation") -> EvaluationDocument:

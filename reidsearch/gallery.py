@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.ingest import IngestSummary
     from reidsearch.inquiry import Inquiry
     from reidsearch.losses import Loss
-    from reidsearch.probe import Picture, Probe, Time
+    from reidsearch.probe import Probe, Time
     from reidsearch.question import Pictures
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
@@ -410,8 +410,9 @@ class Gallery:
 
     def trace(
         self,
-        picture: "Picture | Probe",
+        picture: "Pictures",
         *,
+        unlike: "Pictures" = (),
         camera: int | str | None = None,
         time: "Time | None" = None,
         name: str | None = None,
@@ -427,27 +428,30 @@ class Gallery:
     ) -> "Trace":
         """Where the person in a picture was: stays at cameras, in time order.
 
-        Hits count from the score on that at most a share ``false_matches`` of the pairs of
-        different people reach, or from ``min_score`` on; by default so that about 1 in 10 may be
-        somebody else. What ``calibrate`` has learned tells that, or else the encoder; where neither
-        can, NotCalibrated is raised. ``expand``, ``spatio_temporal`` and ``plain`` are as in
-        ``query``. Where nobody has calibrated a gallery whose times are known, the first trace does
-        it. The search is recorded. Raises as ``query`` does.
+        Several pictures, and those in ``unlike``, make one question as in ``query``. Hits count
+        from the score on that at most a share ``false_matches`` of the pairs of different people
+        reach, or from ``min_score`` on; by default so that about 1 in 10 may be somebody else. What
+        ``calibrate`` has learned tells that, or else the encoder; where neither can, NotCalibrated
+        is raised. ``expand``, ``spatio_temporal`` and ``plain`` are as in ``query``. Where nobody
+        has calibrated a gallery whose times are known, the first trace does it. The search is
+        recorded. Raises as ``query`` does.
 
         >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
         [1, 2, 3]
         """
         from reidsearch import trace
         from reidsearch.inquiry import Wish
-        from reidsearch.probe import Probe
+        from reidsearch.question import Question
 
         self._require_searchable()
         session = self._session
-        probe = Probe.of(picture, camera=camera, time=self._seconds(time), name=name)
+        question = Question.of(
+            picture, unlike=unlike, camera=camera, time=self._seconds(time), name=name
+        )
         return session.again(
             lambda: trace.trace(
                 session,
-                probe,
+                question,
                 site=site,
                 dataset=dataset,
                 since=self._seconds(since),

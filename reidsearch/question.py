@@ -181,9 +181,11 @@ def _sighted(probe: Probe, calibration: Calibration, scope: Scope) -> Sighted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """A question's vector (1 x D), and what pictures of others say beside it. ``warnings`` say what
-    may be wrong with any of its pictures."""
+    """The vector of ``each`` picture of the person (P x D), the one that they make together
+    (``own``, 1 x D), and what pictures of others say beside it. ``warnings`` say what may be wrong
+    with any of its pictures."""
 
+    each: Vectors
     own: Vectors
     unlike: Unlike | None
     warnings: tuple[str, ...]
@@ -230,6 +232,7 @@ def _made(decoded: _Decoded, vectors: Vectors, encoder: Encoder) -> Encoded:
     own = mine if len(mine) == 1 else feedback.pooled(mine)[None]
     pairs = zip(question.pictures, pictures, strict=True)
     return Encoded(
+        mine,
         own,
         Unlike(others, own[0]) if len(others) else None,
         tuple(warning for one, picture in pairs for warning in one.warnings(picture)),

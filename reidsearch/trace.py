@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,21 +14,21 @@ from reidsearch import (
     documents,
     expand,
     first_trace,
-    names,
     places,
     search,
     stays,
     thresholds,
     yardstick,
 )
+from reidsearch.answer import Asked
 from reidsearch.collection import Collection
 from reidsearch.errors import UsageError
 from reidsearch.find import Scored, Sought, find, hits
 from reidsearch.first_trace import LEARNED_AT_ONCE, NotLearned, gallery_size
 from reidsearch.inquiry import BEST, Wish
 from reidsearch.places import Scope
-from reidsearch.probe import Probe
 from reidsearch.question import Question
+from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.ranking import Ranked, Sighted
 from reidsearch.ranking.scores import CROWD
 from reidsearch.session import Session
@@ -45,17 +46,20 @@ ROUNDING = 1e-5  # by which a vector's length may differ from 1
 
 @dataclass(frozen=True)
 class Trace:
-    """The ``stays`` of the person at ``query``, in time order: all hits with at least the score
-    ``threshold``, which this ``rate`` of the pairs of different people reach (None where the
-    threshold was given), and which comes from ``origin``. Where ``crowd`` is known, the score of
-    those who are like the probe and somebody else, the rate is of pairs that stand so far out of
-    it. ``nearest`` is the best score there is, None where nothing is stored that was asked for.
-    ``ranking`` tells what the scores are; ``calibrated`` is the number of images that they were
-    learned from just now, None where they were not, and ``not_learned`` says why the gallery does
-    not tell a threshold where it was to. ``unit`` is that of times: frames, over a
-    camera's sequences one after the other, or seconds since 1970 UTC; None without times.
-    ``warnings`` say what may be wrong with the probe, ``picture`` are its bytes, and times are
-    shown in ``zone``. In a notebook it shows as lanes."""
+    """The ``stays`` of one person, in time order. ``query`` to ``site``, and ``picture``, are those
+    of the first picture that was asked with, as ``Asked`` tells them; ``more`` are further ones of
+    the person, ``unlike`` such of others.
+
+    Stays are of all hits with at least the score ``threshold``, which this ``rate`` of the pairs of
+    different people reach (None where the threshold was given), and which comes from ``origin``.
+    Where ``crowd`` is known, the score of those who are like the probe and somebody else, the rate
+    is of pairs that stand so far out of it. ``nearest`` is the best score there is, None where
+    nothing is stored that was asked for. ``ranking`` tells what the scores are; ``calibrated`` is
+    the number of images that they were learned from just now, None where they were not, and
+    ``not_learned`` says why the gallery does not tell a threshold where it was to. ``unit`` is that
+    of times: frames, over a camera's sequences one after the other, or seconds since 1970 UTC; None
+    without times. ``warnings`` say what may be wrong with any picture, and times are shown in
+    ``zone``. In a notebook it shows as lanes."""
 
     query: str
     camera: int | str | None
@@ -74,6 +78,14 @@ class Trace:
     warnings: tuple[str, ...] = ()
     picture: bytes | None = field(default=None, repr=False, compare=False)
     zone: Zone = field(default=None, repr=False, compare=False)
+    more: tuple[Asked, ...] = ()
+    unlike: tuple[Asked, ...] = ()
+
+    @property
+    def together(self) -> tuple[Asked, ...]:
+        """All pictures of the person that was asked for."""
+        first = Asked(self.query, self.camera, self.identity, self.site, self.picture)
+        return (first, *self.more)
 
     @property
     def spatio_temporal(self) -> bool:
@@ -94,7 +106,7 @@ class Trace:
 
 def trace(
     session: Session,
-    probe: Probe,
+    question: Question,
     *,
     site: str | None = None,
     dataset: str | None = None,
@@ -108,16 +120,18 @@ def trace(
     learned_at_once: range = LEARNED_AT_ONCE,
     false_share: float = FALSE_SHARE_IN_CROWD,
 ) -> Trace:
-    """The hits for a probe above a threshold, as stays; logged.
+    """The hits for a question above a threshold, as stays; logged.
 
     The threshold is ``min_score``, or the score that at most a share ``false_matches`` of the pairs
     of different people reach. By default it is the one of ``rates`` that lets most hits through of
     which no more than a tenth is expected to be false, in a gallery of this size, and it stands
     above the probe's own crowd where crowds are known, for which ``false_share`` says how much is
     to be expected so that it is a tenth. The gallery's calibration tells it, or else
-    the encoder. ``wish`` says how to rank. A probe that takes no neighbours by itself is joined by
-    the best EXAMPLES hits in a second search, whose scores are means over all of them. A stay ends
-    where nobody is seen for one of ``pauses``, by the unit of times.
+    the encoder. ``wish`` says how to rank. Probes that take no neighbours by themselves are joined
+    by the best EXAMPLES hits in a second search, whose scores are means over all of them. Those of
+    several probes are means, too; beside ``min_score``, and where vectors carry neighbours, they
+    are those of ``search.query``. A stay ends where nobody is seen for one of ``pauses``, by the
+    unit of times.
 
     Where the best ranking is asked for and no score, the gallery is learned from first, as
     ``first_trace.learn`` does it, which has ``learned_at_once`` as its ``sizes``.
@@ -126,7 +140,7 @@ def trace(
     """
     audit.require_log(session)
     check_span(since, until)
-    question = Question((places.recognised(session.catalog, probe),))
+    question = question.recognised(session.catalog)
     if false_matches is not None and not 0 < false_matches < 1:
         raise UsageError(
             f"{false_matches} is no rate of false matches", hint="Give one between 0 and 1."
@@ -135,6 +149,7 @@ def trace(
     scope = places.scope(session.catalog, site=site, dataset=dataset)
     encoded = question.encoded(encoder)
     own = encoded.own
+    hidden = frozenset(one.sha256 for one in question.unlike)
     calibrated, not_learned = None, None
     if wish == BEST and min_score is None:
         calibrated, not_learned = first_trace.learn(session, collection, sizes=learned_at_once)
@@ -142,29 +157,30 @@ def trace(
     while True:
         generation = expand.generation(collection)
         scale = yardstick.of(collection, encoder, question, scope, wish)
-        vector = own
         if scale.ranking.is_expanded:
             vector = search.looked_again(own, question, collection, scale.ranking, scale.seen)
-        look = _Look(collection, scope, where, scale, false_share)
+        else:
+            vector = own if min_score is not None else encoded.each.mean(axis=0, keepdims=True)
+        look = _Look(collection, scope, where, scale, false_share, encoded.unlike, hidden)
         chosen: Chosen | None = None
         if min_score is not None:
             found = look.find(vector, scale.seen, min_score=min_score)
         elif false_matches is not None:
             found, chosen = look.judged(vector, scale.seen, (false_matches,), in_crowd=False)
         else:
-            found, chosen = look.best(vector, scale.seen, rates)
+            found, chosen = look.best(vector, scale.seen, rates, encoded.each)
         nearest = found or look.find(vector, scale.seen, top_k=1)
         if not scale.ranking.is_expanded or expand.generation(collection) == generation:
             break  # else somebody wrote expanded vectors meanwhile, and found are old and new ones
     clock = stays.clock_of(collection, Split.GALLERY, calibrate.known(collection))
-    probe = question.probes[0]
+    (first, *more), others = question.asked(scope)
     threshold = min_score if chosen is None else chosen.threshold
     assert threshold is not None  # one of both was there
     traced = Trace(
-        query=probe.name,
-        camera=names.numbered(probe.seen.camera),
-        identity=names.numbered(probe.seen.identity),
-        site=scope.site_of(probe),
+        query=first.query,
+        camera=first.camera,
+        identity=first.identity,
+        site=first.site,
         threshold=threshold,
         rate=None if chosen is None else chosen.rate,
         crowd=None if chosen is None else chosen.crowd,
@@ -181,16 +197,19 @@ def trace(
             pauses=pauses,
         ),
         warnings=encoded.warned(),
-        picture=probe.data,
+        picture=first.picture,
         zone=session.config.timezone,
+        more=tuple(more),
+        unlike=others,
     )
     audit.record(
         session,
         audit.Search(
-            probes=[probe],
+            probes=question.probes,
+            unlike=question.unlike,
             command="trace",
             filters={
-                "camera": traced.camera,
+                "camera": [one.camera for one in traced.together] if more else traced.camera,
                 "site": site,
                 "dataset": dataset,
                 "since": since,
@@ -215,6 +234,8 @@ class _Look:
     where: Filter
     scale: Yardstick
     false_share: float
+    unlike: Unlike | None
+    hidden: AbstractSet[str]
 
     def find(
         self,
@@ -225,7 +246,8 @@ class _Look:
         top_k: int | None = None,
         everywhere: bool = False,
     ) -> list[Scored]:
-        """As ``find.find``; a mean of several vectors may be shorter than 1."""
+        """As ``find.find``; a mean of several vectors may be shorter than 1. ``everywhere`` are
+        all gallery images as they are, whoever looks like somebody else."""
         length = float(np.linalg.norm(vector))
         if abs(length - 1) < ROUNDING:
             length = 1.0
@@ -238,6 +260,8 @@ class _Look:
                 min_score=min_score,
                 ranking=self.scale.ranking,
                 seen=seen,
+                unlike=None if everywhere else self.unlike,
+                hidden=frozenset() if everywhere else self.hidden,
                 margin=FETCHED,
                 scale=length,
             ),
@@ -268,28 +292,28 @@ class _Look:
         return [one for one in found if one.score >= chosen.threshold], chosen
 
     def best(
-        self, vector: Vectors, seen: Sighted | None, rates: Sequence[float]
+        self, vector: Vectors, seen: Sighted | None, rates: Sequence[float], each: Vectors
     ) -> tuple[list[Scored], Chosen]:
-        """The same by default: beside the probe's crowd, and with a second look for a probe that
-        has taken no neighbours."""
+        """The same by default: beside the probes' crowd, and with a second look for such as have
+        taken no neighbours, whose own vectors are ``each`` (P x D)."""
         rates = self.scale.unasked(rates, gallery=gallery_size(self.collection, self.scope))
         found, chosen = self.judged(vector, seen, rates, in_crowd=True)
         if found and not self.scale.ranking.is_expanded:
-            joined = self._joined(vector, seen, found[:EXAMPLES])
-            found, chosen = self.judged(*joined, rates, in_crowd=True)
+            with_examples = self._with(found[:EXAMPLES], each, seen)
+            found, chosen = self.judged(*with_examples, rates, in_crowd=True)
         return found, chosen
 
-    def _joined(
-        self, own: Vectors, seen: Sighted | None, examples: Sequence[Scored]
+    def _with(
+        self, examples: Sequence[Scored], each: Vectors, seen: Sighted | None
     ) -> tuple[Vectors, Sighted | None]:
-        """The mean of the probe's vector and the examples' (1 x D, not of unit length: its products
-        are mean cosines), and where and when all of them were taken.
+        """The mean of the probes' vectors (P x D) and the examples' (1 x D, not of unit length: its
+        products are mean cosines), and where and when all of them were taken.
 
         The mean of several pairs' scores lies nearer to the middle than a single one's, so that
         what is known of single pairs of different people holds for it, on the safe side.
         """
         _, vectors = self.collection.store.retrieve([one.image.id for one in examples])
-        mean = np.concatenate([own, vectors]).mean(axis=0, keepdims=True)
+        mean = np.concatenate([each, vectors]).mean(axis=0, keepdims=True)
         calibration = self.scale.ranking.calibration
         if seen is None or calibration is None:
             return mean, None

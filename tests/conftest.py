@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from playwright.sync_api import Browser
 from sqlalchemy import make_url
 from typer.testing import CliRunner, Result
 
@@ -44,7 +45,7 @@ NO_TRAINING = find_spec("torch") is None
 NO_BROWSER = browser.EXECUTABLE is None
 collect_ignore = [
     *(["test_adapt.py", "test_groups.py", "test_train.py", "test_walk.py"] if NO_TRAINING else []),
-    *(["test_page.py"] if NO_BROWSER else []),
+    *(["test_page.py", "test_page_choices.py"] if NO_BROWSER else []),
 ]
 
 
@@ -237,6 +238,13 @@ def gallery(market: Path, settings: Config) -> Iterator[Gallery]:
 def filled(gallery: Gallery) -> Collection:
     """Its collection."""
     return gallery._session.collection()
+
+
+@pytest.fixture(scope="session", name="browser")
+def opened_browser() -> Iterator[Browser]:
+    """The system's Chromium, which tests of the page share."""
+    with browser.browsing() as opened:
+        yield opened
 
 
 Run = Callable[..., Result]

@@ -90,6 +90,6 @@ def loads_nothing(page: Element) -> None:
             value = one.values.get(name, "#")
             assert value.startswith(("#", *OWN)), (one.tag, name, value)
         assert one.tag not in ("script", "iframe", "object", "link"), one.tag
-        assert "url(" not in one.values.get("style", "").replace("url(#", ""), one.values
+        assert "style" not in one.values, one.values  # a strict policy would stop it
     for style in page.all("style"):
         assert "@import" not in style.text

@@ -74,6 +74,10 @@ COMMANDS: Mapping[str, tuple[object, tuple[object, ...]]] = {
     "compare": (documents.ComparisonDocument, ("evaluate", "--compare", "ENCODER")),
     "calibrate": (documents.CalibrationDocument, ("calibrate",)),
     "trace": (documents.TraceDocument, ("trace", PROBE, "--min-score", 0.8)),
+    "trace in full": (
+        documents.TraceDocument,
+        ("trace", PROBE, OTHER, "--together", "--not", ANOTHER, "--min-score", 0.5),
+    ),
     "doctor": (documents.CheckupDocument, ("doctor",)),
     "status": (documents.StatusDocument, ("status",)),
     "encoders": (list[documents.EncoderDocument], ("encoders", "ENCODER", "--measure")),

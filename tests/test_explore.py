@@ -17,6 +17,7 @@ from reidsearch.ranking import looks
 from reidsearch.ranking.suspects import suspicions
 from reidsearch.types import Labels
 from tests.conftest import COLORS, Run, write_crop
+from tests.page import loads_nothing, parsed
 
 MARKET = os.environ.get("MARKET1501", "")
 WRONG_LABELS = ("query/0196_c5s3_009840_00.jpg", "query/0538_c5s1_152995_00.jpg")
@@ -235,6 +236,7 @@ def test_the_page_holds_all_it_shows_and_no_markup_from_names(
     assert "<script" not in text
     assert "&lt;script" in text
     assert "http://" not in text
+    loads_nothing(parsed(text))
     assert "data:image/jpeg;base64," in text
     assert gallery.explore(folder, pattern="{identity}/*.jpg")._repr_html_().startswith("<!doctype")
 

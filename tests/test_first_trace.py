@@ -16,7 +16,7 @@ from reidsearch.encoder import Preprocessing
 from reidsearch.errors import PYTHON
 from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.gallery import Gallery
-from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.service.vocabulary import HTTP, PAGE
 from reidsearch.views import lanes
 from tests.conftest import COLORS, HEIGHT, WIDTH, Run, write_crop, write_encoder
@@ -54,7 +54,7 @@ def named(folder: Path, name: str, *, people: int = 4, each: int = 15) -> Path:
 def why(gallery: Gallery, folder: Path) -> NotLearned | None:
     """Why nothing is learned of a gallery of this folder."""
     gallery.ingest(folder)
-    probe = Probe.of(sorted(folder.rglob("*.jpg"))[0])
+    probe = Question.of(sorted(folder.rglob("*.jpg"))[0])
     found = trace.trace(gallery._session, probe, learned_at_once=SIZES)
     if found.not_learned is not None:
         assert found.origin == "encoder"
@@ -108,7 +108,7 @@ def test_what_was_learned_and_tells_nobody_apart_is_said_then_and_later(
     opened: Gallery, tmp_path: Path
 ) -> None:
     opened.ingest(crops(tmp_path / "crops"))
-    probe = Probe.of(tmp_path / "crops/0002_c1s1_000340_00.jpg")
+    probe = Question.of(tmp_path / "crops/0002_c1s1_000340_00.jpg")
     first = trace.trace(opened._session, probe, learned_at_once=SIZES)
     again = trace.trace(opened._session, probe, learned_at_once=SIZES)
     assert (first.calibrated, again.calibrated) == (72, None)
@@ -144,7 +144,7 @@ def test_it_is_said_where_a_gallery_can_only_be_read(
         path.chmod(0o500 if path.is_dir() else 0o400)
     try:
         with Gallery(replace(told, audit=Audit.OFF), purpose="test") as gallery:
-            probe = Probe.of(folder / "0002_c1s1_000340_00.jpg")
+            probe = Question.of(folder / "0002_c1s1_000340_00.jpg")
             found = trace.trace(gallery._session, probe, learned_at_once=SIZES).not_learned
     finally:
         for path in (told.data_dir, *told.data_dir.rglob("*")):
@@ -161,7 +161,7 @@ def test_where_another_process_changes_the_gallery_that_is_the_reason(
     folder = crops(tmp_path / "crops")
     with Gallery(there, purpose="test") as gallery:
         gallery.ingest(folder)
-        probe = Probe.of(folder / "0002_c1s1_000340_00.jpg")
+        probe = Question.of(folder / "0002_c1s1_000340_00.jpg")
         with lock.Held(there.data_dir, purpose="forget"):
             found = trace.trace(gallery._session, probe, learned_at_once=SIZES)
         assert found.stays

@@ -20,19 +20,13 @@ from reidsearch.demo import pedestrians
 from reidsearch.gallery import Gallery
 from reidsearch.service.limits import Limits
 from reidsearch.service.tokens import Role, Tokens
-from tests.browser import NARROW, WIDE, Visit, browsing, visiting
+from tests.browser import NARROW, WIDE, Visit, visiting
 from tests.serving import served
 from tests.test_serve import PROBE
 
 CAMERAS = {1: "gate", 2: "lobby", 3: "garage", 4: "roof"}
 BEGAN = datetime(2024, 5, 1, 6, tzinfo=UTC).timestamp()
 NAME = re.compile(r"(-?\d+)_c(\d)s(\d)_(\d+)_\d+\.jpg")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with browsing() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -401,6 +395,32 @@ def test_a_trace_has_a_lane_for_each_camera_and_details_on_hover_and_focus(
     visit.hits(20)
 
 
+def test_a_trace_is_of_all_pictures_and_not_of_who_is_not_meant(
+    visit: Visit, people: Gallery, picture: Path
+) -> None:
+    visit.choose(picture)
+    first, *_, last = visit.hits(20)
+    hit(visit, 1).get_by_role("button", name="same person").click()
+    expect(visit.page.locator("#together li")).to_have_count(2)
+    visit.page.locator(f'#found [data-unlike="{last}"]').click()
+    expect(visit.page.locator("#unlike li")).to_have_count(1)
+    visit.settled()
+    visit.page.get_by_label("Trace", exact=True).check()
+    expect(visit.page.locator("#found .lane.axis")).to_be_visible()
+    expected = people.trace(
+        [picture.read_bytes(), people.stored(int(first))], unlike=people.stored(int(last))
+    )
+    best = {str(stay.hits[0].id) for stay in expected.stays}
+    cards = visit.page.locator("#found .card [data-same]").all()
+    assert {one.get_attribute("data-same") for one in cards} == best
+    asked_here, asked_there = people.audit()[-2:]
+    assert (asked_here.together, asked_here.unlike) == (asked_there.together, asked_there.unlike)
+    visit.page.locator("#found [data-unlike]").last.click()  # somebody else was among them
+    expect(visit.page.locator("#unlike li")).to_have_count(2)
+    visit.settled()
+    assert asked(visit)["view"] == ["trace"]
+
+
 def test_a_trace_of_nobody_says_how_near_the_nearest_is(visit: Visit, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
@@ -475,7 +495,8 @@ def test_all_of_it_works_by_keyboard(visit: Visit, picture: Path) -> None:
     def focused() -> str:
         said: str = visit.page.evaluate(
             "(document.activeElement.id || document.activeElement.name || '') + ' ' +"
-            " document.activeElement.textContent.trim().slice(0, 40)"
+            " (document.activeElement.ariaLabel || document.activeElement.textContent.trim())"
+            ".slice(0, 40)"
         )
         return said
 

@@ -1,6 +1,8 @@
 """The report: one page that needs nothing else, and says what the evaluation says."""
 
+import base64
 import builtins
+import hashlib
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -9,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageColor
+from playwright.sync_api import Browser
 
 import reidsearch
 from reidsearch.collection import Collection
@@ -20,6 +24,7 @@ from reidsearch.gallery import Gallery
 from reidsearch.ranking.scores import RATES, Crowds
 from reidsearch.views import calibration, plots, report, verdicts
 from reidsearch.views.made import Made
+from reidsearch.views.palette import DARK, LIGHT
 from tests.conftest import Run, write_encoder
 from tests.page import Element, facts, loads_nothing, parsed
 from tests.test_sheet import HOSTILE, Tags
@@ -114,9 +119,12 @@ def test_no_heading_is_left_alone_at_the_foot_of_a_printed_page(
     printed = page.one("head").one("style").text.split("@media print")[-1]
     for wanted in (".reidsearch h2, ", ".reidsearch h2 + p", ".reidsearch .legend"):
         assert wanted in printed.split("break-after: avoid")[0]
+    assert re.search(r"\.reidsearch \.keep[^{}]*\{ break-inside: avoid; \}", printed)
     for section in page.all("section", "part"):
-        first = next(one for one in section.children if isinstance(one, Element))
+        whole = section if "keep" in section.classes else section.one("div", "keep")
+        first, *_, last = (one for one in whole.children if isinstance(one, Element))
         assert first.tag == "h2"
+        assert "answer" in last.classes or whole is section
 
 
 def test_hostile_names_are_text_in_the_report(tmp_path: Path, filled: Collection) -> None:
@@ -135,6 +143,36 @@ def test_hostile_names_are_text_in_the_report(tmp_path: Path, filled: Collection
     assert ("title", HOSTILE.replace("\udcff", "?")) in found.values
     assert "alert(1)" in pages[1]
     assert "<script" not in pages[1]
+
+
+def test_colours_of_plots_follow_the_page_and_no_policy_stops_them(
+    browser: Browser, tmp_path: Path, filled: Collection
+) -> None:
+    evaluation = evaluate(filled, camera_pairs=True, details=True)
+    text = report.write([evaluation], tmp_path).read_text("utf-8")
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'"
+    page = browser.new_context(color_scheme="dark").new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    answer = {"content-type": "text/html; charset=utf-8", "content-security-policy": policy}
+    page.route("**/*", lambda route: route.fulfill(body=text, headers=answer))
+    page.goto("http://report.test/")
+    for attribute in ("fill", "stroke"):
+        drawn = page.locator(f'.plot [{attribute}="{LIGHT.ink}"]')
+        found = drawn.evaluate_all(f"all => all.map((one) => getComputedStyle(one).{attribute})")
+        assert set(found) == {"rgb({}, {}, {})".format(*ImageColor.getrgb(DARK.ink))}
+    assert not [one for one in complaints if "Content Security Policy" in one]
+    page.context.close()
+
+
+def test_the_scale_beside_camera_pairs_tells_each_number_once() -> None:
+    figure = plots._camera_pairs({("1", "2"): 0.986, ("2", "1"): 0.999})
+    figure.canvas.draw()
+    told = [one.get_text() for one in figure.axes[1].get_yticklabels()]
+    assert told == ["98 %", "99 %", "100 %"]
+    plots._camera_pairs({("1", "2"): 1.0, ("2", "1"): 1.0})
 
 
 def test_without_camera_pairs_their_plot_is_left_out(tmp_path: Path, filled: Collection) -> None:
@@ -157,6 +195,7 @@ def test_a_calibration_is_drawn_for_each_ranking(tmp_path: Path, gallery: Galler
     kinds = ["cosine", "expanded", "expanded_spatio_temporal", "spatio_temporal"]
     assert sorted(path.stem for path in (tmp_path / "out").glob("*.svg")) == kinds
     assert text.count("<svg") == 4
+    loads_nothing(parsed(text))
     for found in learned.distributions.values():
         for rate in RATES:
             threshold = found.threshold(rate)

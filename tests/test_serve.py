@@ -191,7 +191,7 @@ def test_errors_speak_of_fields_and_requests(client: httpx.Client, market: Path)
     assert "the field rerank" in found["hint"]
     found = problem(post(client, "/api/query", ("image", ("x.jpg", b"torn"))), 422)
     assert found["kind"] == "ImageError"
-    assert problem(post(client, "/api/trace"), 422)["hint"].startswith("Give one image")
+    assert problem(post(client, "/api/trace"), 422)["hint"].startswith("Give at least one")
     problem(client.get("/api/nothing"), 404)
     assert client.put("/api/query").headers["allow"] == "POST"
     problem(client.put("/api/query"), 405)

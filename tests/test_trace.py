@@ -15,7 +15,7 @@ from reidsearch.config import Config
 from reidsearch.encoder import Preprocessing
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.ranking import clock
 from reidsearch.stores import Matches
 from reidsearch.types import Filter, Kind, Pixels, Vectors
@@ -50,7 +50,8 @@ def test_hits_above_the_score_are_grouped_by_camera_and_set_in_time_order(
 
 def test_a_pause_ends_a_stay(gallery: Gallery, probe: Path) -> None:
     pauses = {"frames": 5.0}
-    stays = trace.trace(gallery._session, Probe.of(probe), min_score=0.9, pauses=pauses).stays
+    asked = Question.of(probe)
+    stays = trace.trace(gallery._session, asked, min_score=0.9, pauses=pauses).stays
     assert [(s.start, s.end) for s in stays] == [(10.0, 10.0)] * 3 + [(20.0, 20.0)] * 3
 
 
@@ -71,7 +72,7 @@ def test_the_threshold_is_the_calibrated_one_and_asks_for_calibration(
     # By default the strictest rate that can be told: here one in a hundred has too few pairs, too.
     with pytest.raises(UsageError, match=r"rate of 0\.01: too few pairs"):
         gallery.trace(probe)
-    traced = trace.trace(gallery._session, Probe.of(probe), rates=(1e-3, 0.1, 0.2))
+    traced = trace.trace(gallery._session, Question.of(probe), rates=(1e-3, 0.1, 0.2))
     assert traced.rate == 0.1
 
 
@@ -182,17 +183,17 @@ def test_the_first_trace_calibrates_a_gallery_with_times_once(
     settings: Config, tmp_path: Path
 ) -> None:
     crops(tmp_path / "day1")
-    probe = Probe.of(tmp_path / "day1/0002_c1s1_000340_00.jpg")
+    probe = tmp_path / "day1/0002_c1s1_000340_00.jpg"
     with Gallery(settings, purpose="test") as gallery:
         gallery.ingest(tmp_path / "day1")
         with pytest.raises(NotCalibrated, match="which score"):
             gallery.trace(probe)  # 72 images are too few to learn from unasked
         few = range(50, 100)
-        first = trace.trace(gallery._session, probe, learned_at_once=few)
+        first = trace.trace(gallery._session, Question.of(probe), learned_at_once=few)
         assert first.calibrated == 72
         assert first.document()["uses"] == ["the unlabelled gallery", "times"]
         assert first.origin == "gallery"
-        again = trace.trace(gallery._session, probe, learned_at_once=few)
+        again = trace.trace(gallery._session, Question.of(probe), learned_at_once=few)
         assert again.calibrated is None
         assert again.threshold == first.threshold
         assert gallery.query(probe).ranking.is_expanded
@@ -204,14 +205,14 @@ def test_a_gallery_without_times_or_of_another_size_is_not_calibrated_unasked(
     for person, color in COLORS.items():
         for camera in (1, 2):
             write_crop(tmp_path / f"crops/{person:04d}_c{camera}.jpg", color=color, seed=person)
-    probe = Probe.of(tmp_path / "crops/0002_c1.jpg")
+    probe = tmp_path / "crops/0002_c1.jpg"
     with Gallery(settings, purpose="test") as gallery:
         gallery.ingest(tmp_path / "crops")
         with pytest.raises(NotCalibrated):
-            trace.trace(gallery._session, probe, learned_at_once=range(1, 100))
+            trace.trace(gallery._session, Question.of(probe), learned_at_once=range(1, 100))
         gallery.ingest(crops(tmp_path / "timed"))
         with pytest.raises(NotCalibrated):
-            trace.trace(gallery._session, probe, learned_at_once=range(1, 70))
+            trace.trace(gallery._session, Question.of(probe), learned_at_once=range(1, 70))
 
 
 def test_a_trace_is_ranked_as_is_asked_for(gallery: Gallery, probe: Path) -> None:

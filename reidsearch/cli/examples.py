@@ -20,6 +20,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "trace": (
         "reidsearch trace somebody.jpg --since 2024-05-01 --save trace.html",
         "reidsearch trace somebody.jpg --camera lobby --time 2024-05-01T12:00",
+        "reidsearch trace a.jpg b.jpg --together --not c.jpg",
     ),
     "export": ("reidsearch export vectors.npz", "reidsearch export may.csv --since 2024-05-01"),
     "status": ("reidsearch status --json",),

@@ -17,6 +17,7 @@ from reidsearch.views import captions, verdicts
 if TYPE_CHECKING:
     from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.stays import Stay
+    from reidsearch.trace import Trace
     from reidsearch.views.verdicts import Probe
 
 HITS = ("rank", "score", "identity", "", "site", "camera", "sequence", "frame", "time", "path")
@@ -45,13 +46,7 @@ def print_hits_csv(answers: "list[Answer]", *, by_stay: bool) -> None:
 
 def print_answer(answer: "Answer") -> None:
     """A row for each hit, or for each stay where it was asked for by stay."""
-    title = output.one_line(answer.query)
-    if answer.camera is not None:
-        title += f", camera {answer.camera}"
-    if answer.more:
-        title += f", together with {_named(answer.more)}"
-    if answer.unlike:
-        title += f"; not {_named(answer.unlike)}"
+    title = titled(answer)
     found = answer.stays
     kinds = [verdicts.kind(answer, hit) for hit in answer.hits]
     if found is None:
@@ -70,6 +65,18 @@ def print_answer(answer: "Answer") -> None:
         _print_zone(answer.zone)
     if answer.ranking.words:
         output.say(f"Ranked by {', '.join(answer.ranking.words)}; --plain ranks without.")
+
+
+def titled(given: "Answer | Trace") -> str:
+    """What was asked with."""
+    title = output.one_line(given.query)
+    if given.camera is not None:
+        title += f", camera {given.camera}"
+    if given.more:
+        title += f", together with {_named(given.more)}"
+    if given.unlike:
+        title += f"; not {_named(given.unlike)}"
+    return title
 
 
 def print_stays(

@@ -39,6 +39,23 @@ FollowLinks = Annotated[
     bool,
     typer.Option("--follow-links", help="Look into linked folders, too.", rich_help_panel=READING),
 ]
+Together = Annotated[
+    bool,
+    typer.Option(
+        "--together",
+        help="All pictures show one person: ask for them once.",
+        rich_help_panel=QUESTION,
+    ),
+]
+Unlike = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--not",
+        metavar="IMG",
+        help="A picture of somebody else, who is not meant; repeatable.",
+        rich_help_panel=QUESTION,
+    ),
+]
 ProbeCamera = Annotated[
     str | None,
     typer.Option(

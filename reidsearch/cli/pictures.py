@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch.cli import output
+from reidsearch.cli.options import say_idle
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +17,20 @@ STDIN = "stdin"  # what answers call it
 NAMED = 3  # files passed over that are named
 
 
-def check_stdin(given: Sequence[Path]) -> None:
-    """Raise UsageError where stdin is given twice."""
-    if given.count(STDIN_PATH) > 1:
+def asked(
+    probes: Sequence[Path], unlike: Sequence[Path], *, together: bool
+) -> "tuple[list[list[Path]], list[Probe]]":
+    """The questions that are meant, each by its pictures, and who is not meant in any.
+
+    Raises UsageError where stdin is given twice, ImageError where a folder has no picture, or one
+    of somebody else is none.
+    """
+    if [*probes, *unlike].count(STDIN_PATH) > 1:
         raise UsageError("- is given more than once, and stdin can be read once")
+    given = gather(probes)
+    say_idle((together and len(given) == 1, "--together", "with a single picture"))
+    questions = [given] if together else [[one] for one in given]
+    return questions, [read_now(one) for one in gather(unlike)]
 
 
 def gather(given: Sequence[Path]) -> list[Path]:

@@ -10,7 +10,6 @@ from reidsearch import names, outcomes
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     OUTPUT,
-    QUESTION,
     RANKING,
     REJECTED,
     WHERE,
@@ -22,12 +21,14 @@ from reidsearch.cli.options import (
     Since,
     Site,
     SpatioTemporal,
+    Together,
+    Unlike,
     Until,
     command_line,
     moment,
     say_idle,
 )
-from reidsearch.cli.pictures import check_stdin, gather, read, read_now
+from reidsearch.cli.pictures import asked, read
 from reidsearch.errors import ImageError, ReidsearchError, UsageError
 from reidsearch.types import Split
 
@@ -45,23 +46,8 @@ def query(
             metavar="IMG...", help="Pictures to search for, folders of them, or - for stdin."
         ),
     ],
-    together: Annotated[
-        bool,
-        typer.Option(
-            "--together",
-            help="All pictures show one person: ask for them once.",
-            rich_help_panel=QUESTION,
-        ),
-    ] = False,
-    unlike: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--not",
-            metavar="IMG",
-            help="A picture of somebody else, who is not meant; repeatable.",
-            rich_help_panel=QUESTION,
-        ),
-    ] = None,
+    together: Together = False,
+    unlike: Unlike = None,
     camera: ProbeCamera = None,
     exclude_camera: Annotated[
         bool,
@@ -183,14 +169,10 @@ def query(
     )
     answers: list[Answer] = []
     failed = 0
-    check_stdin([*probes, *(unlike or ())])
-    given = gather(probes)
-    questions = [given] if together else [[one] for one in given]
-    say_idle((together and len(given) == 1, "--together", "with a single picture"))
-    others = [read_now(one) for one in gather(unlike or ())]
+    questions, others = asked(probes, unlike or (), together=together)
     with opened(ctx.obj, purpose="query") as gallery:
         for start in range(0, len(questions), TOGETHER):
-            asked = outcomes.each(
+            inquiries = outcomes.each(
                 lambda question: gallery.inquiry(
                     [read(one) for one in question],
                     unlike=others,
@@ -214,7 +196,7 @@ def query(
                 ),
                 questions[start : start + TOGETHER],
             )
-            for answer in outcomes.together(gallery.query_all, asked):
+            for answer in outcomes.together(gallery.query_all, inquiries):
                 if isinstance(answer, ImageError) and len(questions) > 1:
                     output.complain(answer)
                     failed += 1

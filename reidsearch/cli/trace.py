@@ -9,8 +9,8 @@ import typer
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     OUTPUT,
+    REJECTED,
     Expand,
-    Json,
     OfDataset,
     Plain,
     ProbeCamera,
@@ -18,13 +18,16 @@ from reidsearch.cli.options import (
     Since,
     Site,
     SpatioTemporal,
+    Together,
+    Unlike,
     Until,
     command_line,
     moment,
     say_idle,
 )
-from reidsearch.cli.pictures import read
+from reidsearch.cli.pictures import asked, read
 from reidsearch.cli.vocabulary import COMMAND_LINE
+from reidsearch.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from reidsearch.trace import Trace
@@ -34,9 +37,14 @@ MATCHES = "What counts as a match"
 
 def trace(
     ctx: typer.Context,
-    probe: Annotated[
-        Path, typer.Argument(metavar="IMG", help="A picture of the person, or - for stdin.")
+    probes: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMG...", help="Pictures of the person, folders of them, or - for stdin."
+        ),
     ],
+    together: Together = False,
+    unlike: Unlike = None,
     false_matches: Annotated[
         float | None,
         typer.Option(
@@ -73,7 +81,10 @@ def trace(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    json: Json = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object a line and probe.", rich_help_panel=OUTPUT),
+    ] = False,
 ) -> None:
     """Where was this person? Stays at cameras, in time order."""
     from reidsearch.opening import opened
@@ -83,33 +94,57 @@ def trace(
     timestamp = moment(time, "--time", ctx.obj.timezone)
     if save is not None:
         endings.check(save, lanes.ENDINGS)
+    questions, others = asked(probes, unlike or (), together=together)
+    if save is not None and len(questions) > 1:
+        raise UsageError(
+            f"{len(questions)} pictures are {len(questions)} traces, and one file shows one",
+            hint="Add --together where they show one person, or trace one at a time.",
+        )
     both = false_matches is not None and min_score is not None
     say_idle((both, "--false-matches", "beside --min-score"))
-    with opened(ctx.obj, purpose="trace") as gallery:
-        found = gallery.trace(
-            read(probe),
-            camera=camera,
-            time=timestamp,
-            site=site,
-            dataset=dataset,
-            since=moment(since, "--since", ctx.obj.timezone),
-            until=moment(until, "--until", ctx.obj.timezone),
-            false_matches=false_matches,
-            min_score=min_score,
-            expand=expand,
-            spatio_temporal=spatio_temporal,
-            plain=plain,
-        )
-    say_idle(
-        (timestamp is not None and not found.spatio_temporal, "--time", "on scores by cosine alone")
+    first, last = (
+        moment(since, "--since", ctx.obj.timezone),
+        moment(until, "--until", ctx.obj.timezone),
     )
-    if json:
-        output.print_json(found.document())
-    else:
-        _print_trace(found)
+    traces: list[Trace] = []
+    failed = 0
+    with opened(ctx.obj, purpose="trace") as gallery:
+        for question in questions:
+            try:
+                found = gallery.trace(
+                    [read(one) for one in question],
+                    unlike=others,
+                    camera=camera,
+                    time=timestamp,
+                    site=site,
+                    dataset=dataset,
+                    since=first,
+                    until=last,
+                    false_matches=false_matches,
+                    min_score=min_score,
+                    expand=expand,
+                    spatio_temporal=spatio_temporal,
+                    plain=plain,
+                )
+            except ImageError as error:
+                if len(questions) == 1:
+                    raise
+                output.complain(error)
+                failed += 1
+                continue
+            traces.append(found)
+            if json:
+                output.print_json(found.document())
+            else:
+                _print_trace(found)
+    untimed = not any(found.spatio_temporal for found in traces)
+    say_idle((timestamp is not None and untimed, "--time", "on scores by cosine alone"))
     if save is not None:
+        (found,) = traces
         lanes.save(found, save, Made(command_line(ctx)))
         output.say(f"Picture: {output.one_line(str(save))}")
+    if failed:
+        raise typer.Exit(REJECTED)
 
 
 def _print_trace(found: "Trace") -> None:
@@ -117,7 +152,7 @@ def _print_trace(found: "Trace") -> None:
     from reidsearch.cli import hits
     from reidsearch.views import tracks, verdicts
 
-    title = output.one_line(found.query)
+    title = hits.titled(found)
     hits.print_stays(found, found.stays, found.unit, found.zone, title=title)
     hits.print_legend([verdicts.kind(found, stay.hits[0]) for stay in found.stays])
     if found.calibrated is not None:

@@ -15,6 +15,7 @@ from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, Unknow
 from reidsearch.gallery import FilePath, Gallery
 from reidsearch.inquiry import PLAIN
 from reidsearch.probe import Probe
+from reidsearch.question import Question
 from reidsearch.session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from reidsearch.catalog.records import CameraRecord, ImageRecord
     from reidsearch.forget import Forgotten
     from reidsearch.inquiry import Inquiry
-    from reidsearch.probe import Picture, Time
+    from reidsearch.probe import Time
+    from reidsearch.question import Pictures
     from reidsearch.status import Status
     from reidsearch.trace import Trace
 
@@ -83,11 +85,8 @@ class RemoteGallery(Gallery):
 
     def _query(self, inquiry: "Inquiry") -> "Answer":
         question, wish = inquiry.question, inquiry.wish
-        mine, others = question.probes, question.unlike
         fields: Fields = {
-            "name": [one.name for one in mine],
-            "not_name": [one.name for one in others],
-            **self._told_of(mine, None, None),
+            **self._pictures(question, None, None),
             "exclude_camera": inquiry.exclude_camera,
             "only_camera": list(inquiry.only_cameras),
             "site": inquiry.site,
@@ -104,9 +103,7 @@ class RemoteGallery(Gallery):
             "exact": inquiry.exact,
             "by_stay": inquiry.by_stay,
         }
-        files: list[File] = [("image", one.data) for one in mine]
-        files += [("not", one.data) for one in others]
-        found = self._connection.post("/api/query", fields, files)
+        found = self._connection.post("/api/query", fields, _files(question))
         return self._read(
             documents.AnswerDocument,
             found,
@@ -120,8 +117,9 @@ class RemoteGallery(Gallery):
 
     def trace(
         self,
-        picture: "Picture | Probe",
+        picture: "Pictures",
         *,
+        unlike: "Pictures" = (),
         camera: int | str | None = None,
         time: "Time | None" = None,
         name: str | None = None,
@@ -135,10 +133,9 @@ class RemoteGallery(Gallery):
         spatio_temporal: bool = False,
         plain: bool = False,
     ) -> "Trace":
-        probe = Probe.of(picture, name=name)
+        question = Question.of(picture, unlike=unlike, name=name)
         fields: Fields = {
-            "name": probe.name,
-            **self._told_of([probe], camera, time),
+            **self._pictures(question, camera, time),
             "site": site,
             "dataset": dataset,
             "since": self._written(since),
@@ -149,12 +146,12 @@ class RemoteGallery(Gallery):
             "spatio_temporal": spatio_temporal,
             "plain": plain,
         }
-        found = self._connection.post("/api/trace", fields, [("image", probe.data)])
+        found = self._connection.post("/api/trace", fields, _files(question))
         return self._read(
             documents.TraceDocument,
             found,
             lambda told: read.trace(
-                told, probe.data, zone=self.config.timezone, fetch=self._fetching
+                told, question, zone=self.config.timezone, fetch=self._fetching
             ),
         )
 
@@ -224,6 +221,16 @@ class RemoteGallery(Gallery):
             documents.ForgottenDocument, found, lambda told: read.forgotten(told, meant.images)
         )
 
+    def _pictures(
+        self, question: Question, camera: int | str | None, time: "Time | None"
+    ) -> Fields:
+        """What goes along with a question's pictures."""
+        return {
+            "name": [one.name for one in question.probes],
+            "not_name": [one.name for one in question.unlike],
+            **self._told_of(question.probes, camera, time),
+        }
+
     def _told_of(
         self, probes: Sequence[Probe], camera: int | str | None, time: "Time | None"
     ) -> Fields:
@@ -274,6 +281,11 @@ class RemoteGallery(Gallery):
             return make(checked(kind, found))
         except (ValueError, KeyError, TypeError):
             raise self._connection.not_understood() from None
+
+
+def _files(question: Question) -> list[File]:
+    mine: list[File] = [("image", one.data) for one in question.probes]
+    return [*mine, *(("not", one.data) for one in question.unlike)]
 
 
 def _fetched(connection: Connection, id: int) -> bytes:

@@ -59,14 +59,7 @@ def answer(
     told: documents.AnswerDocument, question: Question, *, zone: Zone, fetch: Fetch
 ) -> Answer:
     """The answer to a question, whose pictures are at hand."""
-    pictures = [one.data for one in question.pictures]
-    others = told.get("more", [])
-    if len(pictures) != 1 + len(others):
-        raise ValueError("more or fewer pictures than were sent")
-    asked = [
-        (Asked(one["query"], one["camera"], one["identity"], one["site"], data), one["unlike"])
-        for one, data in zip(others, pictures[1:], strict=True)
-    ]
+    more, unlike = _asked(told.get("more", []), question)
     stays = told.get("stays")
     return Answer(
         query=told["query"],
@@ -75,10 +68,10 @@ def answer(
         site=told["site"],
         hits=_hits(told["hits"], fetch),
         warnings=tuple(told["warnings"]),
-        picture=pictures[0],
+        picture=question.probes[0].data,
         zone=zone,
-        more=tuple(one for one, unlike in asked if not unlike),
-        unlike=tuple(one for one, unlike in asked if unlike),
+        more=more,
+        unlike=unlike,
         stays=None if stays is None else _stays(stays, fetch),
         unit=told.get("unit"),
         ranking=RankedElsewhere(
@@ -92,8 +85,9 @@ def answer(
     )
 
 
-def trace(told: documents.TraceDocument, picture: bytes, *, zone: Zone, fetch: Fetch) -> Trace:
-    """The trace of who is in a picture."""
+def trace(told: documents.TraceDocument, question: Question, *, zone: Zone, fetch: Fetch) -> Trace:
+    """The trace that answers a question, whose pictures are at hand."""
+    more, unlike = _asked(told.get("more", []), question)
     return Trace(
         query=told["query"],
         camera=told["camera"],
@@ -112,8 +106,10 @@ def trace(told: documents.TraceDocument, picture: bytes, *, zone: Zone, fetch: F
         unit=told["unit"],
         stays=_stays(told["stays"], fetch),
         warnings=tuple(told["warnings"]),
-        picture=picture,
+        picture=question.probes[0].data,
         zone=zone,
+        more=more,
+        unlike=unlike,
     )
 
 
@@ -214,6 +210,21 @@ def forgotten(told: documents.ForgottenDocument, paths: Sequence[Path]) -> Forgo
 def added(told: documents.AddedDocument) -> Added:
     """What came of a crop."""
     return Added(told["id"], Outcome(told["outcome"]))
+
+
+def _asked(
+    told: Sequence[documents.AskedDocument], question: Question
+) -> tuple[tuple[Asked, ...], tuple[Asked, ...]]:
+    """The pictures of a question but its first: of the person, and of others."""
+    pictures = [one.data for one in question.pictures[1:]]
+    if len(pictures) != len(told):
+        raise ValueError("more or fewer pictures than were sent")
+    asked = [
+        (Asked(one["query"], one["camera"], one["identity"], one["site"], data), one["unlike"])
+        for one, data in zip(told, pictures, strict=True)
+    ]
+    mine = tuple(one for one, unlike in asked if not unlike)
+    return mine, tuple(one for one, unlike in asked if unlike)
 
 
 def _hits(told: Sequence[documents.HitDocument], fetch: Fetch) -> tuple[Hit, ...]:

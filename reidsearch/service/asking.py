@@ -68,7 +68,10 @@ QUERY = (
     "image", "image_id", "not", "not_id", "not_name", "together", "exclude_camera", "only_camera",
     "split", "top_k", "min_score", "rerank", "exact", "by_stay", *RANKING, *FILTERS,
 )  # fmt: skip
-TRACE = ("image", "image_id", "false_matches", "min_score", *RANKING, *FILTERS)
+TRACE = (
+    "image", "image_id", "not", "not_id", "not_name", "false_matches", "min_score", *RANKING,
+    *FILTERS,
+)  # fmt: skip
 SIMILAR = ("exclude_camera", "top_k", "plain", "by_stay")
 
 
@@ -173,10 +176,11 @@ async def query(
 )
 async def trace(
     asking: Searching,
-    image: Annotated[UploadFile | None, File(description="A picture of the person.")] = None,
-    image_id: Annotated[
-        int | None, Form(ge=1, le=LARGEST, description="Or a stored image of the person.")
-    ] = None,
+    image: Pictures = None,
+    image_id: PictureIds = None,
+    unlike: Others = None,
+    unlike_id: OtherIds = None,
+    unlike_name: OtherNames = None,
     camera: Camera = None,
     time: Time = None,
     name: Names = None,
@@ -194,15 +198,13 @@ async def trace(
     plain: Plain = False,
 ) -> Document:
     """Where the person in a picture was, as `reidsearch trace --json` tells it."""
-    sent = await read([image] if image else None, name)
-    stored = [] if image_id is None else [image_id]
-    if len(sent) + len(stored) != 1:
-        raise Problem(422, "a trace is of one picture", hint="Give one image, or one image_id.")
+    mine, others = await read(image, name), await read(unlike, unlike_name)
 
     def ask() -> Trace:
-        (probe,) = probes(asking.gallery, sent, stored)
-        return asking.gallery.trace(
-            probe,
+        gallery = asking.gallery
+        return gallery.trace(
+            probes(gallery, mine, image_id or ()),
+            unlike=probes(gallery, others, unlike_id or ()),
             camera=camera or None,
             time=time or None,
             site=site,

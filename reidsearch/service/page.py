@@ -6,19 +6,20 @@ These routes are the page's own and change with it: programs have ``/api``.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from reidsearch import images
-from reidsearch.errors import ReidsearchError
+from reidsearch.errors import NotCalibrated, ReidsearchError
 from reidsearch.gallery import Gallery
 from reidsearch.probe import Probe, seconds
 from reidsearch.service import problems
 from reidsearch.service.asking import (
     Camera,
+    OfDataset,
     OtherIds,
     PictureIds,
     Pictures,
@@ -36,8 +37,12 @@ from reidsearch.views import fragments, pages
 
 router = APIRouter(include_in_schema=False)
 
+Rankings = Literal["", "expand", "spatio_temporal", "plain"]  # as the library calls them; the best
+
 MOST = 640  # hits on one page
-ASKED = ("image", "image_id", "not_id", "camera", "time", "site", "since", "until")
+ASKED = (
+    "image", "image_id", "not_id", "camera", "time", "site", "dataset", "since", "until", "ranking",
+)  # fmt: skip
 ANSWER = (*ASKED, "exclude_camera", "only_camera", "top_k", "by_stay")
 
 
@@ -60,7 +65,12 @@ async def filters(asking: Searching) -> Response:
 
     def draw(gallery: Gallery) -> str:
         gallery.ready()
-        return fragments.filters(gallery.cameras(), gallery.status(), gallery.config.timezone)
+        return fragments.filters(
+            gallery.cameras(),
+            gallery.status(),
+            learned=_learned(gallery),
+            zone=gallery.config.timezone,
+        )
 
     return await _drawn(asking, draw)
 
@@ -74,14 +84,16 @@ async def answer(
     camera: Camera = None,
     time: Time = None,
     site: Site = None,
+    dataset: OfDataset = None,
     since: Since = None,
     until: Until = None,
+    ranking: Annotated[Rankings, Form()] = "",
     exclude_camera: Annotated[bool, Form()] = False,
     only_camera: Annotated[list[str] | None, Form()] = None,
     top_k: Annotated[int, Form(ge=1, le=MOST)] = 20,
     by_stay: Annotated[bool, Form()] = False,
 ) -> Response:
-    """The hits for pictures of one person, ranked as well as the gallery can."""
+    """The hits for pictures of one person."""
     sent = await read(image)
 
     def draw(gallery: Gallery) -> str:
@@ -91,8 +103,12 @@ async def answer(
             exclude_camera=exclude_camera,
             only_cameras=only_camera or (),
             site=site or None,
+            dataset=dataset or None,
             since=since or None,
             until=until or None,
+            expand=ranking == "expand",
+            spatio_temporal=ranking == "spatio_temporal",
+            plain=ranking == "plain",
             top_k=top_k,
             by_stay=by_stay,
         )
@@ -107,28 +123,32 @@ async def trace(
     asking: Searching,
     image: Pictures = None,
     image_id: PictureIds = None,
+    unlike_id: OtherIds = None,
     camera: Camera = None,
     time: Time = None,
     site: Site = None,
+    dataset: OfDataset = None,
     since: Since = None,
     until: Until = None,
+    ranking: Annotated[Rankings, Form()] = "",
 ) -> Response:
-    """The stays of the person in a picture."""
-    sent, stored = await read(image), image_id or ()
-    if len(sent) + len(stored) != 1:
-        raise Problem(422, "a trace is of one picture", hint="Leave one, or look at Pictures.")
+    """The stays of the person in these pictures."""
+    sent = await read(image)
 
     def draw(gallery: Gallery) -> str:
-        (probe,) = _asked(gallery, sent, stored, camera=camera, time=time)
         found = gallery.trace(
-            probe,
+            _asked(gallery, sent, image_id or (), camera=camera, time=time),
+            unlike=[gallery.stored(id) for id in unlike_id or ()],
             site=site or None,
+            dataset=dataset or None,
             since=since or None,
             until=until or None,
+            expand=ranking == "expand",
+            spatio_temporal=ranking == "spatio_temporal",
+            plain=ranking == "plain",
         )
-        return fragments.trace(
-            found, look=gallery.pictures, same=frozenset(stored), vocabulary=PAGE
-        )
+        same = frozenset(image_id or ())
+        return fragments.trace(found, look=gallery.pictures, same=same, vocabulary=PAGE)
 
     return await _drawn(asking, draw)
 
@@ -145,6 +165,16 @@ async def asset(name: str) -> Response:
 @functools.cache
 def _style() -> str:
     return pages.stylesheet()
+
+
+def _learned(gallery: Gallery) -> list[str]:
+    """Which rankings a gallery has learned, by their fields."""
+    try:
+        known = gallery.calibration()
+    except NotCalibrated:
+        return []
+    there = {"expand": known.expanded is not None, "spatio_temporal": bool(known.transit.pairs)}
+    return [name for name, is_there in there.items() if is_there]
 
 
 def _asked(

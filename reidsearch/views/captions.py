@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from reidsearch import times
 from reidsearch.ranking.clock import FRAMES, SECONDS, in_words
 from reidsearch.types import DISTRACTOR, JUNK
-from reidsearch.views.verdicts import PROBE
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
@@ -34,9 +33,10 @@ def of_asked(kind: str, one: "Asked") -> Caption:
     return _caption((kind,), about(one.identity, one.camera), file_name(one.query))
 
 
-def of_probe(trace: "Trace") -> Caption:
-    """The picture that was traced."""
-    return _caption((PROBE,), about(trace.identity, trace.camera), file_name(trace.query))
+def question(given: "Answer | Trace") -> str:
+    """What was asked with, by the first picture's name."""
+    more = f" and {len(given.more)} more" if given.more else ""
+    return f"{file_name(given.query)}{more}"
 
 
 def of_hits(answer: "Answer") -> list[Caption]:

@@ -1,6 +1,6 @@
 """Cards: pictures in frames with what is said of them, as templates show them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from reidsearch.views.captions import Caption
 
 if TYPE_CHECKING:
     from reidsearch.answer import Answer, Asked
+    from reidsearch.trace import Trace
 
 # What a page holds: twice as high and wide as a card's place, for who enlarges it.
 LARGEST = (384, 192)
@@ -40,11 +41,6 @@ class Row:
     asked: list[Card]
     hits: list[Card]
 
-    @property
-    def many(self) -> str:
-        """The class that lets many pictures of one question stand in a square."""
-        return "many" if len(self.asked) > 4 else "several" if len(self.asked) > 1 else ""
-
 
 def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
     """What the template answers.html shows; each card tells its path, or only its file's name."""
@@ -54,10 +50,7 @@ def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
 
     return [
         Row(
-            [
-                card(kind, told(one.query), thumbnails.of_probe(one, LARGEST), said)
-                for kind, one, said in asked(answer)
-            ],
+            of_asked(answer, told),
             [
                 card(
                     verdicts.kind(answer, hit),
@@ -72,7 +65,15 @@ def rows(answers: Sequence["Answer"], *, full_paths: bool = True) -> list[Row]:
     ]
 
 
-def asked(answer: "Answer") -> "list[tuple[str, Asked, Caption]]":
+def of_asked(answer: "Answer | Trace", told: Callable[[str], str] = str) -> list[Card]:
+    """The cards of a question's pictures, of which ``told`` makes the path that each tells."""
+    return [
+        card(kind, told(one.query), thumbnails.of_probe(one, LARGEST), said)
+        for kind, one, said in asked(answer)
+    ]
+
+
+def asked(answer: "Answer | Trace") -> "list[tuple[str, Asked, Caption]]":
     """All pictures of a question, with the kind of their cards and what is said below them."""
     kinds = [
         *((verdicts.PROBE, one) for one in answer.together),

@@ -39,8 +39,11 @@ def shell(*, most_bytes: int, frame_pixels: int) -> str:
     return pages.render("search.html", most_bytes=most_bytes, frame_pixels=frame_pixels)
 
 
-def filters(cameras: "Sequence[CameraRecord]", now: "Status", zone: times.Zone) -> str:
-    """What an answer can be narrowed to, and what there is."""
+def filters(
+    cameras: "Sequence[CameraRecord]", now: "Status", *, learned: Sequence[str], zone: times.Zone
+) -> str:
+    """What an answer can be narrowed to and ranked by, and what there is. ``learned`` are the
+    rankings that there are beside plain cosines, by the options that ask for them."""
     images = sum(count.images for count in now.images if count.split == "gallery")
     stored = f"{counted(images, 'picture')} from {counted(len(cameras), 'camera')}"
     taken = None if now.taken is None else [times.show(one, zone) for one in now.taken]
@@ -48,6 +51,8 @@ def filters(cameras: "Sequence[CameraRecord]", now: "Status", zone: times.Zone) 
         "filters.html",
         cameras=[(name, captions.where(names.number(name))) for name in _names(cameras)],
         sites=now.sites,
+        datasets=list(dict.fromkeys(count.dataset for count in now.images)),
+        learned=learned,
         stored=stored,
         taken=taken,
     )

@@ -1,17 +1,17 @@
 """A trace as a page or a picture: a lane for each camera, its stays along one time axis."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
 from reidsearch.files import replacing
-from reidsearch.views import captions, endings, pages, painter, thumbnails, tracks
-from reidsearch.views.cards import LARGEST, card
+from reidsearch.views import cards, endings, pages, painter, thumbnails, tracks
 from reidsearch.views.made import Made
 from reidsearch.views.palette import LIGHT
-from reidsearch.views.verdicts import MEANINGS, PROBE
+from reidsearch.views.verdicts import MEANINGS
 
 if TYPE_CHECKING:
     from reidsearch.trace import Trace
@@ -41,21 +41,20 @@ def save(trace: "Trace", path: Path, made: Made | None = None) -> None:
 def html(trace: "Trace", made: Made | None = None) -> str:
     """The page, which holds its pictures."""
     axis, found = tracks.of(trace)
-    asked = captions.of_probe(trace)
     return pages.render(
         "trace.html",
         title=tracks.title(trace),
         facts=tracks.facts(trace, made),
-        probe=card(PROBE, trace.query, thumbnails.of_probe(trace, LARGEST), asked),
+        pictures=cards.of_asked(trace),
         axis=axis,
         tracks=[
             (
                 track,
                 [
-                    card(
+                    cards.card(
                         mark.kind,
                         mark.stay.hits[0].path,
-                        thumbnails.of_hit(mark.stay.hits[0], LARGEST),
+                        thumbnails.of_hit(mark.stay.hits[0], cards.LARGEST),
                         mark.caption,
                     )
                     for mark in track.marks
@@ -74,25 +73,42 @@ def png(trace: "Trace") -> bytes:
 
 
 def draw(trace: "Trace", made: Made | None = None) -> Image.Image:
-    """The picture: the probe, the axis, and a lane for each camera with a track, to scale, and the
-    best hit of each stay below it."""
+    """The picture: what was asked with, the axis, and a lane for each camera with a track,
+    to scale, and the best hit of each stay below it."""
     axis, found = tracks.of(trace)
     told = tracks.facts(trace, made)
-    probe = painter.card(
-        thumbnails.of_probe(trace, PICTURE, enlarge=True),
-        *(PICTURE, PROBE, captions.of_probe(trace)),
-        lines=2,
-        beside=BESIDE,
-    )
-    beside = WIDTH - probe.width - painter.GAP
-    words = painter.heading(tracks.title(trace), told, MEANINGS, width=beside)
-    head = Image.new("RGB", (WIDTH, max(probe.height, words.height)), LIGHT.paper)
-    head.paste(probe, (0, 0))
-    head.paste(words, (probe.width + painter.GAP, 0))
-    parts = [head]
+    asked = [
+        painter.card(
+            thumbnails.of_probe(one, PICTURE, enlarge=True),
+            *(PICTURE, kind, said),
+            lines=2,
+            beside=BESIDE,
+        )
+        for kind, one, said in cards.asked(trace)
+    ]
+    first = asked[0].width + painter.GAP
+    words = painter.heading(tracks.title(trace), told, MEANINGS, width=WIDTH - first)
+    head = Image.new("RGB", (WIDTH, max(asked[0].height, words.height)), LIGHT.paper)
+    head.paste(asked[0], (0, 0))
+    head.paste(words, (first, 0))
+    parts = [head, *_rows(asked[1:])]
     if axis is not None:
         parts.append(_axis(axis))
     return painter.stacked([*parts, *(_lane(track, axis) for track in found)], gap=6)
+
+
+def _rows(drawn: Sequence[Image.Image]) -> list[Image.Image]:
+    """Cards of one size, as many beside each other as fit."""
+    rows = []
+    cell = max((one.width for one in drawn), default=0) + painter.GAP
+    columns = (WIDTH + painter.GAP) // cell
+    for start in range(0, len(drawn), columns):
+        some = drawn[start : start + columns]
+        row = Image.new("RGB", (WIDTH, some[0].height), LIGHT.paper)
+        for place, one in enumerate(some):
+            row.paste(one, (place * cell, 0))
+        rows.append(row)
+    return rows
 
 
 def _axis(axis: "Axis") -> Image.Image:

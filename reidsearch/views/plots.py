@@ -2,6 +2,7 @@
 matplotlib."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ CMC_LENGTH = 20
 PAIRS = "Scores of pairs from two cameras"
 # The templates' CSS knows the palette's colours, and the ground by this name.
 PAPER = "paper"
+STYLED = re.compile(r'\bstyle="([^"]*)"')
 STYLE: Any = {  # its type is another in every version of matplotlib
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), LIGHT.ink),
     **dict.fromkeys(("xtick.color", "ytick.color"), LIGHT.ink),
@@ -103,7 +105,14 @@ def _svg(figure: "Figure") -> str:
     figure.patch.set_gid(PAPER)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
+    return STYLED.sub(_attributes, buffer.getvalue())
+
+
+def _attributes(styled: "re.Match[str]") -> str:
+    """A style as attributes of its own: a page's style sheet goes before these, and no content
+    security policy stops them."""
+    parts = (part.partition(":") for part in styled[1].split(";") if part.strip())
+    return " ".join(f'{name.strip()}="{value.strip()}"' for name, _, value in parts)
 
 
 def _figure(*, width: float = 4.3, height: float = 3.0) -> "tuple[Figure, Axes]":
@@ -149,13 +158,17 @@ def _ap(evaluations: "Sequence[Evaluation]") -> "Figure":
 
 
 def _camera_pairs(pairs: dict[tuple[str, str], float]) -> "Figure":
+    from matplotlib.ticker import MaxNLocator
+
     cameras = names.in_order({camera for pair in pairs for camera in pair})
     values = np.array([[100 * pairs.get((a, b), np.nan) for b in cameras] for a in cameras])
     size = 1.6 + 0.5 * len(cameras)
     figure, axes = _figure(width=size + 0.6, height=size)
-    shown = axes.imshow(values, cmap="viridis")
+    most = math.ceil(np.nanmax(values))
+    least = min(math.floor(np.nanmin(values)), most - 1)  # whole percents, as the scale tells them
+    shown = axes.imshow(values, cmap="viridis", vmin=least, vmax=most)
     if len(cameras) <= 12:  # more would not be legible
-        middle = (np.nanmin(values) + np.nanmax(values)) / 2
+        middle = (least + most) / 2
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 ink = "black" if value > middle else "white"
@@ -165,7 +178,9 @@ def _camera_pairs(pairs: dict[tuple[str, str], float]) -> "Figure":
     axes.set_yticks(range(len(cameras)), cameras)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a name is no formula
-    figure.colorbar(shown, format="{x:.0f} %", shrink=0.8)
+    bar = figure.colorbar(shown, format="{x:.0f} %", shrink=0.8)
+    bar.locator = MaxNLocator(6, integer=True)
+    bar.update_ticks()
     return figure
 
 

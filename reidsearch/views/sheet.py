@@ -52,7 +52,7 @@ def title(answers: Sequence["Answer"]) -> str:
     sets = list(dict.fromkeys(hit.dataset for answer in answers for hit in answer.hits))
     where = f" in {', '.join(sets)}" if sets else ""
     if len(answers) == 1:
-        return f"Query {captions.file_name(answers[0].query)}{where}"
+        return f"Query {captions.question(answers[0])}{where}"
     return f"{counted(len(answers), 'query', 'queries')}{where}"
 
 

@@ -62,7 +62,7 @@ def title(trace: "Trace") -> str:
     """Whose stays these are, and where they were looked for."""
     sets = dict.fromkeys(hit.dataset for stay in trace.stays for hit in stay.hits)
     where = f" in {', '.join(sets)}" if sets else ""
-    return f"Where was the person in {captions.file_name(trace.query)}{where}?"
+    return f"Where was the person in {captions.question(trace)}{where}?"
 
 
 def facts(trace: "Trace", made: Made | None) -> Facts:

@@ -12,6 +12,7 @@ const found = at("found");
 const filters = new Filters(at("ask"));
 const welcome = found.innerHTML;
 const { mostBytes, framePixels } = at("limits").dataset;
+const SOON = 150; // milliseconds
 
 let question = read(location.hash);
 let running = new AbortController(); // for the answer that is waited for
@@ -21,20 +22,25 @@ async function start() {
   retry = start;
   await guarded(async () => {
     filters.draw(await html("/page/filters"));
+    question = read(location.hash);
     await show();
   });
 }
 
 // Ask the next question: a new step for the browser's back button.
 function change(next) {
-  const asked = { ...question, filters: filters.chosen ?? question.filters, ...next };
-  if (written(asked) !== written(question)) history.pushState(null, "", written(asked));
-  return show();
+  const address = written({ ...question, filters: filters.chosen ?? question.filters, ...next });
+  const isNew = address !== written(question);
+  question = read(address);
+  const shown = show();
+  if (isNew) history.pushState(null, "", address);
+  return shown;
 }
 
-// Draw what the address says, and ask it.
-async function show() {
-  question = read(location.hash);
+// Ask the question, and draw it while the answer is waited for.
+function show() {
+  const any = question.together.length > 0;
+  const answered = any ? ask() : put(welcome); // what comes next takes time, of the browser's too
   filters.show(question.filters);
   filters.only({ trace: question.view === "trace", brought: question.together.some(broughtAs) });
   for (const input of document.getElementsByName("view")) input.checked = input.value === question.view;
@@ -47,7 +53,6 @@ async function show() {
     called: "not this one",
     onRemove: (key) => change({ unlike: question.unlike.filter((one) => one !== key) }),
   });
-  const any = question.together.length > 0;
   for (const id of ["another", "views"]) at(id).hidden = !any;
   at("unlike-title").hidden = question.unlike.length === 0;
   document.body.classList.toggle("asked", any);
@@ -57,8 +62,7 @@ async function show() {
       hint: "Pictures that you bring are nowhere but in the open page. Choose it again.",
     }));
   }
-  if (any) await ask();
-  else put(welcome);
+  return answered;
 }
 
 async function ask() {
@@ -67,19 +71,26 @@ async function ask() {
   running = new AbortController();
   const { signal } = running;
   const form = formOf(question);
-  const trace = question.view === "trace";
+  const path = question.view === "trace" ? "/page/trace" : "/page/answer";
+  // An answer that comes at once need not be waited for: to fade the last one takes a frame.
+  const slow = setTimeout(() => found.classList.add("slow"), SOON);
   await guarded(async () => {
     found.setAttribute("aria-busy", "true");
     try {
-      const answer = await html(trace ? "/page/trace" : "/page/answer", { form, signal });
-      put(answer);
-      if (trace && question.together.length > 1) {
-        at("said").textContent += " Of the first picture: a trace is of one.";
-      }
+      put(await html(path, { form, signal }));
     } finally {
-      if (!signal.aborted) found.removeAttribute("aria-busy");
+      clearTimeout(slow);
+      if (!signal.aborted) {
+        found.classList.remove("slow");
+        found.removeAttribute("aria-busy");
+      }
     }
   }, () => put(""));
+}
+
+// Another question, or another kind of answer, is read from its beginning.
+function toTop() {
+  if (found.getBoundingClientRect().top < 0) found.scrollIntoView({ block: "start" });
 }
 
 function put(answer) {
@@ -189,7 +200,10 @@ async function cropAgain(key) {
 found.addEventListener("click", ({ target }) => {
   const { ask: next, same, unlike, enlarge, more } = target.closest("button")?.dataset ?? {};
   const without = (keys, key) => keys.filter((one) => one !== key);
-  if (next) change({ together: [next], unlike: [] });
+  if (next) {
+    toTop();
+    change({ together: [next], unlike: [] });
+  }
   if (same) {
     const has = question.together.includes(same);
     change({
@@ -227,12 +241,17 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 at("ask").addEventListener("submit", (event) => event.preventDefault());
 at("ask").addEventListener("change", ({ target }) => {
   if (target.type === "file") return;
-  if (target.name === "view") change({ view: target.value });
-  else change({});
+  if (target.name === "view") {
+    toTop();
+    change({ view: target.value });
+  } else change({});
 });
 at("clear").addEventListener("click", () => change({ filters: [] }));
 at("again").addEventListener("click", () => retry());
-addEventListener("popstate", show);
+addEventListener("popstate", () => {
+  question = read(location.hash);
+  show();
+});
 at("filters").open = matchMedia("(min-width: 900px)").matches;
 onBrought(take);
 onMarks(found);

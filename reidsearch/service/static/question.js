@@ -40,19 +40,18 @@ export function written({ together, unlike, view, filters }) {
   return `#${words}`;
 }
 
-// The form that the service takes. A trace is of one picture, and of all cameras.
+// The form that the service takes. A trace is of all cameras.
 export function formOf({ together, unlike, view, filters }) {
   const form = new FormData();
-  const isTrace = view === "trace";
-  for (const key of isTrace ? together.slice(0, 1) : together) {
+  for (const key of together) {
     const picture = brought.get(key);
     if (picture) form.append("image", picture.blob, picture.name);
     else form.append("image_id", key);
   }
-  if (!isTrace) for (const key of unlike) form.append("not_id", key);
-  const forTraces = ["camera", "time", "site", "since", "until"];
+  for (const key of unlike) form.append("not_id", key);
+  const forTraces = ["camera", "time", "site", "dataset", "since", "until", "ranking"];
   for (const [name, value] of filters) {
-    if (!isTrace || forTraces.includes(name)) form.append(name, value);
+    if (view !== "trace" || forTraces.includes(name)) form.append(name, value);
   }
   return form;
 }
