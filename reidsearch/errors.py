@@ -10,6 +10,7 @@ ReidsearchError                 1   something failed
 │   └── EncoderMismatch         1   the gallery was made with another encoder
 ├── CatalogError                1   the catalog cannot be used
 │   ├── NewerSchema             1   it was written by a newer reidsearch
+│   ├── CatalogMoved            1   the gallery's catalog is elsewhere by now
 │   ├── CatalogLocked           4   another process writes it
 │   └── CatalogUnreachable      4   the server that it is on does not answer
 ├── EmptyGallery                1   nothing is stored to search or evaluate
@@ -152,6 +153,10 @@ class CatalogError(ReidsearchError):
 
 class NewerSchema(CatalogError):
     """The catalog was written by a newer reidsearch."""
+
+
+class CatalogMoved(CatalogError):
+    """The gallery's catalog was moved elsewhere."""
 
 
 class CatalogLocked(CatalogError):

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reidsearch import lock, selftest
+from reidsearch import following, lock, selftest
 from reidsearch.catalog import Catalog, schema, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
@@ -87,7 +87,7 @@ class Session:
             )
         self._catalog_file = config.data_dir / CATALOG
         self.read_only = (
-            not self.shared
+            config.catalog_url is None
             and self._catalog_file.exists()
             and not all(map(may_write, (config.data_dir, self._catalog_file)))
         )
@@ -97,12 +97,16 @@ class Session:
     @property
     def shared(self) -> bool:
         """Whether the catalog is on a server, and many machines may use it at once."""
-        return self.config.catalog_url is not None
+        if self._catalog is None:
+            return self.config.catalog_url is not None
+        return self._catalog.database.shared
 
     @property
     def place(self) -> str:
         """Where the gallery is, for messages: without secrets."""
-        return str(self.config.catalog_url if self.shared else self.config.data_dir)
+        if self._catalog is not None and self.shared:
+            return self._catalog.database.address
+        return str(self.config.catalog_url or self.config.data_dir)
 
     @property
     def vectors_folder(self) -> Path:
@@ -146,8 +150,14 @@ class Session:
         return True
 
     def _keep(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._resources.callback(catalog.close)
+        """Use this catalog, or the one that it was moved to."""
+        self._catalog = following.followed(
+            catalog,
+            file=self._catalog_file,
+            url=self.config.catalog_url,
+            purpose=self._purpose,
+        )
+        self._resources.callback(self._catalog.close)
 
     @property
     def encoder(self) -> Encoder:
@@ -181,6 +191,7 @@ class Session:
         with self._opening:
             self._require_open()
             self._forget_ended_loan()
+            self._follow()
             if encoder not in self._fingerprints:
                 self._fingerprints[encoder] = fingerprint(encoder)
             mine = self._fingerprints[encoder]
@@ -236,6 +247,7 @@ class Session:
                         f"the gallery in {self.config.data_dir} can only be read",
                         hint="Check the folder's permissions and how its disk is mounted.",
                     )
+                self._follow()
                 if self.shared:
                     held.enter_context(self.catalog.database.held(Mode.EXCLUSIVE))
                 else:
@@ -247,6 +259,7 @@ class Session:
                             if self._loan is None
                             else self._loan.turn()
                         )
+                self._require_here()
             self._changes += 1
             try:
                 yield
@@ -266,6 +279,7 @@ class Session:
         with self._turn():
             with self._opening:
                 self._require_open()
+                self._follow()
                 database = self.catalog.database
             with database.working():
                 yield
@@ -339,6 +353,7 @@ class Session:
             if not known:
                 selftest.check(encoder)
             with self.catalog.database.held(Mode.EXCLUSIVE):  # two would make one collection twice
+                self._require_here()
                 return self._filled_by(encoder)
 
     def _filled_by(self, encoder: Encoder) -> Collection:
@@ -448,6 +463,40 @@ class Session:
                 self._lender = Lender(folder, self)
         self._held = True
 
+    def _follow(self) -> None:
+        """Go where another process has moved the gallery meanwhile, unless in the middle of a
+        change. What was handed out before is not to be used any more."""
+        if self._catalog is None or self._changes:
+            return
+        if self._catalog.residence.moved is not None:
+            self._leave()
+            self._keep(self._open_catalog())
+        elif self._address is not None and self._catalog.store not in (None, self._address):
+            self._leave_vectors()
+
+    def _require_here(self) -> None:
+        """Raise StoreElsewhere where the vectors were moved while this process waited for its turn;
+        of the catalog that is told by what is written to it."""
+        if self._catalog is None or self._address is None:
+            return
+        recorded = self._catalog.store
+        if not self._changes and recorded not in (None, self._address):
+            raise StoreElsewhere(
+                f"the vectors of the gallery in {self.place} were moved to {recorded} meanwhile",
+                hint="Run {same_call} again: it goes on there.",
+            )
+
+    def _leave(self) -> None:
+        """Let go of the catalog, and of all that depends on where it is."""
+        self._leave_vectors()
+        if self._catalog is not None:
+            self._catalog.close()
+            self._catalog = None
+
+    def _leave_vectors(self) -> None:
+        self._close_collections()
+        self._address = None
+
     def _forget_ended_loan(self) -> None:
         """Let the next who needs vectors get at them anew, unless in the middle of a change."""
         if self._loan is not None and self._loan.over and not self._changes:
@@ -536,7 +585,8 @@ class Session:
         home = self.catalog.home
         if home is None:
             self.catalog.record_home(self._home())
-        if store.owner is None:
+        former = self.catalog.residence.former_home
+        if store.owner is None or store.owner == f"{self.catalog.key} {former}":
             store.claim(self._owner())
         if store.owner not in (None, self._owner()) or home not in (None, self._home()):
             raise CopiedGallery(
