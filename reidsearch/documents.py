@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reidsearch.add import Added
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
-    from reidsearch.catalog.records import CameraRecord
+    from reidsearch.catalog.records import CameraRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
+    from reidsearch.move import Moved
     from reidsearch.ranking.calibration import Calibration
     from reidsearch.status import Status
     from reidsearch.stays import Stay
@@ -283,12 +284,40 @@ class CheckupDocument(TypedDict):
 
 class ForgottenDocument(TypedDict):
     """What is gone. ``compacted`` is false where a server still keeps bytes for a while;
-    ``backups`` of the catalog went too."""
+    ``backups`` of the catalog went too. ``left`` are places that the gallery was moved from, do not
+    answer, and still hold it."""
 
     images: int
     vectors: int
     compacted: bool
     backups: int
+    left: list["PlaceDocument"]
+
+
+class PlaceDocument(TypedDict):
+    """A place, by its address without secrets, that a ``part`` of the gallery (vectors or catalog)
+    was moved from, and that still holds what it held then."""
+
+    part: str
+    address: str
+
+
+class MovedPartDocument(TypedDict):
+    """A part of the gallery that was moved, with ``counts`` of what is in its new place."""
+
+    part: str
+    source: str
+    target: str
+    counts: dict[str, int]
+    seconds: float
+
+
+class MovedDocument(TypedDict):
+    """What was moved, and what the old places still hold."""
+
+    moved: list[MovedPartDocument]
+    left: list[PlaceDocument]
+    seconds: float
 
 
 class SelectedDocument(TypedDict):
@@ -702,6 +731,29 @@ def forgotten(done: "Forgotten") -> ForgottenDocument:
         "vectors": done.vectors,
         "compacted": done.compacted,
         "backups": done.backups,
+        "left": places(done.left),
+    }
+
+
+def places(left: "Sequence[Left]") -> list[PlaceDocument]:
+    """Places that a gallery was moved from."""
+    return [{"part": str(one.part), "address": one.address} for one in left]
+
+
+def moved(done: "Moved") -> MovedDocument:
+    return {
+        "moved": [
+            {
+                "part": str(one.part),
+                "source": one.source,
+                "target": one.target,
+                "counts": dict(one.counts),
+                "seconds": round(one.seconds, 3),
+            }
+            for one in done.parts
+        ],
+        "left": places(done.left),
+        "seconds": round(done.seconds, 3),
     }
 
 

@@ -37,7 +37,7 @@ _VALUES = (
     "unlike", "identity", "images", "before", "since", "until",
     "dataset", "site", "data_dir", "server", "token_file", "qdrant_url", "catalog_url", "encoder",
     "device",
-    "out", "save", "report", "compare", "source", "layout", "pattern", "root",
+    "out", "save", "report", "compare", "source", "layout", "pattern", "root", "to",
 )  # fmt: skip
 _VERBS = (
     "ingest", "query", "trace", "evaluate", "calibrate", "export", "status", "doctor", "forget",

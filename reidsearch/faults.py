@@ -48,6 +48,9 @@ FORGET_ENCODER = (
     "catalog compacted",
 )
 UPGRADE = ("backed up", "migrated", "upgraded")
+MOVE_VECTORS = ("vectors carried", "vectors verified", "vectors switched")
+MOVE_CATALOG = ("table copied", "catalog copied", "catalog in place", "catalog switched")
+REMOVE_OLD = ("old place emptied",)
 DESCRIBE = ("payloads described",)
 
 _where, _, _signal = os.environ.get(VARIABLE, "").partition("!")

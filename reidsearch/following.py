@@ -1,10 +1,10 @@
 """Which catalog is the gallery's, where it was moved: whoever opens one it has left is led on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from reidsearch.catalog import Catalog, schema
 from reidsearch.catalog.records import Whereabouts
-from reidsearch.config import CatalogUrl
 from reidsearch.errors import CatalogMoved
 
 FILE = "file:"  # what the address of a catalog in a data dir begins with
@@ -17,13 +17,13 @@ def whereabouts(catalog: Catalog) -> Whereabouts:
     return Whereabouts(address=address, home=database.again(database.identity))
 
 
-def followed(opened: Catalog, *, file: Path, url: CatalogUrl | None, purpose: str) -> Catalog:
+def followed(opened: Catalog, *, file: Path, url_of: Callable[[str], str], purpose: str) -> Catalog:
     """The catalog that counts: the one that was ``opened``, or the one that it has left for, or
     that it is still being made from; the other is closed then.
 
-    ``file`` is where the data dir's catalog is, where it has one, and ``url`` that of the settings,
-    which may have a password that addresses lack. Raises CatalogMoved where the other is not to be
-    had here, and as ``schema.open_catalog`` and ``schema.find_shared`` do.
+    ``file`` is where the data dir's catalog is, where it has one, and ``url_of`` gives the URL of
+    an address, which may have a password that addresses lack. Raises CatalogMoved where the other
+    is not to be had here, and as ``schema.open_catalog`` and ``schema.find_shared`` do.
     """
     there = opened.residence.moved
     source = opened.residence.arriving if there is None else None
@@ -31,7 +31,7 @@ def followed(opened: Catalog, *, file: Path, url: CatalogUrl | None, purpose: st
     if other is None:
         return opened
     try:
-        found = _found(other, key=opened.key, file=file, url=url, purpose=purpose)
+        found = _found(other, key=opened.key, file=file, url_of=url_of, purpose=purpose)
     except BaseException:
         opened.close()
         raise
@@ -60,14 +60,13 @@ def followed(opened: Catalog, *, file: Path, url: CatalogUrl | None, purpose: st
 
 
 def _found(
-    place: Whereabouts, *, key: str, file: Path, url: CatalogUrl | None, purpose: str
+    place: Whereabouts, *, key: str, file: Path, url_of: Callable[[str], str], purpose: str
 ) -> Catalog | None:
     """The catalog there, where it is the one that is meant."""
     if place.address.startswith(FILE):
         found = schema.open_catalog(file) if file.exists() else None
     else:
-        near = url is not None and schema.address_of(url.secret) == place.address
-        found = schema.find_shared(url.secret if near and url else place.address, purpose=purpose)
+        found = schema.find_shared(url_of(place.address), purpose=purpose)
     if found is None:
         return None
     if found.key != key or whereabouts(found).home != place.home:

@@ -20,7 +20,7 @@ from reidsearch.catalog import Catalog, schema, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
 from reidsearch.collection import Collection
-from reidsearch.config import Config, api_key
+from reidsearch.config import CatalogUrl, Config, api_key, catalog_file
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import (
     CatalogError,
@@ -40,7 +40,7 @@ from reidsearch.stores.lent import LentStore, Loan
 
 log = logging.getLogger(__name__)
 
-CATALOG = "catalog.sqlite"
+CATALOG = catalog_file(Path()).name
 VECTORS = "vectors"
 CROPS = "crops"
 # As much of the fingerprint as a collection's name carries: 64 bits.
@@ -79,6 +79,7 @@ class Session:
         self._shards: dict[str, VectorStore] = {}  # by fingerprint; others may have them on loan
         self._fingerprints: dict[Path, str] = {}
         self._address: str | None = None
+        self._urls: dict[str, str] = {}  # of catalogs, by their addresses
         self._temporary: Path | None = None
         if config.data_dir.exists() and not config.data_dir.is_dir():
             raise CatalogError(
@@ -154,10 +155,20 @@ class Session:
         self._catalog = following.followed(
             catalog,
             file=self._catalog_file,
-            url=self.config.catalog_url,
+            url_of=self.url_of,
             purpose=self._purpose,
         )
         self._resources.callback(self._catalog.close)
+
+    def remember(self, url: CatalogUrl) -> None:
+        """Keep a URL of a catalog, which may hold a password, for when the gallery is there."""
+        self._urls[schema.address_of(url.secret)] = url.secret
+
+    def url_of(self, address: str) -> str:
+        """The URL of the catalog at an address: with a password, where this session knows one."""
+        if self.config.catalog_url is not None:
+            self.remember(self.config.catalog_url)
+        return self._urls.get(address, address)
 
     @property
     def encoder(self) -> Encoder:
@@ -486,6 +497,16 @@ class Session:
                 hint="Run {same_call} again: it goes on there.",
             )
 
+    def follow(self) -> None:
+        """Go where the gallery is by now."""
+        with self._opening:
+            self._follow()
+
+    def leave_vectors(self) -> None:
+        """Let go of vectors that are elsewhere now: the next who needs them gets at them there."""
+        with self._opening:
+            self._leave_vectors()
+
     def _leave(self) -> None:
         """Let go of the catalog, and of all that depends on where it is."""
         self._leave_vectors()
@@ -548,15 +569,9 @@ class Session:
         return self._collections[encoder.fingerprint]
 
     def _open_store(self, encoder: EncoderRecord) -> VectorStore:
-        name, address = self.collection_name(encoder.fingerprint), self.address
-        # Imported here: qdrant_client takes longer to import than a whole embedded query.
-        if address == EMBEDDED:
+        if self.address == EMBEDDED:
             return self._shard(encoder.fingerprint, encoder.dimension)
-        from reidsearch.stores.server import ServerStore
-
-        store = ServerStore(
-            address, collection=name, dimension=encoder.dimension, api_key=api_key()
-        )
+        store = self.store_at(self.address, encoder)
         try:
             self._require_owned(store)
         except CopiedGallery:
@@ -564,31 +579,61 @@ class Session:
             raise
         return store
 
+    def store_at(self, address: str, encoder: EncoderRecord, *, make: bool = True) -> VectorStore:
+        """The store of an encoder's vectors at an address that need not be the gallery's; whoever
+        asks for it closes it. Raises StoreElsewhere where a server has none and, without ``make``,
+        none is to be made; StoreError."""
+        # Imported here: qdrant_client takes longer to import than a whole embedded query.
+        if address == EMBEDDED:
+            return self._shard_at(self.vectors_path(encoder), encoder.dimension)
+        from reidsearch.stores.server import ServerStore
+
+        return ServerStore(
+            address,
+            collection=self.collection_name(encoder.fingerprint),
+            dimension=encoder.dimension,
+            api_key=api_key(),
+            make=make,
+        )
+
+    def vectors_path(self, encoder: EncoderRecord) -> Path:
+        """Where an encoder's vectors are, where they are embedded."""
+        return self.vectors_folder / self.collection_name(encoder.fingerprint)
+
+    def owns(self, store: VectorStore) -> bool:
+        """Whether a store is this gallery's, or nobody's: then it is claimed. One that was this
+        gallery's before its catalog was moved is its own as well."""
+        home, here = self.catalog.home, self._home()
+        if home is None:
+            self.catalog.record_home(here)
+        elif home != here:
+            return False
+        owner = store.owner
+        if owner in (None, f"{self.catalog.key} {self.catalog.residence.former_home}"):
+            store.claim(self._owner())
+            return True
+        return owner == self._owner()
+
     def _shard(self, fingerprint: str, dimension: int) -> VectorStore:
         """An encoder's vectors in the data dir."""
         if self._loan is not None:
             return LentStore(self._loan, fingerprint=fingerprint, dimension=dimension)
         if fingerprint not in self._shards:
-            from reidsearch.stores.edge import EdgeStore
-
             name = self.collection_name(fingerprint)
             path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
-            self._shards[fingerprint] = EdgeStore(
-                path, dimension=dimension, exact_up_to=self.config.exact_up_to
-            )
+            self._shards[fingerprint] = self._shard_at(path, dimension)
         return self._shards[fingerprint]
+
+    def _shard_at(self, path: Path, dimension: int) -> VectorStore:
+        from reidsearch.stores.edge import EdgeStore
+
+        return EdgeStore(path, dimension=dimension, exact_up_to=self.config.exact_up_to)
 
     def _require_owned(self, store: VectorStore) -> None:
         """A server's collection belongs to one catalog: a copy of that would delete its vectors."""
         if self._claiming:
             return
-        home = self.catalog.home
-        if home is None:
-            self.catalog.record_home(self._home())
-        former = self.catalog.residence.former_home
-        if store.owner is None or store.owner == f"{self.catalog.key} {former}":
-            store.claim(self._owner())
-        if store.owner not in (None, self._owner()) or home not in (None, self._home()):
+        if not self.owns(store):
             raise CopiedGallery(
                 f"the vectors of {self.place} on {store.address} belong to another copy of it",
                 hint="Where this is the gallery itself, moved or restored, say so with: {claim}. "
@@ -652,18 +697,9 @@ class Session:
 
     def _is_at(self, address: str) -> bool:
         """Whether a server has this gallery's vectors: it is the known one, at another address."""
-        from reidsearch.stores.server import ServerStore
-
         for encoder in self.catalog.encoders():
-            name = self.collection_name(encoder.fingerprint)
             try:
-                store = ServerStore(
-                    address,
-                    collection=name,
-                    dimension=encoder.dimension,
-                    api_key=api_key(),
-                    make=False,
-                )
+                store = self.store_at(address, encoder, make=False)
             except StoreElsewhere:
                 continue
             with closing(store):

@@ -5,15 +5,19 @@ behaves alike, tests/test_stores.py asks of one where QDRANT_URL is set, and tes
 of what one has answered.
 """
 
+import io
 import json
 import re
 import socket
 import sys
+import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -140,6 +144,8 @@ class QdrantStandIn:
         if status != 200:
             answer = {"time": 0.0, "status": {"error": sentence}}
         data = b"" if sentence is None else json.dumps(answer).encode()
+        if isinstance(result, bytes):
+            data = result
         if fault is Fault.NONSENSE:
             data = b"<html>It works!</html>"
         try:
@@ -183,6 +189,8 @@ class QdrantStandIn:
                 return True
             case "GET", "":
                 return self._info(name)
+            case "GET", "/shards/0/snapshot":
+                return self._shard_snapshot(name)
             case "PUT", "/index":
                 return done
             case "PUT", "/points":
@@ -264,6 +272,31 @@ class QdrantStandIn:
             "config": config,
             "payload_schema": {},
         }
+
+    def _shard_snapshot(self, name: str) -> bytes:
+        """What a server sends of a shard: the files of one that Qdrant Edge can load, packed."""
+        import qdrant_edge as edge
+
+        with tempfile.TemporaryDirectory(prefix="stand-in-") as made:
+            folder = Path(made) / "shard"
+            folder.mkdir()
+            params = {
+                one: edge.EdgeVectorParams(size=size, distance=edge.Distance.Dot)
+                for one, size in self.vectors[name].items()
+            }
+            shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=params))
+            points = [
+                edge.Point(id, one["vectors"], one["payload"])
+                for id, one in self.collections[name].items()
+            ]
+            for start in range(0, len(points), 512):
+                shard.update(edge.UpdateOperation.upsert_points(points[start : start + 512]))
+            shard.flush()
+            shard.close()
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                tar.add(folder, ".")
+            return packed.getvalue()
 
     def _rename(self, method: str, vector: str, name: str, body: dict[str, Any]) -> None:
         """Give the collection ``name`` another named vector, or take one away."""

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
     "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "encoders",
-    "doctor", "forget", "audit", "claim", "demo", "serve", "token",
+    "doctor", "forget", "audit", "move", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -42,7 +42,7 @@ LAYERS = [
     {"stores", "stores.folder", "stores.guard", "stores.refusals", "stores.wire"},
     {"stores.connection", "stores.lender", "stores.optimiser"},
     {"stores.edge", "stores.lent", "stores.server"},
-    {"stores.holding"},
+    {"stores.holding", "stores.snapshots"},
     {"catalog.records", "catalog.tables"},
     {"catalog.refusals", "catalog.upserts"},
     {"catalog.settings"},
@@ -54,7 +54,7 @@ LAYERS = [
     {"catalog.embeddings"},
     {"catalog.images"},
     {"catalog"},
-    {"catalog.schema", "encoder"},
+    {"catalog.copying", "catalog.schema", "encoder"},
     {"datasets.filename", "datasets.matlab", "datasets.walk"},
     {"datasets.base", "datasets.columns"},
     {"datasets.table"},
@@ -92,8 +92,9 @@ LAYERS = [
         "stored",
         "trial",
     },
-    {"details", "expand"},
+    {"details", "expand", "left", "transfer"},
     {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
+    {"move"},
     {"add", "compare", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},

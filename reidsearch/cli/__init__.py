@@ -21,6 +21,7 @@ from reidsearch.cli.export import export
 from reidsearch.cli.forget import forget
 from reidsearch.cli.group import Command, Commands, with_global_options
 from reidsearch.cli.ingest import ingest
+from reidsearch.cli.move import move
 from reidsearch.cli.query import query
 from reidsearch.cli.serve import serve
 from reidsearch.cli.status import status
@@ -55,6 +56,6 @@ def main(
 
 for command in (
     explore, ingest, query, evaluate, calibrate, trace, export, status, encoders, doctor, forget,
-    audit, claim, demo, serve, token,
+    audit, move, claim, demo, serve, token,
 ):  # fmt: skip
     app.command(cls=Command)(with_global_options(command))

@@ -7,8 +7,10 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 from tenacity import (
@@ -70,6 +72,7 @@ class Connection:
         except ValueError as error:
             raise not_an_address(url, error) from None
         self._patience = patience
+        self._api_key = api_key
         self._abandoned = threading.Event()
         self._told = -math.inf  # when it was last said that we wait
         self._ended = False
@@ -112,6 +115,22 @@ class Connection:
             raise refusals.refused_in_memory(error) from None
         finally:
             waiting.cancel()
+
+    def download(self, path: str, file: Path) -> None:
+        """Write what the server answers at a path to a file, tried once. Raises StoreError."""
+        key = {} if self._api_key is None else {"api-key": self._api_key}
+        try:
+            with (
+                httpx.Client(timeout=self._patience.timeout, **_past_proxies(self.address)) as web,
+                web.stream("GET", self.address + path, headers=key) as answer,
+                file.open("wb") as written,
+            ):
+                if answer.status_code != httpx.codes.OK:
+                    raise StoreError(f"{self.address} answered {answer.status_code}")
+                for some in answer.iter_bytes():
+                    written.write(some)
+        except httpx.HTTPError as error:
+            raise StoreError(f"{self.address} did not answer: {error}") from None
 
     def abandon(self) -> None:
         """Wait no longer: calls under way fail at their next try."""
