@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reidsearch.add import Added
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
+    from reidsearch.backup import Backup
     from reidsearch.catalog.records import CameraRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from reidsearch.ingest import IngestSummary
     from reidsearch.move import Moved
     from reidsearch.ranking.calibration import Calibration
+    from reidsearch.restoring import Restored
     from reidsearch.status import Status
     from reidsearch.stays import Stay
     from reidsearch.trace import Trace
@@ -300,6 +302,33 @@ class PlaceDocument(TypedDict):
 
     part: str
     address: str
+
+
+class BackupDocument(TypedDict):
+    """A backup that was written to a file; ``crops`` are those that were pushed, with their
+    files."""
+
+    file: str
+    images: int
+    vectors: int
+    expanded: int
+    crops: int
+    bytes: int
+    seconds: float
+
+
+class RestoredDocument(TypedDict):
+    """A gallery that was made from a backup, by its key; ``made`` says when the backup was (ISO
+    8601, UTC), ``findings`` how many of each kind doctor has of the restored gallery."""
+
+    gallery: str
+    made: str
+    images: int
+    vectors: int
+    expanded: int
+    crops: int
+    findings: dict[str, int]
+    seconds: float
 
 
 class MovedPartDocument(TypedDict):
@@ -738,6 +767,31 @@ def forgotten(done: "Forgotten") -> ForgottenDocument:
 def places(left: "Sequence[Left]") -> list[PlaceDocument]:
     """Places that a gallery was moved from."""
     return [{"part": str(one.part), "address": one.address} for one in left]
+
+
+def backup(done: "Backup") -> BackupDocument:
+    return {
+        "file": str(done.file),
+        "images": done.images,
+        "vectors": done.vectors,
+        "expanded": done.expanded,
+        "crops": done.crops,
+        "bytes": done.bytes,
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def restored(done: "Restored") -> RestoredDocument:
+    return {
+        "gallery": done.gallery,
+        "made": times.written(done.made),
+        "images": done.images,
+        "vectors": done.vectors,
+        "expanded": done.expanded,
+        "crops": done.crops,
+        "findings": dict(Counter(str(one.kind) for one in done.found)),
+        "seconds": round(done.seconds, 3),
+    }
 
 
 def moved(done: "Moved") -> MovedDocument:

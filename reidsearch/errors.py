@@ -16,6 +16,7 @@ ReidsearchError                 1   something failed
 ├── EmptyGallery                1   nothing is stored to search or evaluate
 ├── IncompleteGallery           1   an ingest has not ended
 ├── NotCalibrated               1   transit times are needed and not learned
+├── BackupError                 1   a backup cannot be written, or is none
 ├── GalleryClosed               1   the gallery was closed and is used again
 └── StoreError                  4   the vector store failed
     ├── StoreLocked             4   another process holds it
@@ -181,6 +182,10 @@ class IncompleteGallery(ReidsearchError):
 
 class NotCalibrated(ReidsearchError):
     """Transit times are needed and have not been learned."""
+
+
+class BackupError(ReidsearchError):
+    """A backup cannot be written, or what is to be restored is none."""
 
 
 class GalleryClosed(ReidsearchError):

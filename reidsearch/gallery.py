@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
+    from reidsearch.backup import Backup
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
@@ -689,3 +690,18 @@ class Gallery:
         from reidsearch import left
 
         return left.remove(self._session)
+
+    def backup(self, out: FilePath) -> "Backup":
+        """Write catalog, vectors and pushed crops, as they are at one moment, to a new file, or to
+        one named after gallery and time in a folder; ``reidsearch.restore`` makes a gallery of it.
+
+        It has its name when it is whole. Nobody changes the gallery meanwhile. Raises EmptyGallery,
+        UsageError where the file exists, BackupError where it cannot be written, StoreError where a
+        vector is missing or damaged, StoreLocked where the gallery is being changed.
+
+        >>> gallery.backup("monday.zip").vectors
+        31
+        """
+        from reidsearch import backup
+
+        return backup.backup(self._session, Path(out))

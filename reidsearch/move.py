@@ -28,6 +28,7 @@ from reidsearch.errors import (
     StoreLocked,
     UsageError,
 )
+from reidsearch.files import settle
 from reidsearch.following import FILE, whereabouts
 from reidsearch.session import CATALOG, Session
 from reidsearch.stores import EMBEDDED, VectorStore, address_of, snapshots
@@ -353,7 +354,7 @@ def _put_in_place(session: Session) -> None:
             old.database.truncate_log()
     for ending in ("-wal", "-shm"):
         file.with_name(file.name + ending).unlink(missing_ok=True)
-    file.with_name(ARRIVING).replace(file)
+    settle(file.with_name(ARRIVING), file)
 
 
 def _delete(file: Path) -> None:

@@ -57,8 +57,16 @@ class Session:
     first need, and are gone with the session: Qdrant Edge opens no file that it may not write.
     """
 
-    def __init__(self, config: Config, *, purpose: str, address: str | None = None) -> None:
-        """Raises NewerSchema, CatalogError or CatalogLocked where there is a catalog that cannot be
+    def __init__(
+        self,
+        config: Config,
+        *,
+        purpose: str,
+        address: str | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        """``catalog`` is used in place of the data dir's, where given, and closed with the session.
+        Raises NewerSchema, CatalogError or CatalogLocked where there is a catalog that cannot be
         used, CatalogError where the data dir cannot be one."""
         self.config = config
         self._purpose = purpose
@@ -73,7 +81,7 @@ class Session:
         self._lender: Lender | None = None
         self._claiming = False  # then collections may be another's so far
         self._closed = False
-        self._catalog: Catalog | None = None
+        self._catalog = catalog
         self._encoder: Encoder | None = None
         self._collections: dict[str, Collection] = {}
         self._shards: dict[str, VectorStore] = {}  # by fingerprint; others may have them on loan
@@ -92,7 +100,9 @@ class Session:
             and self._catalog_file.exists()
             and not all(map(may_write, (config.data_dir, self._catalog_file)))
         )
-        if self.has_catalog():
+        if catalog is not None:
+            self._resources.callback(catalog.close)
+        elif self.has_catalog():
             _ = self.catalog
 
     @property
@@ -140,6 +150,8 @@ class Session:
 
     def has_catalog(self) -> bool:
         """Whether there is one, which is not made by being asked for."""
+        if self._catalog is not None:
+            return True
         if self.config.catalog_url is None:
             return self._catalog_file.exists()
         if self._catalog is None:

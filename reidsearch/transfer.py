@@ -7,6 +7,7 @@ be cut short anywhere and begun anew.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,16 @@ from reidsearch.types import Ids, Kind, Points, Vectors
 CARRIED = 1024  # vectors at a time
 
 
+class Source(Protocol):
+    """What has vectors, and where that is."""
+
+    @property
+    def address(self) -> str: ...
+
+    def retrieve(self, ids: Sequence[int], *, kind: Kind = Kind.PLAIN) -> tuple[Ids, Vectors]:
+        """As ``VectorStore.retrieve``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Carried:
     """What is in its new place, and right: ``vectors`` and ``expanded`` ones, of which so many were
@@ -35,7 +46,7 @@ class Carried:
 
 def carry(
     collection: Collection,
-    source: VectorStore,
+    source: Source,
     target: VectorStore,
     *,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
@@ -130,7 +141,7 @@ def _differing(
 def _carry(
     wanted: _Wanted,
     ids: Sequence[int],
-    source: VectorStore,
+    source: Source,
     target: VectorStore,
     catalog: Catalog,
 ) -> set[int]:
@@ -166,7 +177,7 @@ def _in_order(ids: Ids, vectors: Vectors) -> tuple[Ids, Vectors]:
     return ids[order], vectors[order]
 
 
-def add_checksums(collection: Collection, store: VectorStore) -> None:
+def add_checksums(collection: Collection, store: Source) -> None:
     """Record those of vectors that were stored before there were any."""
     catalog, encoder_id = collection.catalog, collection.encoder_id
     rows = catalog.embeddings.all(encoder_id)

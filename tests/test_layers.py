@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "reidsearch"
 
 COMMANDS = (
     "explore", "ingest", "query", "evaluate", "calibrate", "trace", "export", "status", "encoders",
-    "doctor", "forget", "audit", "move", "claim", "demo", "serve", "token",
+    "doctor", "forget", "audit", "move", "backup", "restore", "claim", "demo", "serve", "token",
 )  # fmt: skip
 
 # Each module may import from the lines above its own.
@@ -20,7 +20,7 @@ LAYERS = [
     {"names", "words"},
     {"types"},
     {"times"},
-    {"hashes", "config", "images", "lock", "onnxfile"},
+    {"archive", "hashes", "config", "images", "lock", "onnxfile"},
     {"thresholds"},
     {"accuracy"},
     {"ranking"},
@@ -93,12 +93,13 @@ LAYERS = [
         "trial",
     },
     {"details", "expand", "left", "transfer"},
-    {"encoders", "evaluate", "explore", "export", "forget", "search", "status"},
+    {"backup", "encoders", "evaluate", "explore", "export", "forget", "search", "status"},
     {"move"},
     {"add", "compare", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
     {"doctor"},
+    {"restoring"},
     {"gallery"},
     {"client", "client.connection", "client.shape"},
     {"client.read"},

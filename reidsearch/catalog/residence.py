@@ -61,6 +61,17 @@ class Residence(TableGroup):
             kept = set(_left(db)) - {Left(part=Part.VECTORS, address=address)}
             write_left(db, kept | {Left(part=Part.VECTORS, address=left)})
 
+    def begin_anew(self, key: str, *, vectors: str, former_home: str | None) -> None:
+        """Make this copy of a catalog one of its own, named by a key, whose vectors are at that
+        address; what an earlier copy of that key claimed, which had another home, is this one's."""
+        gone = (Setting.HOME, Setting.FORMER, Setting.ARRIVING, Setting.LEFT)
+        with self._writing(once=True) as db:
+            settings.remove(db, *gone)
+            settings.write(db, Setting.KEY, key)
+            settings.write(db, Setting.STORE, vectors)
+            if former_home is not None:
+                settings.write(db, Setting.FORMER, former_home)
+
     def removed(self, place: Left) -> None:
         """Note that nothing is left there any more."""
         with self._writing() as db:

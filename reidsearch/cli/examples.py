@@ -34,6 +34,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "reidsearch move --to http://qdrant:6333",
         "reidsearch move --to http://qdrant:6333 --to postgresql://me@db/people",
     ),
+    "backup": ("reidsearch backup backups/",),
+    "restore": (
+        "reidsearch --data-dir restored restore monday.reidsearch.zip",
+        "reidsearch --data-dir restored restore monday.reidsearch.zip --qdrant-url "
+        "http://localhost:6333",
+    ),
     "claim": ("reidsearch claim --copy",),
     "serve": ("reidsearch serve --port 8080",),
     "token": ("reidsearch token gate-camera --role ingest",),
