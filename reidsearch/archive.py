@@ -142,7 +142,7 @@ class Archive:
         at, size = self._places[member_of(encoder.fingerprint, kind, "ids")]
         ids = np.asarray(self._array(at, size // 8, "<i8"), dtype=np.int64)
         at, size = self._places[member_of(encoder.fingerprint, kind, "f4")]
-        rows: NDArray[np.float32] = self._array(at, size // 4, "<f4")
+        rows = np.asarray(self._array(at, size // 4, "<f4"), dtype=np.float32)
         return ids, rows.reshape(len(ids), encoder.dimension)
 
     def _array(self, at: int, count: int, dtype: str) -> NDArray[np.generic]:
@@ -257,7 +257,7 @@ def _beginning(source: BinaryIO, info: zipfile.ZipInfo) -> int:
     signature, name, extra = _LOCAL.unpack(source.read(_LOCAL.size))
     if signature != _SIGNATURE:
         raise ValueError("a member is not where it should be")
-    return info.header_offset + _LOCAL.size + name + extra
+    return info.header_offset + _LOCAL.size + int(name) + int(extra)
 
 
 def _digest(source: BinaryIO, at: int, length: int) -> str:

@@ -9,7 +9,7 @@ its nodes, and Qdrant alone could read them.
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -166,7 +166,11 @@ def _write_vectors(writer: Writer, one: Collection) -> Encoded:
     sums = {i: s for i, s in catalog.embeddings.checksums(id).items() if i in indexed}
     made = {i: s for i, s in catalog.expansions.checksums(id).items() if i in indexed}
     counts = {}
-    for kind, wanted in ((Kind.PLAIN, sums), (Kind.EXPANDED, made)):
+    each: tuple[tuple[Kind, Mapping[int, int | None]], ...] = (
+        (Kind.PLAIN, sums),
+        (Kind.EXPANDED, made),
+    )
+    for kind, wanted in each:
         ids: list[Ids] = []
         blocks = _right(one, kind, wanted, ids)
         writer.add(member_of(one.fingerprint, kind, "f4"), blocks)
@@ -189,7 +193,7 @@ def _write_vectors(writer: Writer, one: Collection) -> Encoded:
 
 
 def _right(
-    one: Collection, kind: Kind, wanted: dict[int, int | None], ids: list[Ids]
+    one: Collection, kind: Kind, wanted: Mapping[int, int | None], ids: list[Ids]
 ) -> Iterator[bytes]:
     """The bytes of the stored vectors that are ``wanted``, by the checksums they have (None where
     that is not known), in id order; their ``ids`` are put down besides."""

@@ -6,6 +6,7 @@ seconds since 1970 UTC where nothing else is said, None is "not known".
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
@@ -784,7 +785,7 @@ def backup(done: "Backup") -> BackupDocument:
 def restored(done: "Restored") -> RestoredDocument:
     return {
         "gallery": done.gallery,
-        "made": times.written(done.made),
+        "made": datetime.fromtimestamp(done.made, UTC).isoformat(timespec="seconds"),
         "images": done.images,
         "vectors": done.vectors,
         "expanded": done.expanded,

@@ -143,9 +143,10 @@ class QdrantStandIn:
             answer = {"title": "stand-in", "version": ".".join(map(str, self.version))}
         if status != 200:
             answer = {"time": 0.0, "status": {"error": sentence}}
-        data = b"" if sentence is None else json.dumps(answer).encode()
-        if isinstance(result, bytes):
+        if isinstance(result, bytes):  # a snapshot
             data = result
+        else:
+            data = b"" if sentence is None else json.dumps(answer).encode()
         if fault is Fault.NONSENSE:
             data = b"<html>It works!</html>"
         try:
