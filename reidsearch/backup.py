@@ -81,6 +81,7 @@ def backup(session: Session, out: Path) -> Backup:
             try:
                 manifest, crops = _write(session, making)
                 faults.reach("backup written")
+                (making / "archive").chmod(0o600)
                 settle(making / "archive", out)
             finally:
                 shutil.rmtree(making, ignore_errors=True)

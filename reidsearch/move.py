@@ -189,6 +189,7 @@ def _move_vectors(session: Session, target: str, on_progress: OnProgress) -> Mov
         for one in session.collections():
             expand.keep_current(one)
         session.leave_vectors()
+    session.let_others_in()
     del counts["written"]
     return MovedPart(
         part=Part.VECTORS,

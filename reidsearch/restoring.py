@@ -4,6 +4,7 @@ It comes into being with its catalog's name, which is the last that is done; unt
 gallery, and what a kill left is used, or removed, by the next call.
 """
 
+import os
 import secrets
 import shutil
 import time
@@ -83,9 +84,9 @@ def restore(
             "a catalog on a server is for many machines, and vectors in a data dir are for one",
             hint="Give a Qdrant server for the vectors with {qdrant_url}.",
         )
+    _require_none(config)
     make_folder(config.data_dir)
     with lock.Held(config.data_dir, purpose="restore"):
-        _require_none(config)
         _require_space(config, found, file)
         staged = _staged(config, found)
     local = replace(config, catalog_url=None)
@@ -218,13 +219,21 @@ def _root_crops_here(catalog: Catalog, folder: Path) -> None:
 
 
 def _unpack_crops(session: Session, found: Archive) -> None:
+    """Write the files of pushed crops that the catalog lists, with their times of change."""
+    listed = {image.file: image.modified_ns for image in session.catalog.images.all()}
+    top = session.crops_folder.resolve()
     for path in found.crops:
-        target = session.crops_folder / path
+        target = top / path
+        if target not in listed:
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         with archive.refusing(found.file):
             found.extract(f"crops/{path}", target)
         target.chmod(0o600)
+        changed = listed[target]
+        if changed is not None:
+            os.utime(target, ns=(changed, changed))
 
 
 class _Packed:

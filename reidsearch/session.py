@@ -77,6 +77,7 @@ class Session:
         self._changes = 0  # nested in each other
         self._borrower: str | None = None  # who has the right to change it on loan
         self._held = False
+        self._lock: lock.Held | None = None
         self._loan: Loan | None = None
         self._lender: Lender | None = None
         self._claiming = False  # then collections may be another's so far
@@ -481,7 +482,7 @@ class Session:
                 self._loan = got
                 self._resources.callback(got.close)
                 return
-            self._resources.enter_context(got)
+            self._lock = self._resources.enter_context(got)
             if self._served_at is not None:
                 self._lender = Lender(folder, self)
         self._held = True
@@ -513,6 +514,13 @@ class Session:
         """Go where the gallery is by now."""
         with self._opening:
             self._follow()
+
+    def let_others_in(self) -> None:
+        """Let go of the data dir's lock, where vectors are no longer in it."""
+        with self._opening:
+            if self._lock is not None and self.address != EMBEDDED:
+                self._lock.release()
+                self._lock, self._held = None, False
 
     def leave_vectors(self) -> None:
         """Let go of vectors that are elsewhere now: the next who needs them gets at them there."""

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 MEMORY = ":memory:"  # the url of qdrant-client's in-memory mode
 TOLD_AFTER = 1.0  # seconds without an answer, until it is said that we wait
+PREPARING = 600.0  # seconds until a file begins to come that the server has to make first
 TOLD_AGAIN = 60.0  # seconds until it is said again
 
 
@@ -119,9 +120,10 @@ class Connection:
     def download(self, path: str, file: Path) -> None:
         """Write what the server answers at a path to a file, tried once. Raises StoreError."""
         key = {} if self._api_key is None else {"api-key": self._api_key}
+        timeout = httpx.Timeout(self._patience.timeout, read=PREPARING)
         try:
             with (
-                httpx.Client(timeout=self._patience.timeout, **_past_proxies(self.address)) as web,
+                httpx.Client(timeout=timeout, **_past_proxies(self.address)) as web,
                 web.stream("GET", self.address + path, headers=key) as answer,
                 file.open("wb") as written,
             ):

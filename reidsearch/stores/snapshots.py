@@ -4,6 +4,7 @@ its shard: many times faster than point by point, where it works."""
 import logging
 import shutil
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import qdrant_edge as qdrant
 
@@ -16,6 +17,14 @@ log = logging.getLogger(__name__)
 PACKED = ".snapshot"  # the ending of what comes from the server
 
 
+@runtime_checkable
+class HasSnapshots(Protocol):
+    """A store that can be asked for a snapshot of itself."""
+
+    def download_snapshot(self, file: Path) -> bool:
+        """As ``ServerStore.download_snapshot``."""
+
+
 def unpack(source: VectorStore, path: Path) -> bool:
     """Make the shard in ``path`` from a snapshot of ``source``, where that is a server's collection
     of one shard, and nothing is there yet; whether it was made.
@@ -23,9 +32,7 @@ def unpack(source: VectorStore, path: Path) -> bool:
     Where anything about it fails, ``path`` is as it was: what is there, and what is not, is seen by
     whoever holds it against the catalog.
     """
-    from reidsearch.stores.server import ServerStore
-
-    if not isinstance(source, ServerStore) or path.exists():
+    if not isinstance(source, HasSnapshots) or path.exists():
         return False
     packed = path.with_name(path.name + PACKED)
     new, _ = folder.beside(path)
