@@ -33,8 +33,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, encoder_file: Path) -> Confi
     """An embedded gallery with all that is derived from it."""
     home = tmp_path_factory.mktemp("whole")
     for seed in range(CROPS):
-        name = f"{seed % 6:04d}_c{1 + seed % 3}s1_{seed:06d}_00.jpg"
-        write_crop(home / "crops" / name, color=COLORS[1 + seed % 4], seed=seed)
+        person, camera = 1 + seed % 4, 1 + seed // 4 % 3
+        name = f"{person:04d}_c{camera}s1_{seed:06d}_00.jpg"
+        write_crop(home / "crops" / name, color=COLORS[person], seed=seed)
     settings = Config(home / "home", None, encoder_file, "cpu", {})
     with Gallery(settings, purpose="test") as gallery:
         gallery.ingest(home / "crops")
