@@ -16,6 +16,8 @@ lint:
     ruff check .
     ruff format --check .
     mypy
+    hadolint Dockerfile
+    check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 # Mend what a tool can mend.
 fix:

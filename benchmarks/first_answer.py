@@ -26,12 +26,13 @@ import numpy as np
 import reidsearch
 from reidsearch import calibrate, datasets, trace
 from reidsearch.config import DEFAULT_ENCODER
+from reidsearch.first_trace import LEARNED_AT_ONCE
 from reidsearch.gallery import Gallery
 from reidsearch.hashes import image_id
+from reidsearch.inquiry import BEST, PLAIN, Wish
 from reidsearch.names import JUNK
 from reidsearch.probe import Probe
-from reidsearch.search import BEST, PLAIN, Wish
-from reidsearch.trace import LEARNED_AT_ONCE, Trace
+from reidsearch.trace import Trace
 from reidsearch.types import Sighting, Split
 from reidsearch.yardstick import FALSE_SHARE_IN_CROWD
 

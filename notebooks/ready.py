@@ -12,10 +12,15 @@ import tempfile
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-EXTRAS = {"matplotlib": "notebooks", "torch": "train", "onnx": "train", "safetensors": "train"}
+TRAIN = ("torch", "onnx", "safetensors", "scipy", "sklearn")
+EXTRAS = {"matplotlib": "notebooks", **dict.fromkeys(TRAIN, "train")}
 VARIABLE = "MARKET1501"
 
-sys.path.insert(0, str(CHECKOUT))  # what stands beside the notebooks, whatever is installed
+# What stands beside the notebooks, whatever is installed; in programs that they start, too.
+sys.path.insert(0, str(CHECKOUT))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")])
+)
 
 
 def need(*modules: str) -> None:

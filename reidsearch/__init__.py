@@ -13,7 +13,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Since 1.29 ONNX Runtime tells Microsoft which models run where, unless this is set before it is
 # loaded, by whomever: what a gallery is used for is nobody else's business.

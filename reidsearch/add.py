@@ -216,7 +216,7 @@ def _index(
             )
     fresh = [one for one in recorded if one.claimed and not one.encoded]
     points, failed = _encoded(fresh, dataset, encoder)
-    unusable = indexing.store(collection, dataset_id, points)[1] if points else []
+    unusable = indexing.store(collection, dataset_id, points).unusable if points else []
     for one in fresh:
         found[one.candidate.sighting.path] = Added(one.candidate.id, Outcome.STORED)
     if failed:  # what was just written is another by now

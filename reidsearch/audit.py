@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reidsearch import files
-from reidsearch.catalog.records import LoggedPicture, Role
+from reidsearch.catalog.records import LoggedPicture, NewSearch, Role
 from reidsearch.config import OPERATOR, Audit, variable
 from reidsearch.errors import CatalogError
 from reidsearch.probe import Probe
@@ -46,6 +46,17 @@ class AuditEntry:
         return tuple(filter(None, (*self.together, *self.unlike)))
 
 
+def operator() -> str:
+    """Who is at work: whoever is ``acting``, REIDSEARCH_OPERATOR, or the name of the user."""
+    named = _acting.get() or os.environ.get(OPERATOR)
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user, as in some containers
+        return "unknown"
+
+
 def require_log(session: Session) -> None:
     """Raise CatalogError where searches are to be logged and the gallery can only be read."""
     if session.config.audit is not Audit.OFF and session.read_only:
@@ -57,32 +68,39 @@ def require_log(session: Session) -> None:
         )
 
 
-def record(
-    session: Session,
-    probes: Sequence[Probe],
-    *,
-    unlike: Sequence[Probe] = (),
-    command: str,
-    filters: Mapping[str, object],
-    hits: int,
-) -> None:
-    """Log one search with all its pictures, unless the setting ``audit`` is off: ``probes`` of the
-    person, at least one, and ``unlike`` of others.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search to be logged: all its pictures, ``probes`` of the person, at least one, and
+    ``unlike`` of others, and who searched, by default whoever does when this is made."""
 
-    Raises CatalogError where it cannot be written: then no answer is to be given.
+    probes: Sequence[Probe]
+    unlike: Sequence[Probe] = ()
+    command: str
+    filters: Mapping[str, object]
+    hits: int
+    operator: str = field(default_factory=operator)
+
+
+def record(session: Session, *searches: Search) -> None:
+    """Log searches, unless the setting ``audit`` is off.
+
+    Raises CatalogError where they cannot be written: then no answer is to be given.
     """
-    if session.config.audit is Audit.OFF:
-        return
-    keep = session.config.audit is Audit.PICTURES
-    first, *more = probes
-    others = [(Role.TOGETHER, one) for one in more] + [(Role.UNLIKE, one) for one in unlike]
-    session.catalog.log.add(
+    if session.config.audit is not Audit.OFF and searches:
+        keep = session.config.audit is Audit.PICTURES
+        session.catalog.log.add(*(_as_logged(one, keep=keep) for one in searches))
+
+
+def _as_logged(search: Search, *, keep: bool) -> NewSearch:
+    first, *more = search.probes
+    others = [(Role.TOGETHER, one) for one in more] + [(Role.UNLIKE, one) for one in search.unlike]
+    return NewSearch(
         time=time.time(),
-        operator=operator(),
-        command=command,
+        operator=search.operator,
+        command=search.command,
         probe_sha256=first.sha256,
-        filters=filters,
-        hits=hits,
+        filters=search.filters,
+        hits=search.hits,
         picture=first.data if keep else None,
         others=[
             LoggedPicture(role=role, sha256=one.sha256, picture=one.data if keep else None)
@@ -100,17 +118,6 @@ def acting(operator: str) -> Iterator[None]:
         yield
     finally:
         _acting.reset(token)
-
-
-def operator() -> str:
-    """Who is at work: whoever is ``acting``, REIDSEARCH_OPERATOR, or the name of the user."""
-    named = _acting.get() or os.environ.get(OPERATOR)
-    if named:
-        return named
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # no such user, as in some containers
-        return "unknown"
 
 
 def entries(session: Session, *, since: float = 0.0) -> list[AuditEntry]:

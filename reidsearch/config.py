@@ -28,6 +28,7 @@ OPERATOR = PREFIX + "OPERATOR"
 MACHINE = PREFIX + "MACHINE"
 API_KEY = PREFIX + "QDRANT_API_KEY"
 API_KEY_FILE = f"{API_KEY}_FILE"
+CATALOG_PASSWORD_FILE = PREFIX + "CATALOG_PASSWORD_FILE"
 TOKEN = PREFIX + "TOKEN"
 DEFAULT_ENCODER = Path(__file__).parent / "weights" / "osnet-market1501.onnx"
 SECONDS_A_DAY = 86_400
@@ -42,6 +43,8 @@ VARIABLES: Mapping[str, str] = {
     "Machines that see the same disk are given the same.",
     API_KEY: "The Qdrant server's key.",
     API_KEY_FILE: "A file that holds the Qdrant server's key.",
+    CATALOG_PASSWORD_FILE: "A file that holds the password for the catalog's database, where its "
+    "URL holds none.",
     TOKEN: "The token for the service.",
 }
 """What is read from the environment alone, with its help. None of it is a setting: nothing but the
@@ -97,7 +100,8 @@ def _path(given: Given) -> Path:
 
 
 def _url(given: Given) -> str:
-    """The same, where it holds no secret: a URL is shown and logged, a key must never be."""
+    """The same, of a server or of several with commas between, where it holds no secret: a URL is
+    shown and logged, a key must never be."""
     if _holds_secret(given.text):
         raise UsageError(
             "the Qdrant URL holds a user or a password",
@@ -127,7 +131,7 @@ def _service(given: Given) -> str:
 
 
 def _holds_secret(url: str) -> bool:
-    return "@" in url.split("://")[-1].split("/")[0]
+    return any("@" in one.split("://")[-1].split("/")[0] for one in url.split(","))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,16 @@ def _count(given: Given) -> int:
     return int(text)
 
 
+def _few(given: Given) -> int:
+    text = given.text
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:4]) < 1000):
+        raise UsageError(
+            f"{given.key} {text!r} ({given.source}) is not a number from 1 to 999",
+            hint="Write it like 2, or leave it out: it follows from the number of nodes.",
+        )
+    return int(text)
+
+
 def _zone(given: Given) -> times.Zone:
     try:
         return times.named(given.text)
@@ -235,7 +249,8 @@ class Config:
     qdrant_url: Annotated[
         str | None,
         Setting(
-            "A Qdrant server; without it, vectors are kept in the data dir.",
+            "A Qdrant server, or the nodes of a cluster with commas between; without it, vectors "
+            "are kept in the data dir.",
             _url,
             flag=True,
             metavar="URL",
@@ -264,6 +279,48 @@ class Config:
             number=True,
         ),
     ] = EXACT_UP_TO
+    qdrant_shards: Annotated[
+        int | None,
+        Setting(
+            "Into how many shards a Qdrant cluster divides the vectors; by default one a node.",
+            _few,
+            number=True,
+        ),
+    ] = None
+    qdrant_replicas: Annotated[
+        int | None,
+        Setting(
+            "On how many nodes of a Qdrant cluster each shard is; by default two, where there are "
+            "as many.",
+            _few,
+            number=True,
+        ),
+    ] = None
+    qdrant_write_consistency: Annotated[
+        int | None,
+        Setting(
+            "How many of the replicas must have taken what is written; by default all but one.",
+            _few,
+            number=True,
+        ),
+    ] = None
+    qdrant_on_disk: Annotated[
+        bool,
+        Setting(
+            "Whether a Qdrant server keeps the vectors on disk, not in memory: true or false.",
+            _switch,
+            switch=True,
+        ),
+    ] = True
+    qdrant_quantised: Annotated[
+        bool,
+        Setting(
+            "Whether a Qdrant server keeps smaller copies of the vectors in memory, through which "
+            "more than exact_up_to are searched: true or false.",
+            _switch,
+            switch=True,
+        ),
+    ] = True
     timezone: Annotated[
         times.Zone,
         Setting(
@@ -374,6 +431,23 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
         key = _content(Path(file).expanduser(), of=API_KEY_FILE)
     where = f"{API_KEY} or {API_KEY_FILE}"
     return _sendable(key, of="the Qdrant server's key", where=where)
+
+
+def catalog_password(environment: Mapping[str, str] = os.environ) -> str | None:
+    """What the file holds that REIDSEARCH_CATALOG_PASSWORD_FILE names; None where it names none.
+
+    Raises UsageError, which never shows the password, where the file cannot be read or holds none.
+    """
+    file = environment.get(CATALOG_PASSWORD_FILE)
+    if not file:
+        return None
+    password = _content(Path(file).expanduser(), of=CATALOG_PASSWORD_FILE)
+    if not password or "\0" in password:
+        raise UsageError(
+            f"{CATALOG_PASSWORD_FILE}: {file} holds no password",
+            hint="It is a file of text, with the password and nothing else.",
+        )
+    return password
 
 
 def token(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> str | None:

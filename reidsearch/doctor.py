@@ -21,7 +21,7 @@ from reidsearch.datasets import parse_name
 from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
-from reidsearch.stores import EMBEDDED
+from reidsearch.stores import EMBEDDED, Trouble
 from reidsearch.types import Dataset, Split, is_unit
 from reidsearch.types import Kind as Vector
 
@@ -64,7 +64,15 @@ class Kind(StrEnum):
         "altered-means",
         "not the camera means that expanded vectors were made with, and searches go without",
     )
+    UNOPTIMISED = "unoptimised", "not yet in the form in which many vectors are searched fast"
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
+    OTHER_SETTINGS = "other-settings", "the server keeps the collection otherwise than is set"
+    DEAD_REPLICA = (
+        "dead-replica",
+        "a copy of a shard that its cluster does not use: its node is away, or was emptied and is "
+        "another one now; then remove the old one from the cluster, and mend",
+    )
+    OTHER_VERSION = "other-version", "a server or client that was not tried with the other"
     PENDING = "pending", "recorded, and its vector not confirmed"
     DELETING = "deleting", "forgotten, and not yet gone"
     UNCOMPACTED = "uncompacted", "forgotten, and its bytes not yet gone"
@@ -76,6 +84,11 @@ class Kind(StrEnum):
     EXPIRED = "expired", "older than retain_days"
 
 
+AILMENTS = {
+    Trouble.SETTINGS: Kind.OTHER_SETTINGS,
+    Trouble.REPLICA: Kind.DEAD_REPLICA,
+    Trouble.VERSION: Kind.OTHER_VERSION,
+}
 UNFINISHED = {State.PENDING: Kind.PENDING, State.DELETING: Kind.DELETING}
 
 
@@ -92,7 +105,8 @@ class Finding:
     """One thing that does not agree: its kind, its ``subject`` (an image's path, an id or a
     collection's name), with the ``encoder`` it concerns, if any.
 
-    Without a ``repair`` of its own it is mended by encoding or forgetting images, or not at all.
+    Without a ``repair`` of its own it is mended by encoding, forgetting or optimising, or not at
+    all.
     """
 
     kind: Kind
@@ -137,6 +151,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
         forget.remove(session, forget.expired(session))
         for one in session.collections():
             expand.keep_current(one)
+            one.store.optimise()
         *_, left = _look(session)
         return Checkup(images_seen, vectors_seen, tuple(found), tuple(left), True)
 
@@ -148,8 +163,11 @@ def _look(session: Session) -> tuple[int, int, list[Finding]]:
     collections = session.collections()
     listed = {image.id: image for image in session.catalog.images.all()}
     for one in collections:
+        _keeping(one, findings)
         vectors += _vectors(one, listed, findings)
         _expanded(one, listed, findings)
+        if one.store.optimise_due:
+            findings.append(Finding(Kind.UNOPTIMISED, one.encoder_name, one.encoder_name))
     _files(collections, listed.values(), findings)
     _strays(session, findings)
     if session.catalog.compaction_owed:
@@ -167,6 +185,17 @@ def _mend(findings: Iterable[Finding]) -> None:
             batches[finding.repair.mend].append(finding.repair.image)
     for mend, ids in batches.items():
         mend(ids)
+
+
+def _keeping(one: Collection, findings: list[Finding]) -> None:
+    """Ask the store what is amiss with how it keeps an encoder's vectors."""
+
+    def adjust(ids: Sequence[int]) -> None:
+        one.store.adjust()
+
+    for ailment in one.store.ailments():
+        repair = Repair(adjust) if ailment.trouble is Trouble.SETTINGS else None
+        findings.append(Finding(AILMENTS[ailment.trouble], ailment.what, one.encoder_name, repair))
 
 
 def _vectors(one: Collection, listed: Mapping[int, ImageRecord], findings: list[Finding]) -> int:
@@ -290,8 +319,7 @@ def _files_below(
             one.catalog.embeddings.set_pending(one.encoder_id, indexed.intersection(ids))
 
     def follow(ids: Sequence[int]) -> None:
-        # The fullest collection keeps its vectors; other encoders' are made again.
-        moves.keep_vectors(collections[0], dataset_id, [moved[id] for id in ids])
+        moves.keep_vectors(collections, dataset_id, [moved[id] for id in ids])
 
     repairs = {Kind.TOUCHED: record, Kind.CHANGED: encode}
     vanished = []
@@ -376,4 +404,10 @@ def _encode_again(session: Session) -> None:
             waiting[image.dataset, image.root].append(image.sighting)
     for (name, root), sightings in waiting.items():
         dataset = Dataset(name, Path(root), sightings)
-        ingest.take_in(mine, dataset, encoder=session.encoder, thumbnails=session.config.thumbnails)
+        ingest.take_in(
+            mine,
+            dataset,
+            encoder=session.encoder,
+            collections=session.collections,
+            thumbnails=session.config.thumbnails,
+        )

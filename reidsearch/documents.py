@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reidsearch.encoders import EncoderCard
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
+    from reidsearch.first_trace import NotLearned
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
     from reidsearch.move import Moved
@@ -161,12 +162,22 @@ class AnswerDocument(PicturesDocument):
     stays: NotRequired[list[StayDocument]]
 
 
+class NotLearnedDocument(TypedDict):
+    """Why nothing that tells people apart was learned from a gallery: cameras (its crops are not
+    known to be of several), times (none has one), few or many (crops), alike (too few of its pairs
+    are known to be of two people), read-only or failed. The ``message`` follows on *learned*."""
+
+    reason: str
+    message: str
+
+
 class TraceDocument(TypedDict):
     """Where a person was, in time order. ``unit`` is frames or seconds. ``threshold_from`` is
     given, gallery (its calibration) or encoder. Where ``crowd`` is known, the score of those who
     are like the probe and somebody else, ``rate`` is of pairs that stand so far out of it.
     ``nearest`` is the best score there is, ``calibrated`` the number of images that scores were
-    learned from just now."""
+    learned from just now. ``not_learned`` says why the gallery does not tell a threshold, where it
+    was to."""
 
     query: str
     camera: int | str | None
@@ -181,6 +192,7 @@ class TraceDocument(TypedDict):
     spatio_temporal: bool
     uses: list[str]
     calibrated: int | None
+    not_learned: NotLearnedDocument | None
     unit: str | None
     stays: list[StayDocument]
     warnings: list[str]
@@ -201,7 +213,8 @@ class RuledOutDocument(TypedDict):
 
 
 class EvaluationDocument(TypedDict):
-    """The protocol's numbers. ``camera_pairs`` is mAP by probe camera, then gallery camera."""
+    """The protocol's numbers. ``queries_of_nobody`` were left out: their identity is not known, or
+    0 or -1. ``camera_pairs`` is mAP by probe camera, then gallery camera."""
 
     queries: int
     gallery: int
@@ -216,6 +229,7 @@ class EvaluationDocument(TypedDict):
     camera_means: bool
     uses: list[str]
     queries_without_positive: int
+    queries_of_nobody: int
     gallery_without_identity: int
     camera_pairs: NotRequired[dict[str, dict[str, float]]]
     spatio_temporal: NotRequired[LearnedTimesDocument]
@@ -534,12 +548,17 @@ class ExplorationDocument(TypedDict):
 
 
 class DemoDocument(TypedDict):
-    """What the demo made."""
+    """What the demo made. ``evaluation`` is by cosine, ``best`` by all that was learned; ``pages``
+    are what there is to look at."""
 
     folder: str
     sheet: str
+    pages: list[str]
     ingest: IngestDocument
     evaluation: EvaluationDocument
+    calibration: CalibrationDocument
+    best: EvaluationDocument
+    trace: TraceDocument
 
 
 def ingest(done: "IngestSummary") -> IngestDocument:
@@ -643,6 +662,10 @@ def stay(found: "Stay", zone: times.Zone) -> StayDocument:
     }
 
 
+def not_learned(why: "NotLearned") -> NotLearnedDocument:
+    return {"reason": str(why.reason), "message": why.message}
+
+
 def trace(found: "Trace") -> TraceDocument:
     return {
         "query": found.query,
@@ -658,6 +681,7 @@ def trace(found: "Trace") -> TraceDocument:
         "spatio_temporal": found.spatio_temporal,
         "uses": list(found.ranking.uses),
         "calibrated": found.calibrated,
+        "not_learned": None if found.not_learned is None else not_learned(found.not_learned),
         "unit": found.unit,
         "stays": [stay(one, found.zone) for one in found.stays],
         "warnings": list(found.warnings),
@@ -679,6 +703,7 @@ def evaluation(done: "Evaluation") -> EvaluationDocument:
         "camera_means": done.ranking.camera_means,
         "uses": list(done.ranking.uses),
         "queries_without_positive": done.queries_without_positive,
+        "queries_of_nobody": done.queries_of_nobody,
         "gallery_without_identity": done.unlabelled,
         "seconds": {step: round(value, 3) for step, value in done.seconds.items()},
     }
@@ -935,8 +960,12 @@ def demo(made: "Demo") -> DemoDocument:
     return {
         "folder": str(made.folder),
         "sheet": str(made.sheet),
+        "pages": [str(page) for page in made.pages],
         "ingest": ingest(made.summary),
         "evaluation": evaluation(made.evaluation),
+        "calibration": calibration(made.learned),
+        "best": evaluation(made.best),
+        "trace": trace(made.trace),
     }
 
 

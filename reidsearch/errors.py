@@ -53,6 +53,7 @@ PYTHON: Mapping[str, str] = (
         "query_path": "`gallery.query({path})`",
         "doctor_fix": "`gallery.doctor(fix=True)`",
         "calibrate_matches": '`gallery.calibrate(source="matches")`',
+        "calibrate_gallery": '`gallery.calibrate(source="gallery")`',
         "split_train": '`split="train"`',
         "claim_copy": "`gallery.claim(copy=True)`",
         "of_camera": "`camera=...`",
@@ -100,7 +101,7 @@ class ReidsearchError(Exception):
     def hint_in(self, vocabulary: Mapping[str, str]) -> str:
         """What to try, in a door's words; names that are not in them stay as they are."""
         # Values come last, and once: what they hold in braces is somebody's text.
-        return _filled(_filled(self._hint, vocabulary), self._values)
+        return filled(filled(self._hint, vocabulary), self._values)
 
 
 def of_kind(name: str) -> type[ReidsearchError]:
@@ -114,7 +115,8 @@ def _kinds(base: type[ReidsearchError]) -> Iterator[type[ReidsearchError]]:
         yield from _kinds(one)
 
 
-def _filled(text: str, words: Mapping[str, str]) -> str:
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """A text with these words in place of their names in braces; others stay as they are."""
     return re.sub(r"\{([a-z_]+)\}", lambda found: words.get(found[1], found[0]), text)
 
 

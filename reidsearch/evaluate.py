@@ -25,7 +25,8 @@ from reidsearch.views import plots, report
 @dataclass(frozen=True)
 class Evaluation:
     """``queries`` are the probes that count: those with a positive. ``gallery`` leaves out junk,
-    and the ``unlabelled`` images whose identity is not known. ``camera_pairs`` is mAP by (probe
+    and the ``unlabelled`` images whose identity is not known; ``queries_of_nobody`` are the stored
+    ones without an identity to ask for: none known, 0 or -1. ``camera_pairs`` is mAP by (probe
     camera, gallery camera), where it was asked for; ``other_cameras`` are the numbers with all of
     each probe's own camera ruled out, where transit times were used. ``seconds`` has the time spent
     on each step. ``datasets`` are the names of those that were measured on. ``probe_ids``,
@@ -36,6 +37,7 @@ class Evaluation:
     scores: Scores
     queries: int
     queries_without_positive: int
+    queries_of_nobody: int
     gallery: int
     unlabelled: int
     multi_query: bool
@@ -174,6 +176,7 @@ def evaluate(
         scores=scores,
         queries=scores.queries,
         queries_without_positive=len(probes) - scores.queries,
+        queries_of_nobody=int((split == Split.QUERY).sum()) - len(probes),
         gallery=len(others),
         unlabelled=int(((split == Split.GALLERY) & (identity == UNKNOWN)).sum()),
         multi_query=multi_query,

@@ -224,7 +224,7 @@ def _make(collection: Collection, ranking: Ranking, known: CameraMeans | None = 
     record = catalog.expansions.of(encoder_id)
     if record is not None and record.cosines is None:
         _learn_scores(collection, stored, pool)
-    log.info("Expanded %d vectors.", len(changed))
+    log.info("Expanded %s vectors.", f"{len(changed):,}")
     return len(changed)
 
 

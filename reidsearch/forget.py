@@ -1,5 +1,6 @@
 """Remove people from the gallery: answers, vectors, rows, what was computed from them, bytes."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,9 @@ from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.ranking.calibration import Source
 from reidsearch.session import Session
+from reidsearch.stores import Trouble
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,11 @@ class Selection:
     site: str | None = None
 
     def __post_init__(self) -> None:
-        given = (self.identity, self.before, self.camera)
+        given = (self.identity, self.before, self.camera, self.dataset)
         if not self.images and all(value is None for value in given):
             raise UsageError(
                 "nothing says which images are to be forgotten",
-                hint="Give {identity}, {images}, {before} or {of_camera}.",
+                hint="Give {identity}, {images}, {before}, {of_camera} or {dataset}.",
             )
 
 
@@ -130,6 +134,7 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
             _calibrate(one)
             expand.renew(one)
             compacted &= one.store.compact()
+            _tell_of_dead_replicas(one)
         crops.sweep(session)
         still = left.remove_within_reach(session)  # what they hold is of what is forgotten, too
         backups = catalog.database.backups()
@@ -204,6 +209,16 @@ def expired(session: Session) -> list[ImageRecord]:
     """The images that are older than may be kept, by the setting ``retain_days``."""
     oldest = session.config.oldest
     return [] if oldest == -math.inf else select(session, Selection(before=oldest))
+
+
+def _tell_of_dead_replicas(one: Collection) -> None:
+    """What a cluster's node that is away has on its disk cannot be removed now."""
+    for ailment in one.store.ailments():
+        if ailment.trouble is Trouble.REPLICA:
+            log.warning(
+                "%s is not in use: what was forgotten leaves it only when its node is back.",
+                ailment.what,
+            )
 
 
 def _calibrate(one: Collection) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.exploration import Exploration
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
+    from reidsearch.inquiry import Inquiry
     from reidsearch.losses import Loss
     from reidsearch.move import Moved, Progress
     from reidsearch.probe import Picture, Probe, Time
@@ -106,6 +107,10 @@ class Gallery:
     def __repr__(self) -> str:
         return f"<Gallery {self.config.data_dir}>"
 
+    def _require_searchable(self) -> None:
+        """Raise what ``ready`` would raise, where that is known without an encoder."""
+        self._session.collection()
+
     def _seconds(self, time: "Time | None") -> float | None:
         """Seconds since 1970 UTC, in the gallery's zone where a time has none."""
         from reidsearch.probe import seconds
@@ -133,9 +138,9 @@ class Gallery:
         default), ``name`` is the data set's (its folder's by default), ``site`` where its cameras
         and people are: data sets of one site share them. ``layout`` says how folders are meant
         (people, cameras, market1501, ...; see ``datasets.layouts``), or ``pattern`` how paths are
-        made (``"{camera}/{identity}_{frame}.jpg"``); without either it is what is clear. ``root``
-        is where a manifest's paths begin, by default its folder. Linked folders are passed over,
-        and followed with ``follow_links``, wherever they lead.
+        made (``"{camera}/{identity}_{frame}.jpg"``); without either it is read as before, or a new
+        one as what is clear. ``root`` is where a manifest's paths begin, by default its folder.
+        Linked folders are passed over, and followed with ``follow_links``, wherever they lead.
 
         ``prune`` removes stored images that the data set no longer has. Where that is most of it,
         or a whole folder, ``confirm`` is shown the loss and stops it by raising; without it that is
@@ -148,19 +153,18 @@ class Gallery:
         >>> gallery.ingest("crops").failures
         []
         """
-        from reidsearch import datasets, ingest
+        from reidsearch import ingest, reading
 
         session = self._session
-        chosen = tuple(choice(Split, split, name="split") for split in splits or ())
-        dataset = datasets.read(
+        dataset = reading.read(
+            session,
             Path(path),
-            splits=chosen or datasets.DEFAULT_SPLITS,
+            splits=tuple(choice(Split, split, name="split") for split in splits or ()),
             name=name,
             layout=layout,
             pattern=pattern,
             root=None if root is None else Path(root),
             follow_links=follow_links,
-            zone=self.config.timezone,
         )
         return ingest.ingest(
             session,
@@ -290,15 +294,90 @@ class Gallery:
         [1, 2, 3]
         >>> answer.save("sheet.png")
         """
+        inquiry = self.inquiry(
+            picture,
+            unlike=unlike,
+            camera=camera,
+            time=time,
+            name=name,
+            exclude_camera=exclude_camera,
+            only_cameras=only_cameras,
+            site=site,
+            dataset=dataset,
+            since=since,
+            until=until,
+            split=split,
+            top_k=top_k,
+            min_score=min_score,
+            expand=expand,
+            spatio_temporal=spatio_temporal,
+            rerank=rerank,
+            plain=plain,
+            exact=exact,
+            by_stay=by_stay,
+        )
+        (answer,) = self.query_all([inquiry])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def query_all(self, inquiries: "Sequence[Inquiry]") -> "list[Answer | ReidsearchError]":
+        """Answer several questions at once, which takes far less than one after the other. In place
+        of the answer to one that cannot be answered is its error, as ``query`` raises it.
+
+        An answer is the same, to the last digit, whatever else is asked. Raises EmptyGallery,
+        EncoderMismatch, StoreError and CatalogError, which concern all.
+
+        >>> asked = [gallery.inquiry(path) for path in ("somebody.png", "somebody.png")]
+        >>> [len(answer.hits) for answer in gallery.query_all(asked)]
+        [10, 10]
+        """
         from reidsearch import search
+
+        return search.query_all(self._session, inquiries)
+
+    def inquiry(
+        self,
+        picture: "Pictures",
+        *,
+        unlike: "Pictures" = (),
+        camera: int | str | None = None,
+        time: "Time | None" = None,
+        name: str | None = None,
+        exclude_camera: bool = False,
+        only_cameras: Sequence[int | str] = (),
+        site: str | None = None,
+        dataset: str | None = None,
+        since: "Time | None" = None,
+        until: "Time | None" = None,
+        split: Split | str = Split.GALLERY,
+        top_k: int = 10,
+        min_score: float = -math.inf,
+        expand: bool = False,
+        spatio_temporal: bool = False,
+        rerank: bool = False,
+        plain: bool = False,
+        exact: bool = False,
+        by_stay: bool = False,
+    ) -> "Inquiry":
+        """What ``query`` would be asked, to be asked along with others by ``query_all``. Raises
+        ImageError where a file cannot be read, UsageError, EmptyGallery, EncoderMismatch,
+        StoreLocked.
+
+        >>> one, other = gallery.query_all([gallery.inquiry("somebody.png")] * 2)
+        >>> one.hits == other.hits
+        True
+        """
+        from reidsearch.inquiry import Inquiry, Wish
         from reidsearch.question import Question
 
-        self._session.collection()  # what cannot be searched is told of before what to search for
-        return search.query(
-            self._session,
-            Question.of(picture, unlike=unlike, camera=camera, time=self._seconds(time), name=name),
+        self._require_searchable()  # that nothing can be is told of before what to search for
+        return Inquiry(
+            question=Question.of(
+                picture, unlike=unlike, camera=camera, time=self._seconds(time), name=name
+            ),
             exclude_camera=exclude_camera,
-            only_cameras=[str(one) for one in only_cameras],
+            only_cameras=tuple(str(one) for one in only_cameras),
             site=site,
             dataset=dataset,
             since=self._seconds(since),
@@ -306,7 +385,7 @@ class Gallery:
             split=choice(Split, split, name="split"),
             top_k=top_k,
             min_score=min_score,
-            wish=search.Wish.of(
+            wish=Wish.of(
                 expand=expand, spatio_temporal=spatio_temporal, rerank=rerank, plain=plain
             ),
             exact=exact,
@@ -342,10 +421,11 @@ class Gallery:
         >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
         [1, 2, 3]
         """
-        from reidsearch import search, trace
+        from reidsearch import trace
+        from reidsearch.inquiry import Wish
         from reidsearch.probe import Probe
 
-        self._session.collection()
+        self._require_searchable()
         return trace.trace(
             self._session,
             Probe.of(picture, camera=camera, time=self._seconds(time), name=name),
@@ -355,9 +435,7 @@ class Gallery:
             until=self._seconds(until),
             false_matches=false_matches,
             min_score=min_score,
-            wish=search.Wish.of(
-                expand=expand, spatio_temporal=spatio_temporal, rerank=False, plain=plain
-            ),
+            wish=Wish.of(expand=expand, spatio_temporal=spatio_temporal, rerank=False, plain=plain),
         )
 
     def stored(self, id: int) -> "Probe":
@@ -544,6 +622,10 @@ class Gallery:
     ) -> dict[str, int]:
         """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv.
         Returns the number of images, in all and by split.
+
+        An identity of -1 is junk, 0 a distractor. What is not known is an empty cell or null; in
+        .npz it is -2, an empty name, or NaN for a timestamp, and -3 is a camera or identity whose
+        name, in ``camera_name`` or ``identity_name``, is no number.
 
         ``since`` and ``until`` leave what was taken in between. Raises EmptyGallery, UsageError on
         another ending and where pyarrow is missing for .parquet.

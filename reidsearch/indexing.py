@@ -35,6 +35,16 @@ class Decoded:
 Point: TypeAlias = tuple[Decoded, NDArray[np.float32]]  # with its vector, D
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How many images were indexed, those that have no usable vector, and how many vectors of other
+    encoders are of what a file held before: those wait to be made again."""
+
+    indexed: int
+    unusable: list[Rejected]
+    outdated: int
+
+
 def candidate(dataset: Dataset, sighting: Sighting) -> Candidate:
     """A sighting with what its file's size and time of change are now."""
     id = image_id(dataset.name, sighting.path)
@@ -69,9 +79,9 @@ def relabel(collection: Collection, dataset_id: int, relabelled: Sequence[Record
 
 def store(
     collection: Collection, dataset_id: int, points: Sequence[Point], *, thumbnails: bool = False
-) -> tuple[int, list[Rejected]]:
-    """Make vectors durable, then call their images indexed. Returns how many that were, and those
-    that have no usable vector, which are called failed.
+) -> Stored:
+    """Make vectors durable, then call their images indexed; those that have no usable vector are
+    called failed.
 
     Images that were forgotten meanwhile, or taken over by another process, are neither.
     """
@@ -109,7 +119,7 @@ def _holding(collection: Collection, work: Callable[[], T]) -> T:
 
 def _store(
     collection: Collection, dataset_id: int, points: Sequence[Point], thumbnails: bool
-) -> tuple[int, list[Rejected]]:
+) -> Stored:
     ids = [item.image.candidate.id for item, _ in points]
     mine = collection.catalog.embeddings.claimed(collection.encoder_id, ids)
     points = [(item, vector) for item, vector in points if item.image.candidate.id in mine]
@@ -124,7 +134,7 @@ def _store(
         )
         faults.reach("flushed")
     unusable = [item.image.candidate for item, vector in points if not np.isfinite(vector).all()]
-    collection.catalog.embeddings.finish(
+    outdated = collection.catalog.embeddings.finish(
         collection.encoder_id,
         indexed={
             item.image.candidate.id: (item.sha256, checksum)
@@ -139,4 +149,4 @@ def _store(
     )
     faults.reach("confirmed")
     rejected = [Rejected(c.sighting.path, UNUSABLE, c.sighting.split) for c in unusable]
-    return len(usable), rejected
+    return Stored(len(usable), rejected, outdated)

@@ -9,7 +9,7 @@ that ``faults`` names.
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -23,11 +23,13 @@ from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
 from reidsearch.config import machine
 from reidsearch.contents import Contents, contents
+from reidsearch.datasets import TABLE
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.indexing import Decoded, Point
 from reidsearch.losses import Loss, weigh
+from reidsearch.moves import Elsewhere, Move
 from reidsearch.session import Session
 from reidsearch.types import Dataset, Rejected
 from reidsearch.words import counted
@@ -48,7 +50,8 @@ class IngestSummary:
     ``moved`` images were renamed and kept their vector, and so did ``relabelled`` ones, of which
     the data set says something else now. ``vanished`` are the paths of stored images that the data
     set no longer has; ``expired`` counts those too old to be taken in, ``pruned`` stored ones that
-    were removed afterwards, ``left`` what another process is still taking in. ``encoded`` counts
+    were removed afterwards, ``left`` what another process is still taking in, ``outdated`` other
+    encoders' vectors of what files held before. ``encoded`` counts
     what has a vector by now, also where that is not stored yet. ``calibrated`` is the number of
     images that transit times and thresholds were learned anew from, None where they were not,
     ``expanded`` that of the expanded vectors that were written. ``contents`` is what the data set
@@ -71,6 +74,7 @@ class IngestSummary:
     expired: int = 0
     pruned: int = 0
     left: int = 0
+    outdated: int = 0
     vanished: list[str] = field(default_factory=list)
     calibrated: int | None = None
     expanded: int = 0
@@ -127,6 +131,7 @@ def ingest(
             collection,
             dataset,
             encoder=session.encoder,
+            collections=session.collections,
             site=site,
             oldest=session.config.oldest,
             thumbnails=session.config.thumbnails,
@@ -202,11 +207,21 @@ def _require_yes(loss: Loss, confirm: Callable[[Loss], None] | None) -> None:
     confirm(loss)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The images of one data set, the one with that ``id``, that are to be taken in."""
+
+    dataset: Dataset
+    id: int
+    candidates: list[Candidate]
+
+
 def take_in(
     collection: Collection,
     dataset: Dataset,
     *,
     encoder: Encoder,
+    collections: Callable[[], Sequence[Collection]] = tuple,
     site: str | None = None,
     oldest: float = -math.inf,
     thumbnails: bool = False,
@@ -214,9 +229,10 @@ def take_in(
 ) -> IngestSummary:
     """Store the vector of every crop that is new or has changed; leave the others alone.
 
-    A renamed crop keeps its vector, and so does one that a table describes and a folder had; other
-    files that another data set has are passed over. So are crops with a timestamp before ``oldest``
-    (seconds since 1970 UTC). With ``thumbnails`` small pictures are kept. ``on_progress`` is called
+    A renamed crop keeps its vectors, those of all ``collections``, and so does one that a table
+    describes and a folder had. Other files that another data set has stay what they are there, and
+    get their vectors there. Crops with a timestamp before ``oldest`` (seconds since 1970 UTC) are
+    passed over. With ``thumbnails`` small pictures are kept. ``on_progress`` is called
     at the start and after each batch. What another process takes in at the same moment is left to
     it, and waited for. Files that cannot be read are listed in the summary's
     ``failures`` and recorded in the catalog with their reason. Raises UsageError where its name is
@@ -225,44 +241,88 @@ def take_in(
     """
     started = time.monotonic()
     known = contents(dataset)
-    every = {seen.path: indexing.candidate(dataset, seen) for seen in dataset.sightings}
+    there = _candidates(dataset, oldest)
     with collection.catalog.database.held(Mode.EXCLUSIVE):
         moves.require_same_pictures(collection.catalog, dataset)
-        dataset, yielded, notes = _only_own(dataset, collection)
-        splits = Counter(str(s.split) for s in dataset.sightings)
-        summary = IngestSummary(len(dataset.sightings) + len(dataset.rejected), dict(splits), known)
-        summary.notes = [*dataset.notes, *notes]
-        new_at = dataset.site or next((image.site for image in yielded.values()), None)
-        dataset_id = collection.catalog.places.add_dataset(
-            dataset.name,
-            dataset.root,
-            site=site,
-            new_at=new_at,
-            layout=dataset.layout,
-            machine=machine(),
-        )
-        candidates = [
-            every[sighting.path]
-            for sighting in dataset.sightings
-            if sighting.timestamp is None or sighting.timestamp >= oldest
-        ]
-        summary.expired = len(dataset.sightings) - len(candidates)
+        elsewhere = moves.stored_elsewhere(collection.catalog, dataset)
+        parts = []
+        for one in elsewhere:
+            if one.kept:
+                home = one.as_dataset(follow_links=dataset.follow_links)
+                parts.append(_Part(home, one.home.id, _candidates(home, oldest)))
+        yielded = {path: image for one in elsewhere for path, image in one.yielded.items()}
+        own = _only_own(dataset, elsewhere)
+        pictures = [file for file in own.rejected if file.is_picture]
+        if own.sightings or pictures or not elsewhere or _is_known(collection, own):
+            dataset_id = collection.catalog.places.add_dataset(
+                own.name,
+                own.root,
+                site=site,
+                new_at=own.site or next((image.site for image in yielded.values()), None),
+                layout=own.layout,
+                machine=machine(),
+            )
+            mine = {seen.path for seen in own.sightings}
+            candidates = [one for one in there if one.sighting.path in mine]
+            parts.insert(0, _Part(own, dataset_id, candidates))
+        found = sum(len(part.dataset.sightings) for part in parts)
+        splits = Counter(str(seen.split) for part in parts for seen in part.dataset.sightings)
+        summary = IngestSummary(found + len(dataset.rejected), dict(splits), known)
+        summary.expired = found - sum(len(part.candidates) for part in parts)
         # First: a store that does not answer leaves no half ingest behind.
-        _require_vectors(collection, candidates)
-        run = collection.catalog.runs.start(dataset_id, collection.encoder_id)
+        _require_vectors(collection, [one for part in parts for one in part.candidates])
+        summary.notes = [*dataset.notes, *_of_others(elsewhere, dataset.layout, collection)]
+        of = parts[0].id if parts else elsewhere[0].home.id
+        run = collection.catalog.runs.start(of, collection.encoder_id)
         faults.reach("run started")
         moves.finish_deletions(collection)
-        pictures = [file for file in dataset.rejected if file.is_picture]
-        collection.catalog.embeddings.reject(
-            dataset_id, collection.encoder_id, dataset.name, pictures
-        )
         summary.failures.extend(dataset.rejected)
-        taken_over = moves.take_over(collection, dataset_id, yielded, candidates)
-        summary.relabelled += taken_over
-        summary.unchanged -= taken_over  # as which they are counted when they are looked at again
-        summary.vanished, summary.moved = _compare(dataset, dataset_id, collection, candidates)
+        if parts and parts[0].dataset is own:
+            _settle_paths(parts[0], pictures, yielded, collection, collections, summary)
     on_progress(summary)
 
+    for part in parts:
+        _take_in_part(
+            part,
+            collection,
+            encoder,
+            summary,
+            run=run,
+            started=started,
+            thumbnails=thumbnails,
+            on_progress=on_progress,
+        )
+    summary.unchanged -= summary.moved  # whose vectors were there by then
+    summary.seconds = time.monotonic() - started
+    if summary.outdated:
+        are = counted(summary.outdated, "vector is", "vectors are")
+        summary.notes.append(
+            f"Files have changed of which other encoders have vectors: {are} left out of searches "
+            "until an ingest with these encoders."
+        )
+    on_progress(summary)
+    collection.catalog.runs.finish(
+        run,
+        ingested=summary.ingested,
+        unchanged=summary.unchanged,
+        failed=len(summary.failures),
+    )
+    faults.reach("run finished")
+    return summary
+
+
+def _take_in_part(
+    part: _Part,
+    collection: Collection,
+    encoder: Encoder,
+    summary: IngestSummary,
+    *,
+    run: int,
+    started: float,
+    thumbnails: bool,
+    on_progress: Callable[[IngestSummary], None],
+) -> None:
+    """Encode and store what is new or has changed of one data set's images."""
     batch: list[Decoded] = []
     points: list[Point] = []
     failures: dict[int, str] = {}
@@ -280,9 +340,10 @@ def take_in(
         stored: Future[None] = writer.submit(lambda: None)
 
         def keep(some: list[Point]) -> None:
-            stored, unusable = indexing.store(collection, dataset_id, some, thumbnails=thumbnails)
-            summary.ingested += stored
-            summary.failures += unusable
+            stored = indexing.store(collection, part.id, some, thumbnails=thumbnails)
+            summary.ingested += stored.indexed
+            summary.outdated += stored.outdated
+            summary.failures += stored.unusable
 
         def store() -> None:
             nonlocal stored, points
@@ -301,9 +362,9 @@ def take_in(
                 indexing.give_up(collection, failures)
                 failures.clear()
 
-        stale = _stale(candidates, dataset, dataset_id, collection, summary, run)
+        stale = _stale(part.candidates, part.dataset, part.id, collection, summary, run)
         try:
-            for decoded in _decode_ahead(decoders, stale, dataset, encoder):
+            for decoded in _decode_ahead(decoders, stale, part.dataset, encoder):
                 if decoded is None:
                     settle()
                     continue
@@ -325,60 +386,105 @@ def take_in(
             collection.store.abandon()  # or leaving this block would wait for the writer's tries
             decoders.shutdown(wait=False, cancel_futures=True)
             raise
-    summary.unchanged -= summary.moved  # whose vectors were there by then
-    summary.seconds = time.monotonic() - started
-    on_progress(summary)
-    collection.catalog.runs.finish(
-        run,
-        ingested=summary.ingested,
-        unchanged=summary.unchanged,
-        failed=len(summary.failures),
+
+
+def _candidates(dataset: Dataset, oldest: float) -> list[Candidate]:
+    """What a data set has that is no older than that (seconds since 1970 UTC)."""
+    return [
+        indexing.candidate(dataset, seen)
+        for seen in dataset.sightings
+        if seen.timestamp is None or seen.timestamp >= oldest
+    ]
+
+
+def _only_own(dataset: Dataset, elsewhere: Sequence[Elsewhere]) -> Dataset:
+    """The data set without the files that others have stored and keep: one file is one image."""
+    kept = {path for one in elsewhere for path in one.kept}
+    theirs = {path for one in elsewhere for path in one.paths}
+    return replace(
+        dataset,
+        sightings=[seen for seen in dataset.sightings if seen.path not in kept],
+        rejected=[file for file in dataset.rejected if file.path not in theirs],
     )
-    faults.reach("run finished")
-    return summary
 
 
-def _only_own(
-    dataset: Dataset, collection: Collection
-) -> tuple[Dataset, dict[str, ImageRecord], list[str]]:
-    """The data set without the files that others have stored and keep: one file is one image. With
-    the images, by path, that others have and yield, and a note for each of the others."""
-    left: set[str] = set()
-    yielded: dict[str, ImageRecord] = {}
-    notes = []
-    for name, stored in sorted(moves.stored_elsewhere(collection.catalog, dataset).items()):
-        files = counted(len(stored.images), "of these files was", "of these files were")
-        if stored.yields:
-            yielded |= stored.images
-            notes.append(
-                f"{files} stored by the data set {name}, as a folder has them; from now on this "
-                "table says what they show."
+def _is_known(collection: Collection, dataset: Dataset) -> bool:
+    return any(one.name == dataset.name for one in collection.catalog.places.datasets())
+
+
+def _of_others(
+    elsewhere: Sequence[Elsewhere], layout: str | None, collection: Collection
+) -> Iterator[str]:
+    """A note for each of the other data sets that have some of the files of one of that layout."""
+    this = "table" if layout == TABLE else f"{layout} data set"
+    for one in elsewhere:
+        name = one.home.name
+        if one.yielded and one.was_plain:
+            yield (
+                f"{_of_these_files(one.yielded)} stored by the data set {name}, as a folder has "
+                f"them; from now on this {this} says what they show."
             )
-        else:
-            left |= stored.images.keys()
-            notes.append(
-                f"{files} stored already, by the data set {name}, and left as described there. "
-                "Forget that data set first to describe them anew."
+        elif one.yielded:
+            yield (
+                f"{_of_these_files(one.yielded)} rejected when the data set {name} was taken in, "
+                "and no image of it."
             )
-    own = [seen for seen in dataset.sightings if seen.path not in left]
-    return replace(dataset, sightings=own), yielded, notes
+        if one.kept:
+            ids = [image.id for image in one.kept.values()]
+            indexed = collection.catalog.embeddings.indexed_among(collection.encoder_id, ids)
+            lacking = len(ids) - len(indexed)
+            vectors = f"; those without a vector of {collection.encoder_name} get it there"
+            yield (
+                f"{_of_these_files(one.kept)} stored already, by the data set {name}, and left as "
+                f"described there{vectors if lacking else ''}. Forget that data set first to "
+                "describe them anew."
+            )
 
 
-def _compare(
-    dataset: Dataset, dataset_id: int, collection: Collection, candidates: list[Candidate]
-) -> tuple[list[str], int]:
-    """The paths of stored images that are not in the data set any more, and the number of those
-    that are there under another path and have their vector now."""
+def _of_these_files(images: Mapping[str, ImageRecord]) -> str:
+    return counted(len(images), "of these files was", "of these files were")
+
+
+def _settle_paths(
+    part: _Part,
+    rejected: Sequence[Rejected],
+    yielded: Mapping[str, ImageRecord],
+    collection: Collection,
+    collections: Callable[[], Sequence[Collection]],
+    summary: IngestSummary,
+) -> None:
+    """Bring the catalog to what a data set has at which paths: what it ``rejected``, what others
+    ``yielded`` to it, what was renamed and what has vanished."""
+
+    def every() -> list[Collection]:
+        others = [one for one in collections() if one.encoder_id != collection.encoder_id]
+        return [collection, *others]
+
+    embeddings = collection.catalog.embeddings
+    embeddings.reject(part.id, collection.encoder_id, part.dataset.name, rejected)
+    if yielded:
+        taken_over = moves.take_over(every(), part.id, yielded, part.candidates)
+        summary.relabelled += taken_over
+        summary.unchanged -= taken_over  # as which they are counted when they are looked at again
+    summary.vanished, renamed = _compare(part, collection)
+    if renamed:
+        summary.moved = moves.keep_vectors(every(), part.id, renamed)
+
+
+def _compare(part: _Part, collection: Collection) -> tuple[list[str], list[Move]]:
+    """The paths of stored images that are not in the data set any more, and those images that are
+    there under another path."""
+    dataset = part.dataset
     if dataset.splits is None:
-        return [], 0
+        return [], []
     there = {image_id(dataset.name, sighting.path) for sighting in dataset.sightings}
     rejected = [file.path for file in dataset.rejected if file.is_picture]
-    lost = collection.catalog.images.ids(dataset_id, dataset.splits) - there
+    lost = collection.catalog.images.ids(part.id, dataset.splits) - there
     lost -= {image_id(dataset.name, path) for path in rejected}
     unseen = tuple(f"{path}/" for path in {*dataset.unseen, *rejected})
     if not lost or "./" in unseen:
-        return [], 0
-    known = collection.catalog.embeddings.indexed_ids(collection.encoder_id, dataset_id=dataset_id)
+        return [], []
+    known = collection.catalog.embeddings.indexed_ids(collection.encoder_id, dataset_id=part.id)
     vanished = [
         row
         for row in collection.catalog.images.of(sorted(lost))
@@ -386,13 +492,12 @@ def _compare(
         if not row.path.startswith(unseen)
     ]
     vanished.sort(key=lambda row: row.path)
-    fresh = [candidate for candidate in candidates if candidate.id not in known]
-    found = moves.find_renamed(
+    fresh = [candidate for candidate in part.candidates if candidate.id not in known]
+    renamed = moves.find_renamed(
         vanished, fresh, root=dataset.root, follow_links=dataset.follow_links
     )
-    kept = moves.keep_vectors(collection, dataset_id, found)
-    gone = {row.id for row, _ in found}
-    return [row.path for row in vanished if row.id not in gone], kept
+    gone = {row.id for row, _ in renamed}
+    return [row.path for row in vanished if row.id not in gone], renamed
 
 
 def _require_vectors(collection: Collection, candidates: Sequence[Candidate]) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reidsearch import faults, images
-from reidsearch.catalog import Candidate, Catalog, State
+from reidsearch.catalog import Candidate, Catalog, Recorded, State
 from reidsearch.catalog.records import DatasetRecord, ImageRecord
 from reidsearch.collection import Collection, payload_of_recorded
 from reidsearch.config import machine
-from reidsearch.datasets import TABLE, is_plain
+from reidsearch.datasets import is_plain
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.types import Dataset, Points, Split
@@ -30,6 +31,13 @@ class Move(NamedTuple):
 
     old: ImageRecord
     new: Candidate
+
+
+class _Vector(NamedTuple):
+    """A stored vector (D), and its checksum, where that is known."""
+
+    values: NDArray[np.float32]
+    checksum: int | None
 
 
 def find_renamed(
@@ -59,52 +67,72 @@ def find_renamed(
     return moves
 
 
-def keep_vectors(collection: Collection, dataset_id: int, moves: Sequence[Move]) -> int:
-    """Give renamed images their vectors under their new ids, and let the old ones go. Returns how
-    many kept their vector; others are left pending.
+def keep_vectors(collections: Sequence[Collection], dataset_id: int, moves: Sequence[Move]) -> int:
+    """Give renamed images their vectors under their new ids, of every encoder, and let the old ones
+    go. Returns how many kept their vector of the first one; others are left pending.
 
     Where it is cut short, the old ones are to be deleted and the new ones pending: then these are
     encoded again, which gives the same vectors.
     """
     if not moves:
         return 0
+    catalog = collections[0].catalog
+    old_ids = [move.old.id for move in moves]
+    small = catalog.images.thumbnails(old_ids)
+    work = []
+    for one in collections:
+        kept = _indexed(one, moves)
+        # Those that the first one lacks are its to encode; of the others nobody knows.
+        news = [move.new for move in (moves if one is collections[0] else kept)]
+        stale = catalog.embeddings.stale(dataset_id, one.encoder_id, news) if news else []
+        work.append((one, kept, {recorded.candidate.id: recorded for recorded in stale}))
+    catalog.embeddings.mark_deleting(old_ids, compact=False)
+    faults.reach("moves recorded")
+    for one, kept, recorded_by_id in work:
+        if kept:
+            _keep(one, dataset_id, kept, recorded_by_id, small)
+    for one in collections:
+        finish_deletions(one)
+    return len(work[0][1])
+
+
+def _indexed(collection: Collection, moves: Sequence[Move]) -> dict[Move, _Vector]:
+    """The vectors of images that move, of those that are indexed with this encoder."""
     by_id = {move.old.id: move for move in moves}
     states = collection.catalog.embeddings.of(collection.encoder_id, list(by_id))
-    ids, vectors = collection.store.retrieve(list(by_id))
-    kept = [
-        (by_id[id], vector, states[id].checksum)
+    indexed = [id for id, record in states.items() if record.state is State.INDEXED]
+    ids, vectors = collection.store.retrieve(indexed)
+    return {
+        by_id[id]: _Vector(vector, states[id].checksum)
         for id, vector in zip(ids.tolist(), vectors, strict=True)
-        if id in states and states[id].state is State.INDEXED
-    ]
-    small = collection.catalog.images.thumbnails(list(by_id))
-    recorded = {
-        one.candidate.id: one
-        for one in collection.catalog.embeddings.stale(
-            dataset_id, collection.encoder_id, [move.new for move in moves]
-        )
     }
-    collection.catalog.embeddings.mark_deleting(list(by_id), compact=False)
-    faults.reach("moves recorded")
-    if kept:
-        points = Points(
-            ids=np.array([move.new.id for move, _, _ in kept], dtype=np.int64),
-            vectors=np.stack([vector for _, vector, _ in kept]),
-            payloads=[
-                payload_of_recorded(recorded[move.new.id], dataset_id) for move, _, _ in kept
-            ],
+
+
+def _keep(
+    collection: Collection,
+    dataset_id: int,
+    kept: Mapping[Move, _Vector],
+    recorded: Mapping[int, Recorded],
+    small: Mapping[int, bytes],
+) -> None:
+    """Store these vectors under their new ids, and call those indexed."""
+    new_ids = [move.new.id for move in kept]
+    collection.store.upsert(
+        Points(
+            ids=np.array(new_ids, dtype=np.int64),
+            vectors=np.stack([vector.values for vector in kept.values()]),
+            payloads=[payload_of_recorded(recorded[id], dataset_id) for id in new_ids],
         )
-        collection.store.upsert(points)
-        collection.catalog.embeddings.finish(
-            collection.encoder_id,
-            indexed={
-                move.new.id: (move.old.sha256, checksum)
-                for move, _, checksum in kept
-                if move.old.sha256 is not None  # only files with one are compared
-            },
-            thumbnails={m.new.id: small[m.old.id] for m, _, _ in kept if m.old.id in small},
-        )
-    finish_deletions(collection)
-    return len(kept)
+    )
+    collection.catalog.embeddings.finish(
+        collection.encoder_id,
+        indexed={
+            move.new.id: (move.old.sha256, vector.checksum)
+            for move, vector in kept.items()
+            if move.old.sha256 is not None  # only files with one are compared
+        },
+        thumbnails={m.new.id: small[m.old.id] for m in kept if m.old.id in small},
+    )
 
 
 def finish_deletions(collection: Collection) -> int:
@@ -150,11 +178,22 @@ def require_same_pictures(catalog: Catalog, dataset: Dataset) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Images of another data set, by their paths in this one. ``yields`` says that its word goes
-    after this one's: it was read as a folder of crops, and this is a table that describes them."""
+    """Files of a data set that are images of another one, ``home``: at which ``paths`` of this one,
+    and those that this one describes, by path, which are ``kept`` as they are there or ``yielded``.
+    It yields all where it ``was_plain``, a folder of crops, and this one says more of them; else
+    those that it could make nothing of."""
 
-    images: dict[str, ImageRecord]
-    yields: bool
+    home: DatasetRecord
+    paths: frozenset[str]
+    kept: dict[str, ImageRecord]
+    yielded: dict[str, ImageRecord]
+    was_plain: bool
+
+    def as_dataset(self, *, follow_links: bool) -> Dataset:
+        """What is kept, as what it is at home."""
+        sightings = [image.sighting for image in self.kept.values()]
+        root = Path(self.home.root)
+        return Dataset(self.home.name, root, sightings, follow_links=follow_links)
 
 
 def near(catalog: Catalog, dataset: Dataset) -> list[DatasetRecord]:
@@ -192,37 +231,48 @@ def without_files_of(
     return [one for one in candidates if one.id not in taken]
 
 
-def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> dict[str, Elsewhere]:
+def stored_elsewhere(catalog: Catalog, dataset: Dataset) -> list[Elsewhere]:
     """Which of a data set's files others have stored, and itself has not, by the others' names."""
-    found = {}
+    found = []
     own = {
         id
         for one in catalog.places.datasets()
         if one.name == dataset.name
         for id in catalog.images.ids(one.id, Split)
     }
+    described = {seen.path for seen in dataset.sightings}
+    says_more = dataset.layout is not None and not is_plain(dataset.layout)
+    there = [*described, *(file.path for file in dataset.rejected if file.is_picture)]
     for other in near(catalog, dataset):
         files = {os.path.normpath(row.file): row for row in catalog.images.all(other.id)}
         images = {
-            seen.path: row
-            for seen in dataset.sightings
-            if (row := files.get(os.path.normpath(os.path.join(dataset.root, seen.path))))
-            and image_id(dataset.name, seen.path) not in own
+            path: row
+            for path in there
+            if (row := files.get(os.path.normpath(os.path.join(dataset.root, path))))
+            and image_id(dataset.name, path) not in own
         }
-        if images:
-            layout = catalog.places.dataset_layout(other.id)
-            found[other.name] = Elsewhere(images, dataset.layout == TABLE and is_plain(layout))
+        if not images:
+            continue
+        was_plain = says_more and is_plain(catalog.places.dataset_layout(other.id))
+        unusable = catalog.embeddings.unusable(other.id)
+        kept: dict[str, ImageRecord] = {}
+        yielded: dict[str, ImageRecord] = {}
+        for path in described.intersection(images):
+            row = images[path]
+            (yielded if was_plain or row.id in unusable else kept)[path] = row
+        found.append(Elsewhere(other, frozenset(images), kept, yielded, was_plain))
     return found
 
 
 def take_over(
-    collection: Collection,
+    collections: Sequence[Collection],
     dataset_id: int,
     yielded: Mapping[str, ImageRecord],
     candidates: Sequence[Candidate],
 ) -> int:
-    """Let a data set have the images, by its own paths, that others yield; returns how many kept
-    their vector. Those whose files have changed are left pending."""
+    """Let a data set have the images, by its own paths, that others yield, with their vectors of
+    every encoder; returns how many kept that of the first. Those whose files have changed are left
+    pending."""
     moves, changed = [], []
     for candidate in candidates:
         old = yielded.get(candidate.sighting.path)
@@ -233,9 +283,10 @@ def take_over(
         else:
             changed.append(old.id)
     if changed:
-        collection.catalog.embeddings.mark_deleting(changed, compact=False)
-        finish_deletions(collection)
-    return keep_vectors(collection, dataset_id, moves)
+        collections[0].catalog.embeddings.mark_deleting(changed, compact=False)
+        for one in collections:
+            finish_deletions(one)
+    return keep_vectors(collections, dataset_id, moves)
 
 
 def digest(root: Path, path: str, *, follow_links: bool = False) -> str:

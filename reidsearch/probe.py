@@ -109,17 +109,15 @@ class Probe:
 
         Raises ImageError, whose message names the probe, where it is no whole picture.
         """
-        return self._decoded(size).pixels
+        return self.decoded(size).pixels
 
     def check(self) -> None:
         """Raise ImageError as ``pixels`` does."""
-        self._decoded((1, 1))
+        self.decoded((1, 1))
 
-    def warnings(self) -> tuple[str, ...]:
-        """What may be wrong with the picture, though it can be searched for: it is hardly a crop of
-        one person, or its range of values was guessed. Raises ImageError as ``pixels`` does."""
-        # At one pixel: only what it was decoded from is of interest.
-        found = self._decoded((1, 1))
+    def warnings(self, found: images.Picture) -> tuple[str, ...]:
+        """What may be wrong with the picture, as it was ``decoded``, though it can be searched for:
+        it is hardly a crop of one person, or its range of values was guessed."""
         told = []
         if found.unlike_crop is not None:
             told.append(
@@ -130,7 +128,9 @@ class Probe:
             told.append(f"{self.name} was read as {found.depth} and scaled to 8 bits.")
         return tuple(told)
 
-    def _decoded(self, size: tuple[int, int]) -> images.Picture:
+    def decoded(self, size: tuple[int, int]) -> images.Picture:
+        """The picture at that size, with what is told of it. Raises ImageError as ``pixels``
+        does."""
         try:
             return images.picture(self.data, size=size)
         except ImageError as error:

@@ -7,16 +7,16 @@ times they are of, and what is wrong with any of them.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
 
-from reidsearch import names, places
+from reidsearch import images, names, outcomes, places
 from reidsearch.answer import Asked
 from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import CameraRecord
 from reidsearch.encoder import Encoder
-from reidsearch.errors import EncoderError, UnknownCamera, UsageError
+from reidsearch.errors import EncoderError, ReidsearchError, UnknownCamera, UsageError
 from reidsearch.places import Scope
 from reidsearch.probe import Probe, Time
 from reidsearch.ranking import feedback
@@ -89,19 +89,13 @@ class Question:
         """All of them, those of the person first."""
         return (*self.probes, *self.unlike)
 
-    def vector(self, encoder: Encoder) -> Vectors:
-        """The probes' one vector, 1 x D. Raises ImageError, EncoderError, UsageError where they
-        have nothing in common."""
-        if len(self.probes) == 1:
-            return _encoded(self.probes[0], encoder)
-        return feedback.pooled(_all_encoded(self.probes, encoder))[None]
-
-    def others(self, own: Vectors, encoder: Encoder) -> Unlike | None:
-        """What pictures of others say beside the probes' vector (1 x D); None without any. Raises
-        ImageError, EncoderError."""
-        if not self.unlike:
-            return None
-        return Unlike(_all_encoded(self.unlike, encoder), own[0])
+    def encoded(self, encoder: Encoder) -> "Encoded":
+        """What its pictures make together. Raises ImageError, EncoderError, UsageError where those
+        of the person have nothing in common."""
+        (made,) = encode_all([self], encoder)
+        if isinstance(made, ReidsearchError):
+            raise made
+        return made
 
     def asked(self, scope: Scope) -> tuple[tuple[Asked, ...], tuple[Asked, ...]]:
         """What people are shown of ``probes`` and of ``unlike``."""
@@ -140,14 +134,6 @@ class Question:
             np.concatenate([one.camera for one in known]),
             np.concatenate([one.times for one in known]),
         )
-
-    def warned(self) -> tuple[str, ...]:
-        """What may be wrong with its pictures, which were searched with; also told to people at
-        once."""
-        warnings = tuple(warning for one in self.pictures for warning in one.warnings())
-        for warning in warnings:
-            log.warning("%s", warning)
-        return warnings
 
 
 def _each(pictures: "Pictures") -> "Sequence[Picture | Probe]":
@@ -193,14 +179,58 @@ def _sighted(probe: Probe, calibration: Calibration, scope: Scope) -> Sighted:
     return Sighted(camera, times)
 
 
-def _all_encoded(probes: Sequence[Probe], encoder: Encoder) -> Vectors:
-    """N x D."""
-    return np.concatenate([_encoded(one, encoder) for one in probes])
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A question's vector (1 x D), and what pictures of others say beside it. ``warnings`` say what
+    may be wrong with any of its pictures."""
+
+    own: Vectors
+    unlike: Unlike | None
+    warnings: tuple[str, ...]
+
+    def warned(self) -> tuple[str, ...]:
+        """The warnings, which are also told to people at once."""
+        for warning in self.warnings:
+            log.warning("%s", warning)
+        return self.warnings
 
 
-def _encoded(probe: Probe, encoder: Encoder) -> Vectors:
-    """1 x D."""
-    vector = encoder.encode(probe.pixels(encoder.size)[None])
-    if not np.isfinite(vector).all():
-        raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {probe.name}")
-    return vector
+def encode_all(questions: Sequence[Question], encoder: Encoder) -> list[Encoded | ReidsearchError]:
+    """The pictures of several questions, encoded together: a question's own are what they would be
+    without the others. In place of a question is its ImageError, EncoderError, or UsageError where
+    its pictures have nothing in common. Raises EncoderError where the network fails."""
+    decoded = outcomes.each(
+        lambda one: _Decoded(one, [picture.decoded(encoder.size) for picture in one.pictures]),
+        questions,
+    )
+    return outcomes.together(lambda some: _encoded(some, encoder), decoded)
+
+
+class _Decoded(NamedTuple):
+    question: Question
+    pictures: list[images.Picture]
+
+
+def _encoded(decoded: Sequence[_Decoded], encoder: Encoder) -> list[Encoded | ReidsearchError]:
+    pixels = np.stack([picture.pixels for one in decoded for picture in one.pictures])
+    ends = np.cumsum([len(one.pictures) for one in decoded])[:-1]
+    vectors = np.split(encoder.encode(pixels, alone=True), ends)
+    return outcomes.each(
+        lambda pair: _made(*pair, encoder), list(zip(decoded, vectors, strict=True))
+    )
+
+
+def _made(decoded: _Decoded, vectors: Vectors, encoder: Encoder) -> Encoded:
+    """What a question's pictures make, from their vectors (N x D)."""
+    question, pictures = decoded
+    for one, vector in zip(question.pictures, vectors, strict=True):
+        if not np.isfinite(vector).all():
+            raise EncoderError(f"the encoder {encoder.name} gave no usable vector for {one.name}")
+    mine, others = np.split(vectors, [len(question.probes)])
+    own = mine if len(mine) == 1 else feedback.pooled(mine)[None]
+    pairs = zip(question.pictures, pictures, strict=True)
+    return Encoded(
+        own,
+        Unlike(others, own[0]) if len(others) else None,
+        tuple(warning for one, picture in pairs for warning in one.warnings(picture)),
+    )

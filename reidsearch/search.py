@@ -1,120 +1,135 @@
-"""Answer a probe from the stored gallery."""
+"""Answer questions from the stored gallery: one, or several at once."""
 
 import functools
 import math
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reidsearch import audit, calibrate, expand, names, neighbours, places, stays, stored
-from reidsearch.answer import Answer, Hit
+from reidsearch import audit, calibrate, expand, names, neighbours, outcomes, places, stays
+from reidsearch.answer import Answer
 from reidsearch.catalog import Catalog
-from reidsearch.catalog.records import Glimpse, ImageRecord
-from reidsearch.collection import Collection, vectors_missing
-from reidsearch.errors import EmptyGallery, NotCalibrated, UnknownCamera, UsageError
-from reidsearch.neighbours import GalleryNeighbours
+from reidsearch.catalog.records import CameraRecord
+from reidsearch.collection import Collection
+from reidsearch.encoder import Encoder
+from reidsearch.errors import NotCalibrated, ReidsearchError, UnknownCamera, UsageError
+from reidsearch.find import FETCHED, WIDENED, Scored, Sought, find, find_all, hits
+from reidsearch.inquiry import Inquiry, Wish
 from reidsearch.places import Scope
-from reidsearch.question import Question
-from reidsearch.ranking import expansion, feedback, rerank
+from reidsearch.question import Encoded, Question, encode_all
+from reidsearch.ranking import expansion, feedback
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.expansion import Neighbours
-from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
 from reidsearch.stays import Stay
-from reidsearch.stores import Matches
-from reidsearch.types import UNKNOWN, Filter, Ids, Kind, Scan, Split, Vectors, check_span
+from reidsearch.types import UNKNOWN, Filter, Kind, Scan, Split, Vectors
 
-FETCHED = 100  # more matches than asked for, among which times may reorder
-WIDENED = 4  # times as many are fetched where these do not suffice
 MOST = 10_000  # images at most that are looked at for stays
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How people want answers ranked. ``expand`` compares vectors that carry their neighbours in
-    the gallery, ``spatio_temporal`` adds the weighted evidence of the time between two sightings,
-    ``rerank`` re-ranks among the whole split by k-reciprocal neighbours, and scores are then 1 -
-    the re-ranked distance. None stands for "where the gallery has learned it and the picture allows
-    it"."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """An inquiry whose names the catalog knows: the data sets and cameras that it is about."""
 
-    expand: bool | None = None
-    spatio_temporal: bool | None = None
-    rerank: bool = False
-
-    @classmethod
-    def of(cls, *, expand: bool, spatio_temporal: bool, rerank: bool, plain: bool) -> "Wish":
-        """What these four mean together: without any of them, the best there is.
-
-        Raises UsageError where ``plain`` is asked for with another.
-        """
-        asked = {"{expand}": expand, "{spatio_temporal}": spatio_temporal, "{rerank}": rerank}
-        others = [name for name, wanted in asked.items() if wanted]
-        if plain and others:
-            raise UsageError(
-                "a plain ranking and another one are asked for at once",
-                hint="Leave out {plain}, or " + " and ".join(others) + ".",
-            )
-        if plain or others:
-            return cls(expand, spatio_temporal, rerank)
-        return BEST
+    inquiry: Inquiry
+    question: Question
+    scope: Scope
+    cameras: tuple[CameraRecord, ...]
+    where: Filter
 
 
-BEST, PLAIN = Wish(), Wish(expand=False, spatio_temporal=False)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """The same with its pictures ``encoded``, the ``vector`` (1 x D) to search with, how to rank,
+    and where and when the pictures were taken, where that counts."""
+
+    begun: _Begun
+    encoded: Encoded
+    vector: Vectors
+    ranking: Ranking
+    seen: Sighted | None
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A stored image and its score for a probe."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The same with the best images; or with stays, by the clock that these are told by."""
 
-    score: float
-    image: ImageRecord
+    look: _Look
+    best: list[Scored]
+    stays: tuple[Stay, ...] | None = None
+    clock: Clock | None = None
+
+    @property
+    def is_expanded(self) -> bool:
+        return self.look.ranking.is_expanded
 
 
-def query(
-    session: Session,
-    question: Question,
-    *,
-    exclude_camera: bool = False,
-    only_cameras: Sequence[str] = (),
-    site: str | None = None,
-    dataset: str | None = None,
-    since: float | None = None,
-    until: float | None = None,
-    split: Split = Split.GALLERY,
-    top_k: int = 10,
-    min_score: float = -math.inf,
-    wish: Wish = BEST,
-    by_stay: bool = False,
-    exact: bool = False,
-) -> Answer:
-    """The ``top_k`` stored images of a split nearest to the question, at least ``min_score``;
-    logged.
+class _Told(NamedTuple):
+    """The answer, and what is to be logged before anybody has it."""
 
-    ``exclude_camera`` drops every image of the probes' cameras, ``only_cameras`` all but those of
-    some; ``site`` and ``dataset`` leave what is of one, ``since`` and ``until`` (seconds since 1970
-    UTC, the second one not included) what was taken in between. ``wish`` says how to rank.
-    ``by_stay`` asks for ``top_k`` stays, into which the nearest images fall, MOST at most. With
-    ``exact`` all stored vectors are compared, however many.
+    answer: Answer
+    search: audit.Search
+
+
+def query(session: Session, inquiry: Inquiry) -> Answer:
+    """The stored images nearest to the question; logged.
 
     Raises UnknownCamera where a camera is needed and unknown, is not stored, or one of several of
     that name; UsageError where the time is needed and unknown, or the filters exclude each other;
     NotCalibrated, ImageError where a picture cannot be read, EmptyGallery, EncoderMismatch,
     StoreError, CatalogError.
     """
+    (answer,) = query_all(session, [inquiry])
+    if isinstance(answer, ReidsearchError):
+        raise answer
+    return answer
+
+
+def query_all(session: Session, inquiries: Sequence[Inquiry]) -> list[Answer | ReidsearchError]:
+    """The same for several at once, each with its answer, or its error, in its place. The store
+    compares the vectors of all in one go, and the catalog is asked once, which takes far less than
+    one after the other; an answer is the same to the last digit whoever else asks.
+
+    Raises what concerns all of them: EmptyGallery, EncoderMismatch, StoreError, CatalogError.
+    """
     audit.require_log(session)
-    if top_k < 1:
-        raise UsageError(f"{top_k} hits are asked for", hint="Ask for at least 1 with {top_k}.")
-    check_span(since, until)
-    question = question.recognised(session.catalog)
     collection, encoder = session.searchable()
-    scope = places.scope(session.catalog, site=site, dataset=dataset)
-    cameras = places.cameras(scope, only_cameras, site=site)
-    without = question.cameras(scope) if exclude_camera else []
+    scopes = functools.cache(
+        lambda site, dataset: places.scope(session.catalog, site=site, dataset=dataset)
+    )
+    ranked = functools.cache(lambda wish, split: _ranking(collection, wish, split))
+    begun = outcomes.each(
+        lambda one: _begin(one, session.catalog, scopes(one.site, one.dataset)), inquiries
+    )
+    encoded = outcomes.together(lambda some: _encode(some, encoder), begun)
+    generation = expand.generation(collection)
+    looks = outcomes.each(lambda one: _rank(*one, ranked), encoded)
+    looks = outcomes.together(
+        lambda some: _look_again(some, collection, lambda: scopes(None, None)), looks
+    )
+    found = outcomes.together(lambda some: _find(some, collection), looks)
+    changed = expand.generation(collection) != generation
+    told = outcomes.each(
+        lambda one: None if changed and one.is_expanded else _tell(one, session, collection), found
+    )
+    audit.record(session, *(one.search for one in told if isinstance(one, _Told)))
+    # Somebody wrote expanded vectors meanwhile: those that were found may be of both kinds.
+    stale = [at for at, one in enumerate(told) if one is None]
+    fresh = iter(query_all(session, [inquiries[at] for at in stale]) if stale else ())
+    return [
+        next(fresh) if one is None else one.answer if isinstance(one, _Told) else one
+        for one in told
+    ]
+
+
+def _begin(inquiry: Inquiry, catalog: Catalog, scope: Scope) -> _Begun:
+    question = inquiry.question.recognised(catalog)
+    cameras = places.cameras(scope, inquiry.only_cameras, site=inquiry.site)
+    without = question.cameras(scope) if inquiry.exclude_camera else []
     for one in without:
         if one in cameras:
             raise UsageError(
@@ -122,100 +137,31 @@ def query(
                 hint="Name it in {only_cameras} or rule it out with {exclude_camera}, not both.",
             )
     where = Filter(
-        split=split,
+        split=inquiry.split,
         cameras=tuple(one.id for one in cameras),
         without_cameras=tuple(one.id for one in without),
         datasets=scope.dataset_ids,
-        since=since,
-        until=until,
+        since=inquiry.since,
+        until=inquiry.until,
     )
-    own = question.vector(encoder)
-    generation = expand.generation(collection)
-    ranking, seen = ranking_for(collection, question, scope, wish, split)
-    vector = own
-    if ranking.is_expanded:
-        vector = looked_again(own, question, collection, ranking, seen, exact=exact)
-    nearest = functools.partial(
-        find,
-        vector,
-        collection=collection,
-        where=where,
-        min_score=min_score,
-        ranking=ranking,
-        seen=seen,
-        unlike=question.others(own, encoder),
-        hidden={one.sha256 for one in question.unlike},
-        around=neighbours.current(collection, split) if ranking.reranked else None,
-        exact=exact,
-    )
-    scan = Scan.EXACT if exact or ranking.reranked else collection.store.scan
-    found: tuple[Stay, ...] | None = None
-    clock = None
-    if by_stay:
-        clock = stays.clock_of(collection, split, calibrate.known(collection))
-        found = _stays(lambda limit: nearest(top_k=limit), top_k, clock, collection.catalog)
-        shown = tuple(stay.hits[0] for stay in found)
-    else:
-        shown = hits(nearest(top_k=top_k), collection.catalog)
-    if ranking.is_expanded and expand.generation(collection) != generation:
-        return query(
-            session,
-            question,
-            exclude_camera=exclude_camera,
-            only_cameras=only_cameras,
-            site=site,
-            dataset=dataset,
-            since=since,
-            until=until,
-            split=split,
-            top_k=top_k,
-            min_score=min_score,
-            wish=wish,
-            by_stay=by_stay,
-            exact=exact,
-        )  # somebody wrote expanded vectors meanwhile: those found may be of both kinds
-    (first, *more), others = question.asked(scope)
-    answer = Answer(
-        query=first.query,
-        camera=first.camera,
-        identity=first.identity,
-        site=first.site,
-        hits=shown,
-        warnings=question.warned(),
-        picture=first.picture,
-        zone=session.config.timezone,
-        more=tuple(more),
-        unlike=others,
-        stays=found,
-        unit=None if clock is None else clock.unit,
-        ranking=ranking,
-        scan=scan,
-    )
-    audit.record(
-        session,
-        question.probes,
-        unlike=question.unlike,
-        command="query",
-        filters={
-            "camera": [one.camera for one in answer.together] if more else answer.camera,
-            "exclude_camera": exclude_camera,
-            "only_camera": [names.number(one.name) for one in cameras],
-            "site": site,
-            "dataset": dataset,
-            "since": since,
-            "until": until,
-            "split": str(split),
-            "top_k": top_k,
-            "min_score": None if min_score == -math.inf else min_score,
-            "expand": ranking.is_expanded,
-            "spatio_temporal": ranking.calibration is not None,
-            "rerank": ranking.reranked,
-            "by_stay": by_stay,
-            "scan": str(scan),
-        },
-        hits=len(shown) if found is None else sum(len(stay.hits) for stay in found),
-    )
-    return answer
+    return _Begun(inquiry, question, scope, cameras, where)
+
+
+def _encode(
+    begun: Sequence[_Begun], encoder: Encoder
+) -> list[tuple[_Begun, Encoded] | ReidsearchError]:
+    made = encode_all([one.question for one in begun], encoder)
+    return [
+        found if isinstance(found, ReidsearchError) else (one, found)
+        for one, found in zip(begun, made, strict=True)
+    ]
+
+
+def _rank(begun: _Begun, encoded: Encoded, ranked: Callable[[Wish, Split], Ranking]) -> _Look:
+    inquiry = begun.inquiry
+    ranking = ranked(inquiry.wish, inquiry.split)
+    ranking, seen = _seen(ranking, begun.question, begun.scope, inquiry.wish)
+    return _Look(begun, encoded, encoded.own, ranking, seen)
 
 
 def ranking_for(
@@ -223,6 +169,11 @@ def ranking_for(
 ) -> tuple[Ranking, Sighted | None]:
     """How to rank, and where and when the question's pictures were taken, where that counts. Raises
     as ``query`` does."""
+    return _seen(_ranking(collection, wish, split), question, scope, wish)
+
+
+def _ranking(collection: Collection, wish: Wish, split: Split) -> Ranking:
+    """How to rank, as far as the gallery is concerned."""
     expanded = Expanded.NOT
     if split is Split.GALLERY and wish.expand is not False:
         expanded = expand.stored_kind(collection)
@@ -234,23 +185,32 @@ def ranking_for(
             hint="Make them with: {calibrate}, or leave out {expand}.",
         )
     if wish.spatio_temporal is None:
-        try:
-            learned = calibrate.ranking(
+        with suppress(NotCalibrated, UsageError):  # nothing is known of times
+            return calibrate.ranking(
                 collection, spatio_temporal=True, rerank=False, expanded=expanded
             )
-            assert learned.calibration is not None
-            return learned, question.sighted(learned.calibration, scope)
-        except (NotCalibrated, UsageError):  # nothing is known of times, here or of the probe
-            return Ranking(expanded=expanded), None
-    ranking = calibrate.ranking(
+        return Ranking(expanded=expanded)
+    return calibrate.ranking(
         collection,
         spatio_temporal=wish.spatio_temporal,
         rerank=wish.rerank,
         expanded=expanded,
     )
+
+
+def _seen(
+    ranking: Ranking, question: Question, scope: Scope, wish: Wish
+) -> tuple[Ranking, Sighted | None]:
+    """The same for a question, with where and when its pictures were taken; without times, where
+    these are not wished for and nothing is known of the pictures'."""
     if ranking.calibration is None:
         return ranking, None
-    return ranking, question.sighted(ranking.calibration, scope)
+    try:
+        return ranking, question.sighted(ranking.calibration, scope)
+    except UsageError:
+        if wish.spatio_temporal is None:
+            return Ranking(expanded=ranking.expanded), None
+        raise
 
 
 def looked_again(
@@ -259,13 +219,55 @@ def looked_again(
     collection: Collection,
     ranking: Ranking,
     seen: Sighted | None,
-    *,
-    exact: bool = False,
 ) -> Vectors:
     """The question's vector (1 x D), less what its cameras add, with its nearest gallery images in
     it, of its own site and of other cameras than its pictures'. Times help to choose them where the
     stored vectors were made so, and where ``seen`` is known."""
     everywhere = places.scope(collection.catalog)
+    sought = _neighbours_sought(vector, question, collection, everywhere, ranking, seen)
+    return _carrying(sought, find(collection, sought), collection)
+
+
+def _look_again(
+    looks: Sequence[_Look], collection: Collection, everywhere: Callable[[], Scope]
+) -> list[_Look | ReidsearchError]:
+    """The same of all that look among expanded vectors."""
+    again: list[_Look | ReidsearchError] = list(looks)
+    expanded = [at for at, one in enumerate(looks) if one.ranking.is_expanded]
+    sought = outcomes.each(
+        lambda one: _neighbours_sought(
+            one.vector,
+            one.begun.question,
+            collection,
+            everywhere(),
+            one.ranking,
+            one.seen,
+            exact=one.begun.inquiry.exact,
+        ),
+        [looks[at] for at in expanded],
+    )
+    found = outcomes.together(lambda some: find_all(collection, some), sought)
+    for at, one, some in zip(expanded, sought, found, strict=True):
+        if isinstance(one, ReidsearchError):
+            again[at] = one
+        elif isinstance(some, ReidsearchError):
+            again[at] = some
+        else:
+            again[at] = replace(looks[at], vector=_carrying(one, some, collection))
+    return again
+
+
+def _neighbours_sought(
+    vector: Vectors,
+    question: Question,
+    collection: Collection,
+    everywhere: Scope,
+    ranking: Ranking,
+    seen: Sighted | None,
+    *,
+    exact: bool = False,
+) -> Sought:
+    """The images that a question's vector is to carry."""
     site = everywhere.site_of(question.probes[0])
     cameras = np.full(len(question.probes), UNKNOWN)
     for at, one in enumerate(question.probes):
@@ -275,9 +277,8 @@ def looked_again(
     means = expand.means(collection)
     vector = feedback.pooled(means.adapted(np.repeat(vector, len(cameras), axis=0), cameras))[None]
     by_times = ranking.expanded is Expanded.TIMES and seen is not None
-    found = find(
-        vector,
-        collection=collection,
+    return Sought(
+        vector=vector,
         where=Filter(
             split=Split.GALLERY,
             without_cameras=tuple(np.unique(cameras[cameras != UNKNOWN]).tolist()),
@@ -289,8 +290,12 @@ def looked_again(
         seen=seen if by_times else None,
         exact=exact,
     )
+
+
+def _carrying(sought: Sought, found: Sequence[Scored], collection: Collection) -> Vectors:
+    """The vector that was searched with, with what was found in it."""
     if not found:
-        return vector
+        return sought.vector
     ids, vectors = collection.store.retrieve([one.image.id for one in found], kind=Kind.EXPANDED)
     place = {id: at for at, id in enumerate(ids.tolist())}
     known = [one for one in found if one.image.id in place]  # or it is being deleted
@@ -298,7 +303,50 @@ def looked_again(
         np.array([[place[one.image.id] for one in known]], dtype=np.int64),
         np.array([[one.score for one in known]], dtype=np.float32),
     )
-    return expansion.carrying(vector, carried, vectors, expand.SETTINGS)
+    return expansion.carrying(sought.vector, carried, vectors, expand.SETTINGS)
+
+
+def _find(looks: Sequence[_Look], collection: Collection) -> list[_Found | ReidsearchError]:
+    alone = outcomes.each(
+        lambda one: _find_stays(one, collection) if one.begun.inquiry.by_stay else None, looks
+    )
+    others = [one for one, found in zip(looks, alone, strict=True) if found is None]
+    sought = outcomes.each(lambda one: _sought(one, collection), others)
+    best = outcomes.together(lambda some: find_all(collection, some), sought)
+    at_once = iter(
+        found if isinstance(found, ReidsearchError) else _Found(one, found)
+        for one, found in zip(others, best, strict=True)
+    )
+    return [next(at_once) if one is None else one for one in alone]
+
+
+def _sought(look: _Look, collection: Collection) -> Sought:
+    inquiry = look.begun.inquiry
+    return Sought(
+        vector=look.vector,
+        where=look.begun.where,
+        ranking=look.ranking,
+        top_k=inquiry.top_k,
+        min_score=inquiry.min_score,
+        seen=look.seen,
+        unlike=look.encoded.unlike,
+        hidden=frozenset(one.sha256 for one in look.begun.question.unlike),
+        around=neighbours.current(collection, inquiry.split) if look.ranking.reranked else None,
+        exact=inquiry.exact,
+    )
+
+
+def _find_stays(look: _Look, collection: Collection) -> _Found:
+    inquiry = look.begun.inquiry
+    clock = stays.clock_of(collection, inquiry.split, calibrate.known(collection))
+    sought = _sought(look, collection)
+    found = _stays(
+        lambda limit: find(collection, replace(sought, top_k=limit)),
+        inquiry.top_k,
+        clock,
+        collection.catalog,
+    )
+    return _Found(look, [], found, clock)
 
 
 def _stays(
@@ -318,145 +366,55 @@ def _stays(
     )
 
 
-def find(
-    vector: Vectors,
-    *,
-    collection: Collection,
-    where: Filter,
-    ranking: Ranking,
-    kind: Kind | None = None,
-    top_k: int | None = None,
-    min_score: float = -math.inf,
-    seen: Sighted | None = None,
-    unlike: Unlike | None = None,
-    hidden: AbstractSet[str] = frozenset(),
-    around: GalleryNeighbours | None = None,
-    margin: int = FETCHED,
-    scale: float = 1.0,
-    exact: bool = False,
-) -> list[Scored]:
-    """The best images for one vector (1 x D) by (-score, id): the ``top_k`` best, or all, of at
-    least ``min_score``.
-
-    ``kind`` says which stored vectors are compared, by default those that the ranking names.
-    ``seen`` is where and when the probe was taken, for a ranking by times (of several, what their
-    times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
-    whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
-    are the split's neighbours, for a re-ranked one. Passed over are files whose SHA-256 is in
-    ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
-    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
-    vectors are compared, else as the store does it (``VectorStore.scan``). Raises EmptyGallery
-    where the store holds none at all, or lacks some that re-ranking needs.
-    """
-    if kind is None:
-        kind = Kind.EXPANDED if ranking.is_expanded else Kind.PLAIN
-    ranked = None if around is None else _reranked(vector, collection, where, around)
-    reordered = seen is not None or unlike is not None
-    limit = margin if top_k is None else top_k + (margin if reordered else 0)
-    scored: list[tuple[float, Glimpse]] = []
-    fetched = np.empty(0, dtype=np.int64)
-    done = 0
-    while True:
-        if ranked is None:
-            (matches,) = collection.store.search(
-                vector, limit=limit, where=where, kind=kind, exact=exact
-            )
-        else:
-            matches = Matches(ranked.ids[:limit], ranked.scores[:limit])
-        if scale != 1:
-            matches = Matches(matches.ids, matches.scores * scale)
-        new = np.flatnonzero(~np.isin(matches.ids, fetched))
-        scored += [
-            (score, one)
-            for score, one in _scored(matches, new, collection, ranking, seen, unlike)
-            if one.sha256 not in hidden
-        ]
-        fetched = np.concatenate([fetched, matches.ids[new]])
-        done = len(matches.ids)
-        scored.sort(key=lambda pair: (-pair[0], pair[1].id))
-        if done < limit:
-            break
-        # What was not fetched is no nearer than the last match, and can gain only so much.
-        rest = float(matches.scores[-1]) + ranking.most_added
-        enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1][0] >= rest
-        if enough or rest < min_score:
-            break
-        limit *= WIDENED
-    if not done and not collection.store.count():
-        raise EmptyGallery(
-            "the vector store is empty, though the catalog lists images",
-            hint="Ingest again: what is missing is encoded anew.",
-        )
-    best = [(score, one.id) for score, one in scored[:top_k] if score >= min_score]
-    described = collection.catalog.images.describe(collection.encoder_id, [id for _, id in best])
-    return [Scored(score, described[id]) for score, id in best if id in described]
-
-
-def _scored(
-    matches: Matches,
-    rows: Ids,
-    collection: Collection,
-    ranking: Ranking,
-    seen: Sighted | None,
-    unlike: Unlike | None,
-) -> list[tuple[float, Glimpse]]:
-    """Of some of the matches those that the catalog calls indexed, with their scores."""
-    ids, scores = matches.ids[rows].tolist(), matches.scores[rows].tolist()
-    indexed = collection.catalog.images.glimpses(collection.encoder_id, ids)
-    known = [(score, indexed[id]) for id, score in zip(ids, scores, strict=True) if id in indexed]
-    if unlike is not None and known:
-        stored, vectors = collection.store.retrieve([one.id for _, one in known])
-        lost = dict(zip(stored.tolist(), unlike.penalty(vectors).tolist(), strict=True))
-        known = [
-            (score - lost[one.id], one)
-            for score, one in known
-            if one.id in lost  # or it is being deleted
-        ]
-    if seen is None or ranking.calibration is None or not known:
-        return known
-    clock = ranking.calibration.transit.clock
-    each = ranking.added(seen, stays.sightings([one for _, one in known], clock))
-    added = (each[0] if len(each) == 1 else each.mean(axis=0)).tolist()
-    return [(score + more, one) for (score, one), more in zip(known, added, strict=True)]
-
-
-def _reranked(
-    vector: Vectors, collection: Collection, where: Filter, around: GalleryNeighbours
-) -> Matches:
-    """All images that the filter admits, by re-ranked score."""
-
-    def cosines(where: Filter) -> tuple[Ids, NDArray[np.float32]]:
-        (matches,) = collection.store.search(vector, limit=len(around.ids), where=where, exact=True)
-        order = np.argsort(matches.ids)
-        order = order[np.isin(matches.ids[order], around.ids)]  # without what is not indexed
-        return matches.ids[order], matches.scores[order].astype(np.float32)
-
-    def fetch(positions: Ids) -> Vectors:
-        ids, vectors = collection.store.retrieve(around.ids[positions].tolist())
-        order = np.argsort(ids)  # positions ascend, and ids with them
-        return vectors[order]
-
-    ids, scores = cosines(Filter(split=where.split))
-    if not np.array_equal(ids, around.ids):
-        raise vectors_missing(len(around.ids) - len(ids), len(around.ids))
-    distances = rerank.rerank_one(vector, scores, around.neighbours, fetch)
-    allowed = np.arange(len(ids))
-    if where.narrows:
-        allowed = np.flatnonzero(np.isin(ids, cosines(where)[0]))
-    best = allowed[np.argsort(distances[allowed], kind="stable")]
-    return Matches(ids[best], 1 - distances[best].astype(np.float64))
-
-
-def hits(found: Sequence[Scored], catalog: Catalog) -> tuple[Hit, ...]:
-    """The same in rank order, as people are shown them."""
-    return tuple(
-        Hit.of(
-            one.image,
-            rank=rank,
-            score=one.score,
-            fetch=None
-            if stored.is_here(one.image)
-            else functools.partial(stored.thumbnail, catalog, one.image),
-        )
-        for rank, one in enumerate(found, start=1)
+def _tell(found: _Found, session: Session, collection: Collection) -> _Told:
+    look, begun = found.look, found.look.begun
+    inquiry, question = begun.inquiry, begun.question
+    if found.stays is None:
+        shown = hits(found.best, session.catalog)
+    else:
+        shown = tuple(stay.hits[0] for stay in found.stays)
+    whole = inquiry.exact or look.ranking.reranked
+    scan = Scan.EXACT if whole else collection.store.scan
+    (first, *more), others = question.asked(begun.scope)
+    answer = Answer(
+        query=first.query,
+        camera=first.camera,
+        identity=first.identity,
+        site=first.site,
+        hits=shown,
+        warnings=look.encoded.warned(),
+        picture=first.picture,
+        zone=session.config.timezone,
+        more=tuple(more),
+        unlike=others,
+        stays=found.stays,
+        unit=None if found.clock is None else found.clock.unit,
+        ranking=look.ranking,
+        scan=scan,
     )
+    stayed = found.stays
+    search = audit.Search(
+        probes=question.probes,
+        unlike=question.unlike,
+        command="query",
+        operator=inquiry.operator,
+        filters={
+            "camera": [one.camera for one in answer.together] if more else answer.camera,
+            "exclude_camera": inquiry.exclude_camera,
+            "only_camera": [names.number(one.name) for one in begun.cameras],
+            "site": inquiry.site,
+            "dataset": inquiry.dataset,
+            "since": inquiry.since,
+            "until": inquiry.until,
+            "split": str(inquiry.split),
+            "top_k": inquiry.top_k,
+            "min_score": None if inquiry.min_score == -math.inf else inquiry.min_score,
+            "expand": look.ranking.is_expanded,
+            "spatio_temporal": look.ranking.calibration is not None,
+            "rerank": look.ranking.reranked,
+            "by_stay": inquiry.by_stay,
+            "scan": str(scan),
+        },
+        hits=len(shown) if stayed is None else sum(len(stay.hits) for stay in stayed),
+    )
+    return _Told(answer, search)

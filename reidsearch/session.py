@@ -226,7 +226,9 @@ class Session:
                 self._hold_embedded()
                 known = self.catalog.with_vectors(mine)
                 if known is not None:
-                    return self._opened(known)
+                    found = self._opened(known)
+                    _notice_missing(found)
+                    return found
                 filled = [one for one in self.catalog.encoders() if one.indexed]
             if not filled:
                 raise EmptyGallery(
@@ -603,16 +605,26 @@ class Session:
         """The store of an encoder's vectors at an address that need not be the gallery's; whoever
         asks for it closes it. Raises StoreElsewhere where a server has none and, without ``make``,
         none is to be made; StoreError."""
-        # Imported here: qdrant_client takes longer to import than a whole embedded query.
         if address == EMBEDDED:
             return self._shard_at(self.vectors_path(encoder), encoder.dimension)
+        # Imported here: qdrant_client takes longer to import than a whole embedded query.
+        from reidsearch.stores.layout import Layout
         from reidsearch.stores.server import ServerStore
 
+        config = self.config
         return ServerStore(
             address,
             collection=self.collection_name(encoder.fingerprint),
             dimension=encoder.dimension,
             api_key=api_key(),
+            layout=Layout(
+                shards=config.qdrant_shards,
+                replicas=config.qdrant_replicas,
+                write_consistency=config.qdrant_write_consistency,
+                on_disk=config.qdrant_on_disk,
+                quantised=config.qdrant_quantised,
+            ),
+            exact_up_to=config.exact_up_to,
             make=make,
         )
 
@@ -695,7 +707,10 @@ class Session:
             return given or EMBEDDED
         recorded = self.catalog.store
         if recorded is not None and url is not None and is_at(url, recorded):
-            return recorded
+            if given is None or "," not in given or given == recorded:
+                return recorded
+            self.catalog.record_store(given)  # other nodes of the same cluster are named now
+            return given
         if recorded is not None and given is not None and given != recorded:
             if self._is_at(given):
                 self.catalog.record_store(given)
@@ -732,3 +747,23 @@ class Session:
                 f"the gallery in {self.place} is closed",
                 hint="Open it again.",
             )
+
+
+def _notice_missing(collection: Collection) -> None:
+    """Say where a server holds fewer vectors than the catalog lists: half of a collection answers
+    as a whole one does. What is in the data dir comes and goes with the catalog."""
+    store = collection.store
+    if store.address == EMBEDDED:
+        return
+    for _ in range(2):  # another process may add or remove some between both counts
+        listed = collection.catalog.embeddings.count_indexed(collection.encoder_id)
+        held = store.count()
+        if held >= listed:
+            return
+    log.warning(
+        "The Qdrant server at %s holds %d vectors, and the catalog lists %d: answers go without "
+        "the others, until an ingest of the same images encodes them anew.",
+        store.address,
+        held,
+        listed,
+    )

@@ -1,6 +1,5 @@
 """Where was this person? The hits for one probe as stays at cameras, in time order."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from reidsearch import (
     calibrate,
     documents,
     expand,
+    first_trace,
     names,
     places,
     search,
@@ -20,31 +20,27 @@ from reidsearch import (
     thresholds,
     yardstick,
 )
-from reidsearch.catalog import State
 from reidsearch.collection import Collection
-from reidsearch.errors import EmptyGallery, StoreError, UsageError
+from reidsearch.errors import UsageError
+from reidsearch.find import Scored, Sought, find, hits
+from reidsearch.first_trace import LEARNED_AT_ONCE, NotLearned, gallery_size
+from reidsearch.inquiry import BEST, Wish
 from reidsearch.places import Scope
 from reidsearch.probe import Probe
 from reidsearch.question import Question
 from reidsearch.ranking.ranking import Ranked, Sighted
-from reidsearch.ranking.scores import CROWD, CROWD_FROM
-from reidsearch.search import BEST, Scored, Wish
+from reidsearch.ranking.scores import CROWD
 from reidsearch.session import Session
 from reidsearch.stays import PAUSE, Stay
 from reidsearch.times import Zone
-from reidsearch.types import UNKNOWN, Filter, Split, Vectors, check_span
+from reidsearch.types import Filter, Split, Vectors, check_span
 from reidsearch.views import lanes
 from reidsearch.yardstick import FALSE_SHARE_IN_CROWD, Chosen, Origin, Yardstick
-
-log = logging.getLogger(__name__)
 
 FETCHED = 100  # hits asked for at first
 DEFAULT_RATES = tuple(10 ** (-k / 16) for k in range(32, 105))  # of false matches, 1e-2 to 3e-7
 EXAMPLES = 10  # hits that join the probe in looking once more
 ROUNDING = 1e-5  # by which a vector's length may differ from 1
-# Galleries of so many images are calibrated by their first trace: fewer would tell too little,
-# more would keep people waiting for minutes.
-LEARNED_AT_ONCE = range(CROWD_FROM, 30_001)
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,8 @@ class Trace:
     those who are like the probe and somebody else, the rate is of pairs that stand so far out of
     it. ``nearest`` is the best score there is, None where nothing is stored that was asked for.
     ``ranking`` tells what the scores are; ``calibrated`` is the number of images that they were
-    learned from just now, None where that was not needed. ``unit`` is that of times: frames, over a
+    learned from just now, None where they were not, and ``not_learned`` says why the gallery does
+    not tell a threshold where it was to. ``unit`` is that of times: frames, over a
     camera's sequences one after the other, or seconds since 1970 UTC; None without times.
     ``warnings`` say what may be wrong with the probe, ``picture`` are its bytes, and times are
     shown in ``zone``. In a notebook it shows as lanes."""
@@ -71,6 +68,7 @@ class Trace:
     nearest: float | None
     ranking: Ranked
     calibrated: int | None
+    not_learned: NotLearned | None
     unit: str | None
     stays: tuple[Stay, ...]
     warnings: tuple[str, ...] = ()
@@ -121,8 +119,8 @@ def trace(
     the best EXAMPLES hits in a second search, whose scores are means over all of them. A stay ends
     where nobody is seen for one of ``pauses``, by the unit of times.
 
-    Where the best ranking is asked for, nobody has calibrated the gallery, its times are known and
-    its size is in ``learned_at_once``, it is calibrated first, as ``expand.learn`` does it.
+    Where the best ranking is asked for and no score, the gallery is learned from first, as
+    ``first_trace.learn`` does it, which has ``learned_at_once`` as its ``sizes``.
     Raises NotCalibrated without any threshold, UsageError where the gallery is too small for so
     low a rate, and as ``search.query`` does.
     """
@@ -135,10 +133,11 @@ def trace(
         )
     collection, encoder = session.searchable()
     scope = places.scope(session.catalog, site=site, dataset=dataset)
-    own = question.vector(encoder)
-    calibrated = None
+    encoded = question.encoded(encoder)
+    own = encoded.own
+    calibrated, not_learned = None, None
     if wish == BEST and min_score is None:
-        calibrated = _learn_once(session, collection, sizes=learned_at_once)
+        calibrated, not_learned = first_trace.learn(session, collection, sizes=learned_at_once)
     where = Filter(split=Split.GALLERY, datasets=scope.dataset_ids, since=since, until=until)
     while True:
         generation = expand.generation(collection)
@@ -173,67 +172,38 @@ def trace(
         nearest=max((one.score for one in nearest), default=None),
         ranking=scale.ranking,
         calibrated=calibrated,
+        not_learned=not_learned,
         unit=None if clock is None else clock.unit,
         stays=stays.of(
             [one.image for one in found],
-            search.hits(found, collection.catalog),
+            hits(found, collection.catalog),
             clock,
             pauses=pauses,
         ),
-        warnings=question.warned(),
+        warnings=encoded.warned(),
         picture=probe.data,
         zone=session.config.timezone,
     )
     audit.record(
         session,
-        [probe],
-        command="trace",
-        filters={
-            "camera": traced.camera,
-            "site": site,
-            "dataset": dataset,
-            "since": since,
-            "until": until,
-            "threshold": traced.threshold,
-            "rate": traced.rate,
-            "expand": scale.ranking.is_expanded,
-            "spatio_temporal": traced.spatio_temporal,
-        },
-        hits=len(found),
+        audit.Search(
+            probes=[probe],
+            command="trace",
+            filters={
+                "camera": traced.camera,
+                "site": site,
+                "dataset": dataset,
+                "since": since,
+                "until": until,
+                "threshold": traced.threshold,
+                "rate": traced.rate,
+                "expand": scale.ranking.is_expanded,
+                "spatio_temporal": traced.spatio_temporal,
+            },
+            hits=len(found),
+        ),
     )
     return traced
-
-
-def _learn_once(session: Session, collection: Collection, *, sizes: range) -> int | None:
-    """Calibrate a gallery that nobody has calibrated, where that tells people apart: from how many
-    images, or None."""
-    if session.read_only or collection.catalog.learned.calibration(collection.encoder_id):
-        return None
-    spans = [
-        span
-        for span in collection.catalog.images.spans(collection.encoder_id, Split.GALLERY)
-        if span.camera != UNKNOWN and max(span.timed, span.framed)
-    ]
-    timed = sum(max(span.timed, span.framed) for span in spans)
-    if timed < sizes.start or _size(collection, places.scope(collection.catalog)) not in sizes:
-        return None
-    if len({span.camera for span in spans}) < 2:
-        return None
-    log.info("Nobody has calibrated this gallery. Learning from it, which is done once ...")
-    try:
-        with session.changing():
-            return expand.learn(collection).images
-    except (EmptyGallery, StoreError, UsageError) as error:
-        log.warning("Not learned: %s.", error)
-        return None
-
-
-def _size(collection: Collection, scope: Scope) -> int:
-    """How many gallery images there are."""
-    datasets = [one.id for one in scope.datasets]
-    return collection.catalog.embeddings.count(
-        collection.encoder_id, State.INDEXED, [Split.GALLERY], datasets=datasets
-    )
 
 
 @dataclass(frozen=True)
@@ -255,20 +225,22 @@ class _Look:
         top_k: int | None = None,
         everywhere: bool = False,
     ) -> list[Scored]:
-        """As ``search.find``; a mean of several vectors may be shorter than 1."""
+        """As ``find.find``; a mean of several vectors may be shorter than 1."""
         length = float(np.linalg.norm(vector))
         if abs(length - 1) < ROUNDING:
             length = 1.0
-        return search.find(
-            vector if length == 1 else vector / np.float32(length),
-            collection=self.collection,
-            where=Filter(split=Split.GALLERY) if everywhere else self.where,
-            top_k=top_k,
-            min_score=min_score,
-            ranking=self.scale.ranking,
-            seen=seen,
-            margin=FETCHED,
-            scale=length,
+        return find(
+            self.collection,
+            Sought(
+                vector=vector if length == 1 else vector / np.float32(length),
+                where=Filter(split=Split.GALLERY) if everywhere else self.where,
+                top_k=top_k,
+                min_score=min_score,
+                ranking=self.scale.ranking,
+                seen=seen,
+                margin=FETCHED,
+                scale=length,
+            ),
         )
 
     def judged(
@@ -289,7 +261,7 @@ class _Look:
                 hint="Give another {false_matches}, or a score with {min_score}.",
             )
         found = self.find(vector, seen, min_score=least)
-        size = _size(self.collection, self.scope)
+        size = gallery_size(self.collection, self.scope)
         scores = [one.score for one in found]
         chosen = mark.choose(scores, rates, gallery=size, share_in_crowd=self.false_share)
         assert chosen is not None  # some rate can be told, or there was no least score
@@ -300,7 +272,7 @@ class _Look:
     ) -> tuple[list[Scored], Chosen]:
         """The same by default: beside the probe's crowd, and with a second look for a probe that
         has taken no neighbours."""
-        rates = self.scale.unasked(rates, gallery=_size(self.collection, self.scope))
+        rates = self.scale.unasked(rates, gallery=gallery_size(self.collection, self.scope))
         found, chosen = self.judged(vector, seen, rates, in_crowd=True)
         if found and not self.scale.ranking.is_expanded:
             joined = self._joined(vector, seen, found[:EXAMPLES])

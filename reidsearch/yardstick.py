@@ -13,12 +13,12 @@ from reidsearch import calibrate, expand, search, thresholds
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import NotCalibrated
+from reidsearch.inquiry import BEST, PLAIN, Wish
 from reidsearch.places import Scope
 from reidsearch.question import Question
 from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.ranking.scores import CROWD_FROM, Crowds, ScoreDistribution
-from reidsearch.search import BEST, PLAIN, Wish
 from reidsearch.thresholds import Tellable
 from reidsearch.types import Split
 
@@ -128,7 +128,7 @@ def of(
     """For one question. With the best of wishes it is the best ranking that there are thresholds
     for. Raises as ``search.query`` does."""
     learned = calibrate.known(collection)
-    told_apart = learned is not None and (learned.by_identity or learned.by_times)
+    told_apart = learned is not None and learned.tells_apart
     encoder_tells = not told_apart and encoder.thresholds is not None
     if wish == BEST and encoder_tells:
         wish = PLAIN

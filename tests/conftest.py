@@ -27,6 +27,7 @@ from reidsearch.ranking.transit import Learning
 from reidsearch.session import CATALOG, Session
 from tests import browser
 from tests.postgres import Cluster, cluster, database, programs
+from tests.qdrant_cluster import ClusterStandIn
 from tests.qdrant_server import QdrantStandIn
 
 HEIGHT, WIDTH = 16, 8
@@ -262,3 +263,10 @@ def qdrant() -> Iterator[QdrantStandIn]:
     """A stand-in for a Qdrant server, running."""
     with QdrantStandIn() as server:
         yield server
+
+
+@pytest.fixture
+def nodes() -> Iterator[ClusterStandIn]:
+    """A stand-in for a cluster of three Qdrant nodes, running."""
+    with ClusterStandIn() as cluster:
+        yield cluster

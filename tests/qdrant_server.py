@@ -1,27 +1,29 @@
 """A stand-in for a Qdrant server, over real HTTP, that fails when it is told to.
 
-It answers the few endpoints that the store uses, from a dictionary in memory. Whether a real server
-behaves alike, tests/test_stores.py asks of one where QDRANT_URL is set, and tests/test_recorded.py
-of what one has answered.
+It answers the endpoints that the store uses, and some more, from dictionaries in memory. Whether a
+real server behaves alike, tests/test_stores.py asks of one where QDRANT_URL is set, and
+tests/test_recorded.py of what one has answered.
 """
 
-import io
 import json
 import re
 import socket
 import sys
-import tarfile
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
-import numpy as np
+from tests.qdrant_collection import Body, Collection, Refused, wrong
+from tests.qdrant_snapshot import shard_snapshot
+
+PEER = 3659708518663731  # what a node is called in its cluster
+LARGEST = 33_554_432  # bytes of a body
+FULL = "No space left on device: WAL buffer size exceeds available disk space"
 
 
 class Fault(Enum):
@@ -37,14 +39,6 @@ class Fault(Enum):
     DIES_AFTER_THE_WORK = "does it, and closes the connection without an answer"
 
 
-class Refused(Exception):
-    """An answer that is an error: its status, and the server's sentence, None for no body."""
-
-    def __init__(self, status: int, sentence: str | None) -> None:
-        self.status = status
-        self.sentence = sentence
-
-
 # Says of the n-th request, counted from 1, what goes wrong with it.
 Plan = Callable[[int, str], Fault | None]
 
@@ -53,24 +47,33 @@ class QdrantStandIn:
     """Use as a context manager; ``down`` and ``up`` stop and start it with what it holds."""
 
     def __init__(self) -> None:
-        self.collections: dict[str, dict[int, dict[str, Any]]] = {}
-        self.metadata: dict[str, dict[str, Any]] = {}  # of collections
-        self.vectors: dict[str, dict[str, int]] = {}  # of collections: name and dimension of each
+        self.collections: dict[str, Collection] = {}
+        self.aliases: dict[str, str] = {}
         self.version = (1, 18, 3)
         self.remembers = True  # metadata, as servers do since 1.16
+        self.full = False  # its disk
+        self.accepts: int | None = None  # bytes of a body, as a proxy before it may
         self.plan: Plan = lambda number, path: None
         self.requests: list[str] = []
         self.keys: set[str | None] = set()
         self.sentence = "as planned"  # the reason it gives for an answer that is an error
+        self.retry_after: str | None = None  # a header of BUSY
         self.delay = 5.0  # seconds that SLOW takes
+        self.awake = threading.Event()  # while clear, it neither answers nor hangs up
+        self.awake.set()
+        self.lock = threading.RLock()
+        self.answers = self.work  # to each request; a cluster's nodes ask each other
         self._port = 0
         self._kept = socket.socket()
-        self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
 
     def __enter__(self) -> Self:
         # Nobody else is given the port while the server is down: here, nobody listens to it.
@@ -115,242 +118,156 @@ class QdrantStandIn:
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         length = int(request.headers.get("Content-Length") or 0)
-        body = json.loads(request.rfile.read(length) or b"{}")
-        path = request.path.split("?")[0]
-        with self._lock:
+        parts = urlsplit(request.path)
+        path, query = parts.path, dict(parse_qsl(parts.query))
+        self.awake.wait()
+        if self.accepts is not None and length > self.accepts:
+            request.rfile.read(length)
+            self._send(request, 413, b"<html><h1>413 Request Entity Too Large</h1></html>")
+            return
+        if length > LARGEST:
+            said = f"JSON payload ({length} bytes) is larger than allowed (limit: {LARGEST} bytes)."
+            self._send(request, 400, as_error(said))
+            return
+        text = request.rfile.read(length) or b"{}"
+        with self.lock:
             self.requests.append(f"{request.command} {path}")
             self.keys.add(request.headers.get("api-key"))
             fault = self.plan(len(self.requests), path)
             if fault is Fault.DROPPED:
                 request.close_connection = True
                 return
-            sentence: str | None = self.sentence
-            status, result = 200, None
+            status, data = 200, b""
             if fault is not None and isinstance(fault.value, int):
-                status = fault.value
+                status, data = fault.value, as_error(self.sentence)
             else:
                 try:
-                    result = self._work(request.command, path, body)
+                    result = self.answers(request.command, path, query, parsed(text))
+                    data = self._answered(path, result)
                 except Refused as refused:
-                    status, sentence = refused.status, refused.sentence
+                    status = refused.status
+                    data = b"" if refused.sentence is None else as_error(refused.sentence)
         if fault is Fault.DIES_AFTER_THE_WORK:
             request.close_connection = True
             return
         if fault is Fault.SLOW:
             time.sleep(self.delay)
-        answer = {"time": 0.0, "status": "ok", "result": result}
-        if path == "/":
-            answer = {"title": "stand-in", "version": ".".join(map(str, self.version))}
-        if status != 200:
-            answer = {"time": 0.0, "status": {"error": sentence}}
-        if isinstance(result, bytes):  # a snapshot
-            data = result
-        else:
-            data = b"" if sentence is None else json.dumps(answer).encode()
         if fault is Fault.NONSENSE:
             data = b"<html>It works!</html>"
+        self._send(request, status, data)
+
+    def _answered(self, path: str, result: Any) -> bytes:
+        """The body of an answer; made before anybody else changes what it is of."""
+        if isinstance(result, bytes):  # a file
+            return result
+        answer = {"time": 0.0, "status": "ok", "result": result}
+        if path == "/":
+            version = ".".join(map(str, self.version))
+            answer = {"title": "qdrant - vector search engine", "version": version}
+        return json.dumps(answer).encode()
+
+    def _send(self, request: BaseHTTPRequestHandler, status: int, data: bytes) -> None:
         try:
             request.send_response(status)
             request.send_header("Content-Type", "application/json")
             request.send_header("Content-Length", str(len(data)))
+            if status == Fault.BUSY.value and self.retry_after is not None:
+                request.send_header("Retry-After", self.retry_after)
             request.end_headers()
             request.wfile.write(data)
         except OSError:  # the client has gone
             request.close_connection = True
 
-    def _work(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        if path == "/":
-            return None
+    def work(self, method: str, path: str, query: Mapping[str, str], body: Body) -> Any:
+        """The answer to a request. Raises Refused, AssertionError on what is not known."""
+        match method, path:
+            case "GET", "/" | "/readyz":
+                return None
+            case "GET", "/cluster":
+                return {"status": "disabled"}
+            case "POST", "/collections/aliases":
+                return self._alias(body["actions"])
         found = re.fullmatch(r"/collections/([^/]+)(/.*)?", path)
         assert found, path
-        name, what = found[1], found[2] or ""
+        name, what = self.aliases.get(found[1], found[1]), found[2] or ""
         match method, what:
             case "GET", "/exists":
                 return {"exists": name in self.collections}
             case "PUT", "":
                 if name in self.collections:
-                    raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
-                self.collections[name] = {}
-                self.vectors[name] = {"": body["vectors"]["size"]}
-                self.metadata[name] = dict(body.get("metadata") or {})
+                    raise wrong(f"Collection `{name}` already exists!", 409)
+                self._require_known(body)
+                self.collections[name] = Collection(body)
                 return True
             case "DELETE", "":
                 return self.collections.pop(name, None) is not None
         if name not in self.collections:
             raise Refused(404, f"Not found: Collection `{name}` doesn't exist!")
-        points, done = self.collections[name], {"operation_id": 1, "status": "completed"}
+        collection = self.collections[name]
         if what.startswith("/vectors/"):
             if self.version < (1, 18):
                 raise Refused(404, None)
-            self._rename(method, what.removeprefix("/vectors/"), name, body)
-            return done
+            return collection.rename(method, what.removeprefix("/vectors/"), body)
         match method, what:
             case "PATCH", "":
-                self.metadata[name] |= body.get("metadata") or {}
-                return True
+                return collection.change(body, remembers=self.remembers)
             case "GET", "":
-                return self._info(name)
-            case "GET", "/shards/0/snapshot":
-                return self._shard_snapshot(name)
-            case "PUT", "/index":
-                return done
-            case "PUT", "/points":
-                batch = body["batch"]
-                rows = zip(batch["ids"], batch["vectors"], batch["payloads"], strict=True)
-                told = [(id, self._named(name, v), payload) for id, v, payload in rows]
-                points.update({id: {"vectors": v, "payload": p} for id, v, p in told})
-                return done
-            case "PUT", "/points/vectors":
-                news = [(one["id"], self._named(name, one["vector"])) for one in body["points"]]
-                for id, vectors in news:
-                    if id in points:
-                        points[id]["vectors"] |= vectors
-                missing = [id for id, _ in news if id not in points]
-                if missing:  # the others are written
-                    raise Refused(404, f"Not found: No point with id {missing[0]} found")
-                return done
-            case "POST", "/points/vectors/delete":
-                for id in body["points"]:
-                    for one in body["vector"]:
-                        points[id]["vectors"].pop(one, None)
-                return done
-            case "POST", "/points/batch":
-                for operation in body["operations"]:
-                    told = operation["overwrite_payload"]
-                    for id in told["points"]:
-                        if id in points:
-                            points[id]["payload"] = told["payload"]
-                return [done for _ in body["operations"]]
-            case "POST", "/points/delete":
-                for id in body["points"]:
-                    points.pop(id, None)
-                return done
-            case "POST", "/points":
-                return [self._record(name, id, body) for id in body["ids"] if id in points]
-            case "POST", "/points/count":
-                return {"count": sum(_fits(one, body.get("filter")) for one in points.values())}
-            case "POST", "/points/scroll":
-                ids = [id for id in sorted(points) if _fits(points[id], body.get("filter"))]
-                ids = [id for id in ids if id >= (body.get("offset") or 0)]
-                page, rest = ids[: body["limit"]], ids[body["limit"] :]
-                records = [self._record(name, id, body) for id in page]
-                return {"points": records, "next_page_offset": rest[0] if rest else None}
-            case "POST", "/points/query":
-                using = body.get("using") or ""
-                self._require(name, using)
-                query = np.array(body["query"]["nearest"], dtype=np.float32)
-                ids = [id for id in points if _fits(points[id], body.get("filter"))]
-                ids = [id for id in ids if using in points[id]["vectors"]]
-                scores = {
-                    id: float(np.array(points[id]["vectors"][using], dtype=np.float32) @ query)
-                    for id in ids
+                return collection.info(remembers=self.remembers)
+            case "GET", "/cluster":
+                shards = collection.params["shard_number"]
+                return {
+                    "peer_id": PEER,
+                    "shard_count": shards,
+                    "local_shards": [
+                        {"shard_id": one, "points_count": len(collection), "state": "Active"}
+                        for one in range(shards)
+                    ],
+                    "remote_shards": [],
+                    "shard_transfers": [],
                 }
-                best = sorted(ids, key=lambda one: -scores[one])[: body["limit"]]
-                return {"points": [{"id": id, "version": 0, "score": scores[id]} for id in best]}
-        raise AssertionError(f"{method} {path} is not known")
+            case "GET", "/shards/0/snapshot":
+                return shard_snapshot(collection)
+            case "POST", "/snapshots":
+                name = f"{name}-{PEER}.snapshot"
+                told = {"name": name, "creation_time": "", "size": 0, "checksum": ""}
+                collection.snapshots.append(told)
+                return told
+            case "GET", "/snapshots":
+                return collection.snapshots
+        if self.full and method == "PUT" and what.startswith("/points"):
+            raise Refused(500, f"Service internal error: {FULL}")
+        return collection.work(method, what, body)
 
-    def _info(self, name: str) -> dict[str, Any]:
-        """What a server says of a collection, as far as clients insist on it."""
-        named = {one: {"size": d, "distance": "Dot"} for one, d in self.vectors[name].items()}
-        config: dict[str, Any] = {
-            "params": {"vectors": named if len(named) > 1 else named[""]},
-            "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
-            "optimizer_config": {
-                "deleted_threshold": 0.2,
-                "vacuum_min_vector_number": 1000,
-                "default_segment_number": 0,
-                "flush_interval_sec": 5,
-            },
-            "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
-        }
-        if self.remembers and self.metadata[name]:
-            config["metadata"] = self.metadata[name]
-        return {
-            "status": "green",
-            "optimizer_status": "ok",
-            "points_count": len(self.collections[name]),
-            "segments_count": 1,
-            "config": config,
-            "payload_schema": {},
-        }
+    def _require_known(self, asked: Body) -> None:
+        """What this version cannot read, it refuses."""
+        quantization = asked.get("quantization_config") or {}
+        if "turbo" in quantization and self.version < (1, 18):
+            raise Refused(
+                400,
+                "Format error in JSON body: data did not match any variant of untagged enum "
+                "QuantizationConfig",
+            )
 
-    def _shard_snapshot(self, name: str) -> bytes:
-        """What a server sends of a shard: the files of one that Qdrant Edge can load, packed."""
-        import qdrant_edge as edge
-
-        with tempfile.TemporaryDirectory(prefix="stand-in-") as made:
-            folder = Path(made) / "shard"
-            folder.mkdir()
-            params = {
-                one: edge.EdgeVectorParams(size=size, distance=edge.Distance.Dot)
-                for one, size in self.vectors[name].items()
-            }
-            shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=params))
-            points = [
-                edge.Point(id, one["vectors"], one["payload"])
-                for id, one in self.collections[name].items()
-            ]
-            for start in range(0, len(points), 512):
-                shard.update(edge.UpdateOperation.upsert_points(points[start : start + 512]))
-            shard.flush()
-            shard.close()
-            packed = io.BytesIO()
-            with tarfile.open(fileobj=packed, mode="w") as tar:
-                tar.add(folder, ".")
-            return packed.getvalue()
-
-    def _rename(self, method: str, vector: str, name: str, body: dict[str, Any]) -> None:
-        """Give the collection ``name`` another named vector, or take one away."""
-        if method == "PUT":
-            self.vectors[name].setdefault(vector, body["dense"]["size"])
-            return
-        del self.vectors[name][vector]
-        for point in self.collections[name].values():
-            point["vectors"].pop(vector, None)
-
-    def _require(self, name: str, vector: str) -> int:
-        if vector not in self.vectors[name]:
-            raise Refused(400, f"Wrong input: Not existing vector name error: {vector}")
-        return self.vectors[name][vector]
-
-    def _named(
-        self, name: str, given: list[float] | dict[str, list[float]]
-    ) -> dict[str, list[float]]:
-        """Vectors by name, as they come in."""
-        vectors = given if isinstance(given, dict) else {"": given}
-        for key, vector in vectors.items():
-            expected = self._require(name, key)
-            if len(vector) != expected:
-                said = f"expected dim: {expected}, got {len(vector)}"
-                raise Refused(400, f"Wrong input: Vector dimension error: {said}")
-        return vectors
-
-    def _record(self, name: str, id: int, body: dict[str, Any]) -> dict[str, Any]:
-        point = self.collections[name][id]
-        record: dict[str, Any] = {"id": id}
-        if body.get("with_payload"):
-            record["payload"] = point["payload"]
-        if wanted := body.get("with_vector"):
-            names = list(self.vectors[name]) if wanted is True else wanted
-            for one in names:
-                self._require(name, one)
-            vectors = {one: point["vectors"][one] for one in names if one in point["vectors"]}
-            record["vector"] = vectors[""] if list(vectors) == [""] else vectors
-        return record
+    def _alias(self, actions: list[Body]) -> bool:
+        for action in actions:
+            if told := action.get("create_alias"):
+                self.aliases[told["alias_name"]] = told["collection_name"]
+            else:
+                del self.aliases[action["delete_alias"]["alias_name"]]
+        return True
 
 
-def _fits(point: dict[str, Any], where: dict[str, Any] | None) -> bool:
-    def holds(condition: dict[str, Any]) -> bool:
-        if "has_vector" in condition:
-            return condition["has_vector"] in point["vectors"]
-        value = point["payload"].get(condition["key"])
-        if condition.get("range") is None:
-            match = condition["match"]
-            return value == match["value"] if "value" in match else value in match["any"]
-        low, high = condition["range"].get("gte"), condition["range"].get("lt")
-        return value is not None and (
-            (low is None or low <= value) and (high is None or value < high)
-        )
+def parsed(text: bytes) -> Body:
+    """A request's body. Raises Refused where it is no JSON."""
+    try:
+        body: Body = json.loads(text)
+    except json.JSONDecodeError:  # only bodies that were cut off are known
+        lines = text.split(b"\n")
+        at = f"line {len(lines)} column {len(lines[-1])}"
+        said = f"Format error in JSON body: EOF while parsing a value at {at}"
+        raise Refused(400, said) from None
+    return body
 
-    must, must_not = (where or {}).get("must") or [], (where or {}).get("must_not") or []
-    return all(map(holds, must)) and not any(map(holds, must_not))
+
+def as_error(sentence: str) -> bytes:
+    return json.dumps({"time": 0.0, "status": {"error": sentence}}).encode()

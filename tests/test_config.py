@@ -36,6 +36,11 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "audit": "default",
         "retain_days": "default",
         "exact_up_to": "default",
+        "qdrant_shards": "default",
+        "qdrant_replicas": "default",
+        "qdrant_write_consistency": "default",
+        "qdrant_on_disk": "default",
+        "qdrant_quantised": "default",
         "timezone": "default",
         "server": "default",
         "token_file": "default",
@@ -87,6 +92,8 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
     texts = {
         "data_dir": "home", "qdrant_url": "http://here", "encoder": "mine.onnx", "device": "cuda",
         "audit": "off", "retain_days": "30", "exact_up_to": "7",
+        "qdrant_shards": "3", "qdrant_replicas": "2", "qdrant_write_consistency": "1",
+        "qdrant_on_disk": "false", "qdrant_quantised": "false",
         "timezone": "Asia/Kolkata", "server": "http://there:8733", "token_file": "token",
         "catalog_url": "postgresql+psycopg://ann@there/people", "thumbnails": "true",
     }  # fmt: skip
@@ -101,6 +108,11 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
         *(Path("home"), "http://here", Path("mine.onnx"), "cuda", {}, Audit.OFF),
         retain_days=30,
         exact_up_to=7,
+        qdrant_shards=3,
+        qdrant_replicas=2,
+        qdrant_write_consistency=1,
+        qdrant_on_disk=False,
+        qdrant_quantised=False,
         timezone=ZoneInfo("Asia/Kolkata"),
         server="http://there:8733",
         token_file=Path("token"),
@@ -160,7 +172,8 @@ def test_what_only_the_environment_holds_is_no_setting() -> None:
     settings = config.load({}, environment=secrets)
     assert settings == config.load({}, environment={})
     known = {
-        config.OPERATOR, config.MACHINE, config.API_KEY, config.API_KEY_FILE, config.TOKEN
+        config.OPERATOR, config.MACHINE, config.API_KEY, config.API_KEY_FILE, config.TOKEN,
+        config.CATALOG_PASSWORD_FILE,
     }  # fmt: skip
     assert known == set(config.VARIABLES)
     assert not config.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}

@@ -113,6 +113,20 @@ def test_a_planted_defect_is_found_left_alone_and_mended_with_fix(
         assert snapshot(opened) == whole
 
 
+def test_a_gallery_that_is_not_optimised_is_with_fix(
+    settings: Config, whole: dict[str, object], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REIDSEARCH_EXACT_UP_TO", "30")  # of 31
+    (finding,) = json.loads(run("doctor", "--json", exit_code=1).stdout)["findings"]
+    assert (finding["kind"], finding["found"], finding["left"]) == ("unoptimised", 1, 1)
+    assert set(json.loads(run("status", "--json").stdout)["scan"].values()) == {"exact"}
+    assert json.loads(run("doctor", "--fix", "--json").stdout)["healthy"]
+    assert set(json.loads(run("status", "--json").stdout)["scan"].values()) == {"quantised"}
+    assert json.loads(run("doctor", "--json").stdout)["findings"] == []
+    with filling(settings) as opened:
+        assert snapshot(opened) == whole
+
+
 def test_a_healthy_gallery_has_no_findings(whole: dict[str, object], run: Run) -> None:
     document = json.loads(run("doctor", "--json").stdout)
     assert document == {

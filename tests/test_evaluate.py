@@ -1,4 +1,5 @@
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from reidsearch.ranking.calibration import Source
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.trial import Trial
 from reidsearch.types import Distances, Sighting, Split, Vectors
-from tests.conftest import COLORS, SHORT_BINS, filling, reading, write_crop, write_encoder
+from tests.conftest import COLORS, SHORT_BINS, Run, filling, reading, write_crop, write_encoder
 
 
 def test_the_numbers_are_those_of_the_protocol_done_by_hand(filled: Collection) -> None:
@@ -241,6 +242,26 @@ def test_probes_without_an_image_from_another_camera_are_counted_apart(
     ingest.take_in(filled, datasets.read(market), encoder=encoder)
     evaluation = evaluate(filled)
     assert (evaluation.queries, evaluation.queries_without_positive) == (4, 1)
+
+
+def test_queries_of_nobody_are_left_out_and_counted(tmp_path: Path, market: Path, run: Run) -> None:
+    """Whoever numbers people from 0 is told before believing the numbers."""
+    people = {"0": 1, "1": 2, "-1": 3, "": 4}  # identity in the table -> in the names
+    rows = [
+        f"{path},{split},{identity},{path.name[6]}"
+        for folder, split in (("query", "query"), ("bounding_box_test", "gallery"))
+        for identity, number in people.items()
+        for path in sorted((market / folder).glob(f"{number:04d}_*.jpg"))
+    ]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,split,identity,camera", *rows]))
+    told = run("ingest", table, "--root", "/").stderr
+    assert "the identity 0, which is nobody's" in told.replace("\n", " ")
+    assert json.loads(run("evaluate", "--json").stdout)["queries_of_nobody"] == 3
+    shown = run("evaluate").output
+    assert "1 queries" in shown
+    assert "3 queries are of nobody (the identity is 0, -1 or not known) and left out." in shown
+    assert "6 gallery images have no known identity and are left out." in shown
 
 
 @pytest.mark.parametrize(

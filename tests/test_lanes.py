@@ -50,6 +50,7 @@ def trace(tmp_path: Path) -> Trace:
         nearest=0.9,
         ranking=Ranking(),
         calibrated=None,
+        not_learned=None,
         unit="frames",
         stays=stays,
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reidsearch import datasets
 from reidsearch.errors import DatasetError
 from reidsearch.types import Dataset, Sighting, Split
+from tests.conftest import Run, write_crop
 
 
 def read(
@@ -192,6 +193,23 @@ def test_absolute_paths_and_another_root_lead_below_it_and_nowhere_else(tmp_path
     with pytest.raises(DatasetError, match="is no folder") as error:
         read(tmp_path / "lists", text, root=tmp_path / "nowhere")
     assert "root=" in error.value.hint
+
+
+def test_a_table_read_from_a_wrong_root_is_read_from_the_right_one_by_the_same_name(
+    tmp_path: Path, run: Run
+) -> None:
+    write_crop(tmp_path / "disk/crops/1.png", color=(200, 30, 40))
+    table = tmp_path / "tables/crops.csv"
+    table.parent.mkdir()
+    table.write_text("path,camera\n1.png,lobby\n")
+    told = run("ingest", table, exit_code=3).stderr
+    assert "give that folder as root" in told.replace("\n", " ")
+    run("ingest", table, "--root", tmp_path / "disk/crops")
+    assert "lobby" in run("query", tmp_path / "disk/crops/1.png").stdout
+    # From now on the name is taken.
+    write_crop(tmp_path / "other/1.png", color=(30, 180, 60))
+    again = run("ingest", table, "--root", tmp_path / "other", exit_code=2).stderr
+    assert "a data set named 'crops' is already stored" in again.replace("\n", " ")
 
 
 def test_the_usual_names_of_parts_are_understood(tmp_path: Path) -> None:

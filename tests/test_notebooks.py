@@ -122,6 +122,10 @@ def test_training_learns_people_and_what_holds_for_others() -> None:
     assert after[0] > before[0] + 20
     assert after[1] > before[1] + 20
     assert len(shown(done, "image/png")) == 2
+    rounds = [line for line in text.splitlines() if line.startswith("round ")]
+    linked = [int(re.findall(r"(\d+) links", line)[0]) for line in rounds]
+    assert linked == sorted(linked)  # a round takes more of them than the last
+    assert percents(line_of(text, "pairs across cameras"))[0] > 50
 
 
 def test_evaluate_shows_the_librarys_numbers(tmp_path: Path) -> None:
@@ -130,7 +134,16 @@ def test_evaluate_shows_the_librarys_numbers(tmp_path: Path) -> None:
     with reidsearch.open(tmp_path / "gallery") as gallery:
         gallery.ingest(tmp_path / "drawn")
         plain, reranked = gallery.evaluate(), gallery.evaluate(rerank=True)
-    for name, one in {"plain": plain, "re-ranked": reranked}.items():
+        expanded = gallery.evaluate(expand=True)
+        gallery.calibrate(source="matches")
+        both = gallery.evaluate(expand=True, spatio_temporal=True)
+    variants = {
+        "plain": plain,
+        "re-ranked": reranked,
+        "expanded ": expanded,
+        "expanded, with times": both,
+    }
+    for name, one in variants.items():
         wanted = [round(100 * value, 1) for value in (one.cmc[1], one.mAP, one.mINP)]
         assert percents(line_of(printed(done), name)) == pytest.approx(wanted, abs=0.11)
     pages = shown(done, "text/html")
@@ -138,17 +151,19 @@ def test_evaluate_shows_the_librarys_numbers(tmp_path: Path) -> None:
     assert len(pages) == 1 + 3  # the table and three of the worst probes
 
 
-def test_searching_your_own_cameras_finds_traces_and_forgets() -> None:
+def test_searching_your_own_cameras_names_serves_traces_and_forgets() -> None:
     done = execute("search_your_own_cameras")
     text = printed(done)
     assert "refused: broken.jpg: not a picture" in text
     assert re.search(r"once more: 0 new, (\d+) unchanged", text)
+    assert "3 crops have a name, 0 were encoded\nthe probe shows alice" in text
+    afar, beside = line_of(text, "from afar").split("[")[1], line_of(text, "beside").split("[")[1]
+    assert afar == beside
     assert "2 images are gone\nstill found: no" in text
     assert len(shown(done, "text/html")) == 1  # the answer's sheet
     assert len(shown(done, "image/png")) == 1  # the trace's lanes
-    assert [line.split()[0] for line in text.splitlines() if " found " in line][-3:] == [
-        "query", "trace", "query",
-    ]  # fmt: skip
+    searches = [line.split()[0] for line in text.splitlines() if " found " in line]
+    assert searches[-6:] == ["query", "query", "trace", "query", "query", "query"]
 
 
 # ---- where something is missing ---------------------------------------------------------------

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidsearch import calibrate, search
+from reidsearch import calibrate
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder, Preprocessing
 from reidsearch.errors import EncoderError, ImageError, UnknownCamera, UsageError
+from reidsearch.find import Sought, find
 from reidsearch.gallery import Gallery
 from reidsearch.places import scope
 from reidsearch.question import Question
 from reidsearch.ranking import feedback
 from reidsearch.ranking.feedback import Unlike
-from reidsearch.ranking.ranking import Ranking
 from reidsearch.types import Filter
 from tests.conftest import COLORS, HEIGHT, SHORT_BINS, WIDTH, write_crop, write_encoder
 
@@ -111,7 +111,7 @@ def test_what_times_add_counts_on_average_over_the_pictures_that_have_one(
     assert np.abs(ratios[0] - ratios[1]).max() > 0
     encoder = gallery._session.encoder
     question = Question.of([here, untimed, there])
-    vector = question.vector(encoder)[0]
+    vector = question.encoded(encoder).own[0]
     scores = vectors[others] @ vector + learned.weight * ratios.mean(axis=0)
     answer = gallery.query([here, untimed, there], spatio_temporal=True, top_k=27)
     found = {hit.id: hit.score for hit in answer.hits}
@@ -203,7 +203,7 @@ def test_a_vector_that_cannot_be_used_is_an_error_that_names_the_picture(tmp_pat
         Image.new("RGB", (WIDTH, HEIGHT), (value,) * 3).save(tmp_path / name)
     question = Question.of([tmp_path / "white.png", tmp_path / "black.png"])
     with pytest.raises(EncoderError, match=r"no usable vector for .*black\.png"):
-        question.vector(encoder)
+        question.encoded(encoder)
 
 
 def test_who_is_nearer_to_somebody_else_than_to_the_person_loses_by_how_much() -> None:
@@ -248,23 +248,21 @@ def test_the_answer_is_the_same_where_more_has_to_be_fetched(
 ) -> None:
     question = Question.of(pictures[0], unlike=[market / "bounding_box_test/-1_c3s1_000050_01.jpg"])
     encoder = gallery._session.encoder
-    vector = question.vector(encoder)
+    encoded = question.encoded(encoder)
 
-    def find(top_k: int, margin: int) -> list[int]:
-        found = search.find(
-            vector,
-            collection=filled,
+    def found(top_k: int, margin: int) -> list[int]:
+        sought = Sought(
+            vector=encoded.own,
             where=Filter(),
-            ranking=Ranking(),
-            unlike=question.others(vector, encoder),
+            unlike=encoded.unlike,
             hidden={one.sha256 for one in question.unlike},
             top_k=top_k,
             margin=margin,
         )
-        return [one.image.id for one in found]
+        return [one.image.id for one in find(filled, sought)]
 
     for top_k in (1, 5, 26):
-        assert find(top_k, 0) == find(top_k, 500)
+        assert found(top_k, 0) == found(top_k, 500)
 
 
 def test_a_picture_of_somebody_else_is_no_hit_under_any_name_it_is_stored_by(

@@ -75,6 +75,25 @@ def test_each_refusal_says_what_it_was_and_what_to_try(
     assert "Version 99 or later" in refused(strict.url).hint
 
 
+def test_the_password_may_come_from_a_file_of_its_own(
+    strict: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = make_url(strict.url).set(username="ann")
+    file = tmp_path / "password"
+    monkeypatch.setenv("REIDSEARCH_CATALOG_PASSWORD_FILE", str(file))
+    with pytest.raises(UsageError, match="cannot be read"):
+        schema.find_shared(ann.render_as_string(), purpose="test")
+    for useless in (b"\n", b"\xff\xfe", b"\0"):
+        file.write_bytes(useless)
+        with pytest.raises(UsageError, match="holds no password"):
+            schema.find_shared(ann.render_as_string(), purpose="test")
+    file.write_text(f"{SECRET}\n")
+    assert schema.find_shared(ann.render_as_string(), purpose="test") is None  # it may look
+    assert schema.find_shared(strict.url, purpose="test") is None  # who needs none, is let in too
+    given = ann.set(password="another").render_as_string(hide_password=False)
+    assert "let this user in" in refused(given).message  # what the URL holds goes first
+
+
 def test_a_catalog_of_a_newer_version_is_refused(catalog_url: str) -> None:
     run_sql(catalog_url, "UPDATE alembic_version SET version_num = '9999'")
     error = refused(catalog_url)

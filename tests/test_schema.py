@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from reidsearch.catalog import schema, sqlite, tables
-from reidsearch.catalog.records import LoggedPicture, Role
+from reidsearch.catalog.records import LoggedPicture, NewSearch, Role
 from reidsearch.errors import CatalogError, CatalogLocked, NewerSchema
 from reidsearch.files import replacing
 from reidsearch.types import Split
@@ -128,10 +128,10 @@ def test_a_log_of_searches_with_one_picture_each_goes_on_with_several(tmp_path: 
         db.commit()
     with closing(schema.open_catalog(path)) as opened:
         other = LoggedPicture(role=Role.UNLIKE, sha256="cc", picture=None)
-        opened.log.add(
+        opened.log.add(NewSearch(
             time=2.5, operator="o", command="query", probe_sha256="aa", filters={}, hits=0,
             picture=None, others=[other],
-        )  # fmt: skip
+        ))  # fmt: skip
         told = [(e.probe_sha256, e.unlike, e.has_picture) for e in opened.log.entries()]
         assert told == [("ff", (), True), ("aa", ("cc",), False)]
 

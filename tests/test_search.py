@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, neighbours, places, search
+from reidsearch import calibrate, neighbours, places
 from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
+from reidsearch.find import Sought, find
 from reidsearch.gallery import Gallery
 from reidsearch.question import Question
 from reidsearch.ranking import rerank, transit
@@ -98,12 +99,7 @@ def test_vectors_that_are_not_confirmed_are_passed_over_and_replaced_by_the_next
 
 def test_no_hits_is_an_empty_answer(filled: Collection, encoder: Encoder) -> None:
     vector = encoder.encode(np.full((1, *encoder.size, 3), 99, dtype=np.uint8))
-    assert (
-        search.find(
-            vector, collection=filled, where=Filter(cameras=(8,)), ranking=Ranking(), top_k=3
-        )
-        == []
-    )
+    assert find(filled, Sought(vector=vector, where=Filter(cameras=(8,)), top_k=3)) == []
 
 
 def test_a_store_without_any_vector_is_an_error_not_an_empty_answer(
@@ -142,14 +138,16 @@ def test_with_transit_times_hits_are_the_ranking_by_cosine_and_evidence(
         assert [h.score for h in answer.hits] == pytest.approx(scores[expected].tolist(), abs=1e-6)
         # The same where nothing is fetched in advance, and more has to be asked for again.
         asked = Question.of(probe)
-        narrow = search.find(
-            asked.vector(encoder),
-            collection=filled,
-            where=Filter(),
-            ranking=Ranking(learned),
-            seen=asked.sighted(learned, places.scope(filled.catalog)),
-            top_k=top_k,
-            margin=0,
+        narrow = find(
+            filled,
+            Sought(
+                vector=asked.encoded(encoder).own,
+                where=Filter(),
+                ranking=Ranking(learned),
+                seen=asked.sighted(learned, places.scope(filled.catalog)),
+                top_k=top_k,
+                margin=0,
+            ),
         )
         assert [one.image.id for one in narrow] == [h.id for h in answer.hits]
 

@@ -1,24 +1,30 @@
 """Who is hostile gets a clear no, and nothing else; never an internal error."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from reidsearch.config import Config
 from reidsearch.gallery import Gallery
 from reidsearch.service import server
+from reidsearch.service.guards import Guards
 from reidsearch.service.limits import Limits, Rate
+from reidsearch.service.metrics import Metrics
 from reidsearch.service.tokens import FILE, Role, Tokens
 from tests.conftest import Run
 from tests.serving import served, until
 from tests.test_serve import PROBE, post, problem, sent
 
-SMALL = Limits(body=200_000, bodies=400_000, seconds=0.5, rate=1000, burst=5000)
+SMALL = Limits(body=200_000, bodies=400_000, rate=1000, burst=5000)
+HASTY = replace(SMALL, seconds=0.5)
 
 
 @pytest.fixture
@@ -102,18 +108,54 @@ def test_what_is_too_large_is_refused_by_its_length_and_by_what_comes(
     assert post(client, "/api/query", sent(market / PROBE)).status_code == 200
 
 
+def whole(client: httpx.Client, path: Path) -> bytes:
+    """A question as it is sent, head and body in one."""
+    request = client.build_request("POST", "/api/query", files=[sent(path)])
+    head = [f"{name}: {value}" for name, value in request.headers.items()]
+    return "\r\n".join(["POST /api/query HTTP/1.1", *head, "", ""]).encode() + request.read()
+
+
 def test_who_never_ends_a_request_is_hung_up_on(
-    client: httpx.Client, market: Path, monkeypatch: pytest.MonkeyPatch
+    gallery: Gallery, market: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "HEAD", 0.3)
-    for head in (b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "):
-        assert raw(client, head, wait=60) == b""
-    answered = raw(client, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /h", wait=60)
-    assert answered.count(b"HTTP/1.1") == 1
-    body = b"POST /api/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; "
-    body += b"boundary=x\r\nContent-Length: 1000\r\n\r\n--x\r\n"
-    assert b" 408 " in raw(client, body)
-    assert post(client, "/api/query", sent(market / PROBE)).status_code == 200
+    with served(gallery, HASTY) as client:
+        for head in (b"", b"GET /hea", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "):
+            assert raw(client, head, wait=60) == b""
+        healthy = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        answered = raw(client, healthy + b"GET /h", wait=60)
+        assert answered.count(b"HTTP/1.1") == 1
+        body = b"POST /api/query HTTP/1.1\r\nHost: localhost\r\n"
+        body += b"Content-Type: multipart/form-data; boundary=x\r\n"
+        body += b"Content-Length: 1000\r\n\r\n--x\r\n"
+        assert b" 408 " in raw(client, body, wait=60)
+        assert raw(client, whole(client, market / PROBE)).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_service_that_was_late_itself_takes_what_has_come_but_waits_for_no_more(
+    tmp_path: Path,
+) -> None:
+    taken: list[bytes] = []
+    answered: list[Message] = []
+
+    async def come() -> Message:
+        await asyncio.sleep(0)  # it is there, and nobody has looked yet
+        return {"type": "http.request", "body": b"ab", "more_body": True}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while True:
+            taken.append((await receive())["body"])
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    guards = Guards(
+        app, tokens=Tokens(tmp_path), metrics=Metrics(), limits=Limits(seconds=0), names=frozenset()
+    )
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(guards(scope, come, send))
+    assert taken == [b"ab"]
+    assert answered[0]["status"] == 408
 
 
 @pytest.mark.parametrize(

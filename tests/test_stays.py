@@ -30,8 +30,9 @@ def images(seen: Sequence[tuple[int, float | None]]) -> tuple[list[ImageRecord],
     )
     found = [
         ImageRecord(
-            id=at, dataset_id=1, dataset="d", root="/", site="main", split=Split.GALLERY,
-            path=f"{at}.jpg", camera_id=camera, camera=str(camera), timestamp=time, **known,
+            id=at, dataset_id=1, dataset="d", root="/", machine=None, site="main",
+            split=Split.GALLERY, path=f"{at}.jpg", camera_id=camera, camera=str(camera),
+            timestamp=time, **known,
         )
         for at, (camera, time) in enumerate(seen)
     ]  # fmt: skip

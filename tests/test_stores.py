@@ -1,5 +1,5 @@
-"""One contract for every store: Edge, optimised or not, qdrant-client's memory mode, a server at
-QDRANT_URL."""
+"""One contract for every store: Edge, optimised or not, qdrant-client's memory mode, a stand-in for
+a server and for a cluster, and the servers at QDRANT_URL."""
 
 import json
 import multiprocessing
@@ -41,7 +41,7 @@ def optimised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["edge", "optimised", "lent", "memory", "stand-in", "server"])
+@pytest.fixture(params=["edge", "optimised", "lent", "memory", "stand-in", "cluster", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore
     if request.param == "edge":
@@ -59,6 +59,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
             url = MEMORY
         elif request.param == "stand-in":
             url = request.getfixturevalue("qdrant").url
+        elif request.param == "cluster":
+            url = request.getfixturevalue("nodes").url
         elif "QDRANT_URL" in os.environ:
             url = os.environ["QDRANT_URL"]
         else:

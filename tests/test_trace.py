@@ -127,9 +127,9 @@ def test_a_trace_over_many_hits_encodes_its_probe_once_and_asks_the_store_for_mo
     encoded: list[int] = []
     asked: list[int] = []
 
-    def encoding(images: Pixels) -> Vectors:
+    def encoding(images: Pixels, *, alone: bool) -> Vectors:
         encoded.append(len(images))
-        return encode(images)
+        return encode(images, alone=alone)
 
     def searching(
         vectors: Vectors, *, limit: int, where: Filter, kind: Kind, exact: bool

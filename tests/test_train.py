@@ -412,6 +412,17 @@ def test_loading_decodes_a_split_and_people_drops_junk_and_distractors(market: P
     assert set(known.labels.identity.tolist()) == set(COLORS)
 
 
+def test_whoever_is_left_out_of_training_is_counted(tmp_path: Path) -> None:
+    for name in ("0000_c1", "0001_c1", "0002_c2", "-1_c1", "somebody"):
+        write_crop(tmp_path / f"{name}.jpg", color=COLORS[1])
+    crops = data.load(tmp_path, Split.GALLERY, height=16, width=8)
+    assert data.left_out(crops) == (
+        "left out: 1 crop of the identity 0, 1 crop of the identity -1, 1 crop of nobody known; "
+        "people are numbered from 1"
+    )
+    assert data.left_out(data.people(crops)) == ""
+
+
 def test_a_folder_or_a_csv_without_splits_is_all_for_training(tmp_path: Path) -> None:
     for name in ("0001_c1.jpg", "0001_c2.jpg", "0002_c1.jpg", "nobody.jpg"):
         write_crop(tmp_path / "mine" / name, color=COLORS[1])

@@ -64,7 +64,9 @@ def main(
     splits = data.splits(data_dir)
     crops = data.load(data_dir, splits.training, **size)
     if not unlabelled:
-        crops = data.people(crops)
+        said, crops = data.left_out(crops), data.people(crops)
+        if said:
+            _say(said)
     probes: data.Crops | None = None
     gallery: data.Crops | None = None
     if hold_out is None:

@@ -13,6 +13,7 @@ from reidsearch import datasets, images, names
 from reidsearch.errors import UsageError
 from reidsearch.ranking.clock import Clock
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Sighting, Split
+from reidsearch.words import counted
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ def numbered(labels: Iterable[str | None]) -> Ids:
     numbers = {name: names.number(name) for name in known}
     if any(isinstance(value, str) for value in numbers.values()):
         nobody = {names.JUNK: JUNK, names.DISTRACTOR: DISTRACTOR}
-        counted = (name for name in known if name not in nobody)
-        numbers = {**nobody, **{name: at for at, name in enumerate(counted, start=1)}}
+        somebody = (name for name in known if name not in nobody)
+        numbers = {**nobody, **{name: at for at, name in enumerate(somebody, start=1)}}
     return np.array([UNKNOWN if n is None else numbers[n] for n in given], dtype=np.int64)
 
 
@@ -129,6 +130,17 @@ def people(crops: Crops) -> Crops:
             "the columns path, identity and camera.",
         )
     return known
+
+
+def left_out(crops: Crops) -> str:
+    """Whom ``people`` leaves out of these, and what to do where that is not meant; empty where
+    nobody is."""
+    identity = crops.labels.identity
+    kinds = {DISTRACTOR: "the identity 0", JUNK: "the identity -1", UNKNOWN: "nobody known"}
+    counts = {kind: int((identity == value).sum()) for value, kind in kinds.items()}
+    said = [f"{counted(count, 'crop')} of {kind}" for kind, count in counts.items() if count]
+    number = "; people are numbered from 1" if counts["the identity 0"] else ""
+    return f"left out: {', '.join(said)}{number}" if said else ""
 
 
 def tenth(crops: Crops) -> int:

@@ -1,6 +1,7 @@
 """Where each image's embedding stands, from the moment a data set names the image."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import (
@@ -38,6 +39,7 @@ from reidsearch.hashes import image_id
 from reidsearch.types import Rejected, Split
 
 WRONG_PAYLOADS = 0  # of no form: they are to be made anew
+_TOLD = ("split", "camera_id", "identity_id", "sequence", "frame", "timestamp")  # by a data set
 
 
 class Embeddings(TableGroup):
@@ -49,9 +51,10 @@ class Embeddings(TableGroup):
         """Record the candidates; return those that are not stored as they now are.
 
         An image is left alone where it is indexed and its file's size and time of change, and what
-        the data set says of it, are as recorded. Where only the last differs it stays indexed, and
-        the payloads of all encoders are noted to be wrong; every other is ``pending`` afterwards,
-        and claimed for this process. What another living one has claimed is left to it.
+        the data set says of it, are as recorded. Where only the last differs it stays indexed;
+        every other is ``pending`` afterwards, and claimed for this process. What another living one
+        has claimed is left to it. Where what is said of an image differs, the payloads of all
+        encoders are noted to be wrong.
         """
         with self._writing(once=True) as db:
             query = select(dataset.c.site_id).where(dataset.c.id == dataset_id)
@@ -71,7 +74,7 @@ class Embeddings(TableGroup):
                     .where(image.c.id.in_([c.id for c in candidates]))
                 )
             }
-            stale, rows = [], []
+            stale, rows, described_anew = [], [], False
             for candidate in candidates:
                 seen = candidate.sighting
                 row = {
@@ -90,6 +93,7 @@ class Embeddings(TableGroup):
                     same_still = {**row, "state": State.INDEXED, "worker": old.worker}
                     if old._asdict() == same_still:
                         continue
+                    described_anew |= any(getattr(old, name) != row[name] for name in _TOLD)
                 left = old is not None and old.state == State.PENDING and old.worker in others
                 file = (candidate.size, candidate.modified_ns)
                 stored = old is not None and old.state == State.INDEXED
@@ -109,14 +113,15 @@ class Embeddings(TableGroup):
             if rows:
                 upsert(db, image, rows, key=["id"], change=[name for name in row if name != "id"])
                 to_encode = [o.candidate.id for o in stale if o.claimed and not o.encoded]
-                self._set_pending(db, encoder_id, to_encode)
+                self._set_pending(db, encoder_id, to_encode, worker=self.database.worker)
                 outdate(db)  # also where only what is said of an image has changed
-            if any(one.encoded for one in stale):
+            # This encoder's are made anew with its vectors, where none of these is encoded.
+            others_only = [] if any(o.encoded for o in stale) else [encoder.c.id != encoder_id]
+            if described_anew:
                 mine = -self.database.worker
                 kept = or_(encoder.c.payloads > WRONG_PAYLOADS, encoder.c.payloads == mine)
-                db.execute(
-                    update(encoder).values(payloads=case((kept, mine), else_=WRONG_PAYLOADS))
-                )
+                wrong = case((kept, mine), else_=WRONG_PAYLOADS)
+                db.execute(update(encoder).where(*others_only).values(payloads=wrong))
         return stale
 
     def relabelled(self, encoder_id: int, form: int) -> None:
@@ -148,13 +153,17 @@ class Embeddings(TableGroup):
         indexed: Mapping[int, tuple[str, int | None]] | None = None,
         failed: Mapping[int, str] | None = None,
         thumbnails: Mapping[int, bytes] | None = None,
-    ) -> None:
+    ) -> int:
         """Record the outcome of pending images: id -> SHA-256 of the file and checksum of the
         vector (where it is known) of those indexed, id -> reason of those that failed; with the
-        small pictures of those that have one."""
+        small pictures of those that have one. Returns how many vectors of other encoders wait to
+        be made again from now on, as they are of what a file held before."""
+        outdated = 0
         with self._writing() as db:
             if indexed:
                 outdate(db)
+                hashes = {id: digest for id, (digest, _) in indexed.items()}
+                outdated = self._outdate_others(db, encoder_id, hashes)
                 db.execute(
                     update(image)
                     .where(image.c.id == bindparam("of"))
@@ -167,6 +176,28 @@ class Embeddings(TableGroup):
                 upsert(db, thumbnail, small, key=["image_id"], change=["picture"])
             if failed:
                 _set_state(db, encoder_id, [(id, State.FAILED, r) for id, r in failed.items()])
+        return outdated
+
+    def _outdate_others(self, db: Connection, encoder_id: int, hashes: Mapping[int, str]) -> int:
+        """Set to pending what other encoders have of images whose files (id -> SHA-256) were others
+        when they were last encoded; returns how many that are."""
+        known = select(image.c.id, image.c.sha256).where(image.c.sha256.is_not(None))
+        changed = [
+            row.id
+            for some in self._batches(list(hashes))
+            for row in db.execute(known.where(image.c.id.in_(some)))
+            if row.sha256 != hashes[row.id]
+        ]
+        others = select(embedding.c.encoder_id, embedding.c.image_id).where(
+            embedding.c.encoder_id != encoder_id, embedding.c.state == State.INDEXED
+        )
+        by_encoder: dict[int, list[int]] = defaultdict(list)
+        for some in self._batches(changed):
+            for row in db.execute(others.where(embedding.c.image_id.in_(some))):
+                by_encoder[row.encoder_id].append(row.image_id)
+        for other, ids in by_encoder.items():
+            self._set_pending(db, other, ids, worker=None)
+        return sum(map(len, by_encoder.values()))
 
     def reject(
         self, dataset_id: int, encoder_id: int, name: str, files: Sequence[Rejected]
@@ -225,6 +256,15 @@ class Embeddings(TableGroup):
         with self._reading() as db:
             return set(db.scalars(query))
 
+    def unusable(self, dataset_id: int) -> set[int]:
+        """The ids of the images of a data set that no encoder has a vector of or waits for: a
+        reader rejected them, or they could not be decoded."""
+        failed = select(embedding.c.image_id).join(image).where(image.c.dataset_id == dataset_id)
+        others = failed.where(embedding.c.state != State.FAILED)
+        with self._reading() as db:
+            rejected = set(db.scalars(failed.where(embedding.c.state == State.FAILED)))
+            return rejected.difference(db.scalars(others)) if rejected else rejected
+
     def indexed_ids(self, encoder_id: int, *, dataset_id: int | None = None) -> set[int]:
         """The ids of all images, of one data set or of all, whose vector is stored."""
         query = select(embedding.c.image_id).where(_in_state(encoder_id, State.INDEXED))
@@ -232,6 +272,14 @@ class Embeddings(TableGroup):
             query = query.join(image).where(image.c.dataset_id == dataset_id)
         with self._reading() as db:
             return set(db.scalars(query))
+
+    def count_indexed(self, encoder_id: int) -> int:
+        """How many images' vectors are stored."""
+        query = (
+            select(func.count()).select_from(embedding).where(_in_state(encoder_id, State.INDEXED))
+        )
+        with self._reading() as db:
+            return int(db.execute(query).scalar_one())
 
     def indexed_among(self, encoder_id: int, ids: Sequence[int]) -> list[int]:
         """Those of these images whose vector is stored, in any order."""
@@ -272,15 +320,18 @@ class Embeddings(TableGroup):
     def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
         """Set images back to pending whose vectors turned out to be missing or wrong."""
         with self._writing() as db:
-            self._set_pending(db, encoder_id, list(ids))
+            self._set_pending(db, encoder_id, list(ids), worker=self.database.worker)
 
-    def _set_pending(self, db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
-        """Their vectors will be replaced, with all that is stored beside them."""
+    def _set_pending(
+        self, db: Connection, encoder_id: int, ids: Sequence[int], *, worker: int | None
+    ) -> None:
+        """Their vectors will be replaced, with all that is stored beside them: by that worker, or
+        by whoever comes first."""
         if ids:
             outdate_images(db, encoder_id, ids)
             outdate(db)
         pending = [(id, State.PENDING, None) for id in ids]
-        _set_state(db, encoder_id, pending, worker=self.database.worker)
+        _set_state(db, encoder_id, pending, worker=worker)
 
     def set_checksums(self, encoder_id: int, checksums: Mapping[int, int]) -> None:
         """Record the checksums of vectors, by image id."""

@@ -2,12 +2,12 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import func, insert, select, update
 
 from reidsearch.catalog.database import TableGroup
-from reidsearch.catalog.records import LoggedPicture, LoggedSearch, Role
+from reidsearch.catalog.records import LoggedSearch, NewSearch, Role
 from reidsearch.catalog.tables import query_log, query_picture
 
 # Where pictures are, and their SHA-256.
@@ -17,48 +17,38 @@ _PICTURES = ((query_log, query_log.c.probe_sha256), (query_picture, query_pictur
 class SearchLog(TableGroup):
     """Rows of ``query_log`` and ``query_picture``."""
 
-    def add(
-        self,
-        *,
-        time: float,
-        operator: str,
-        command: str,
-        probe_sha256: str,
-        filters: Mapping[str, object],
-        hits: int,
-        picture: bytes | None,
-        others: Sequence[LoggedPicture] = (),
-    ) -> None:
-        """Record one search, with the probe's file as ``picture`` where it is to be kept, and the
-        ``others`` that it was made with; all of it or nothing.
-
-        ``filters`` are written as JSON; raises TypeError where they hold what JSON cannot.
-        """
-        row = {
-            "time": time,
-            "operator": operator,
-            "command": command,
-            "probe_sha256": probe_sha256,
-            "filters": json.dumps(dict(filters), sort_keys=True),
-            "hits": hits,
-            "picture": picture,
-        }
+    def add(self, *searches: NewSearch) -> None:
+        """Record searches: all of them, with all that belongs to them, or nothing. Raises TypeError
+        where filters hold what JSON cannot."""
+        rows = [
+            {
+                "time": one.time,
+                "operator": one.operator,
+                "command": one.command,
+                "probe_sha256": one.probe_sha256,
+                "filters": json.dumps(dict(one.filters), sort_keys=True),
+                "hits": one.hits,
+                "picture": one.picture,
+            }
+            for one in searches
+        ]
         with self._writing(once=True) as db:
-            added = db.execute(insert(query_log).values(row).returning(query_log.c.id))
-            id = added.scalar_one()
-            if others:
-                db.execute(
-                    insert(query_picture),
-                    [
-                        {
-                            "query_id": id,
-                            "role": one.role,
-                            "sha256": one.sha256,
-                            "picture": one.picture,
-                        }
-                        for one in others
-                    ],
-                )
+            for search, row in zip(searches, rows, strict=True):
+                added = db.execute(insert(query_log).values(row).returning(query_log.c.id))
+                id = added.scalar_one()
+                if search.others:
+                    db.execute(
+                        insert(query_picture),
+                        [
+                            {
+                                "query_id": id,
+                                "role": one.role,
+                                "sha256": one.sha256,
+                                "picture": one.picture,
+                            }
+                            for one in search.others
+                        ],
+                    )
 
     def entries(self, *, since: float = 0.0) -> list[LoggedSearch]:
         """All searches from that time on (seconds since 1970 UTC), the oldest first."""

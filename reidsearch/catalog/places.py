@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 from reidsearch import names
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.expansions import outdate
-from reidsearch.catalog.records import CameraRecord, DatasetRecord
-from reidsearch.catalog.tables import camera, dataset, identity, image, site
+from reidsearch.catalog.records import CameraRecord, DatasetRecord, State
+from reidsearch.catalog.tables import camera, dataset, embedding, identity, image, site
 from reidsearch.catalog.upserts import insert_new
 from reidsearch.errors import UsageError
 
@@ -32,11 +32,11 @@ class Places(TableGroup):
         """The id of the data set of that name, made where it is new.
 
         It belongs to ``site``, where given, and else stays where it is; a new one then goes to
-        ``new_at``, or to SITE. ``layout`` is how it was
-        read, where that is not known yet. A data set whose old root is gone has
-        moved, and its root is updated. ``machine`` is the one on whose disk it is, where many share
-        the catalog. Raises UsageError where the name belongs to another folder that still exists,
-        or is on another machine's disk.
+        ``new_at``, or to SITE. ``layout`` is how it was read, where that is not known yet. Where
+        its old root is gone it has moved, and where none of its images could be read it was looked
+        for at the wrong place: its root is updated. ``machine`` is the one on whose disk it is,
+        where many share the catalog. Raises UsageError where the name belongs to images of another
+        folder that still exists, or is on another machine's disk.
         """
         with self._writing() as db:
             known = db.execute(select(dataset).where(dataset.c.name == name)).first()
@@ -52,14 +52,18 @@ class Places(TableGroup):
                 )
                 return int(new.inserted_primary_key[0])  # type: ignore[index]
             away = known.machine not in (None, machine)
-            if known.root != str(root) and (away or Path(known.root).exists()):
+            there = known.root != str(root) and (away or Path(known.root).exists())
+            unusable = there and _is_unusable(db, known.id)
+            if there and not unusable:
                 where = f"{known.root} on {known.machine}" if away else known.root
                 raise UsageError(
                     f"a data set named {name!r} is already stored, from {where}",
                     hint="Give this one a name of its own with {name}.",
                 )
             changes: dict[str, object] = {"root": str(root)}
-            if known.layout is None and layout is not None:
+            if unusable:
+                changes["machine"] = machine if self.database.shared else None
+            if layout is not None and (unusable or known.layout is None):
                 changes["layout"] = layout
             if site is not None and (site_id := _site_id(db, site)) != known.site_id:
                 changes["site_id"] = site_id
@@ -130,6 +134,13 @@ def ids_by_name(
         table.c.site_id == site_id, table.c.name.in_(known)
     )
     return {row.name: row.id for row in db.execute(query)}
+
+
+def _is_unusable(db: Connection, dataset_id: int) -> bool:
+    """Whether it has images, and none of them could be read."""
+    images = select(image.c.id).join(embedding).where(image.c.dataset_id == dataset_id).limit(1)
+    others = images.where(embedding.c.state != State.FAILED)
+    return db.scalar(images) is not None and db.scalar(others) is None
 
 
 def _site_id(db: Connection, name: str) -> int:

@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from reidsearch.catalog import hold
 from reidsearch.catalog.database import HoldLost, Mode
 from reidsearch.catalog.refusals import error_of
+from reidsearch.config import catalog_password
 from reidsearch.errors import CatalogError, CatalogUnreachable, UsageError
 
 T = TypeVar("T")
@@ -44,7 +45,8 @@ class PostgresDatabase:
     shared = True
 
     def __init__(self, url: str, *, purpose: str) -> None:
-        """Raises UsageError where the URL cannot be one, or psycopg is not installed."""
+        """Raises UsageError where the URL cannot be one, the file that is to hold its password does
+        not, or psycopg is not installed."""
         self.address, self.engine = _engine(url, purpose)
         self._hold = hold.Hold(self.engine, patience=HELD)
         self._patience = OPENING
@@ -160,6 +162,8 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
     address = _address(parsed)
     name = f"reidsearch {purpose} on {socket.gethostname()} ({os.getpid()})"
     try:
+        if parsed.password is None:
+            parsed = parsed.set(password=catalog_password())
         engine = create_engine(
             parsed,
             pool_pre_ping=True,

@@ -1,5 +1,6 @@
 """What the catalog hands out, and what it is handed: frozen, and nothing of SQLAlchemy's."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -233,6 +234,21 @@ class LoggedPicture:
     role: Role
     sha256: str
     picture: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSearch:
+    """A search to be logged, with the probe's file as ``picture`` where that is to be kept, and the
+    ``others`` that it was made with. ``filters`` are what JSON can hold."""
+
+    time: float
+    operator: str
+    command: str
+    probe_sha256: str
+    filters: Mapping[str, object]
+    hits: int
+    picture: bytes | None
+    others: Sequence[LoggedPicture] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,8 @@ def error_of(error: Error, address: str) -> CatalogError:
         return CatalogError(
             f"the catalog's server at {address} does not let this user in: {said}",
             hint="The password is read from {catalog_url}, PGPASSWORD, or the file that "
-            "PGPASSFILE names (~/.pgpass); look at the server's pg_hba.conf, too.",
+            "REIDSEARCH_CATALOG_PASSWORD_FILE or PGPASSFILE (~/.pgpass) names; look at the "
+            "server's pg_hba.conf, too.",
         )
     if code is None or code.startswith("08"):
         return CatalogUnreachable(

@@ -71,6 +71,7 @@ def _print_calibration(learned: "Calibration") -> None:
         )
     elif not learned.by_identity:
         output.say(
-            "Identities are not used, so pairs of one person count among those of different people "
-            "and make thresholds too strict; calibrate --source gallery uses known identities."
+            "The gallery's identities are not used, so pairs of one person count among those of "
+            "different people and make thresholds too strict; calibrate --source gallery uses "
+            "those that are known."
         )

@@ -19,7 +19,12 @@ def export(
     until: Until = "",
     json: Json = False,
 ) -> None:
-    """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv."""
+    """Write what is stored to one file: with vectors as .npz or .parquet, without as .csv.
+
+    An identity of -1 is a bad crop, 0 somebody whom no query asks for. What is not known is an
+    empty cell or null; in .npz it is -2, an empty name, or NaN for a time, and a camera or identity
+    whose name is no number is -3 beside that name.
+    """
     from reidsearch.opening import opened
 
     zone = ctx.obj.timezone

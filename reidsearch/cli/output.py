@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.errors import ReidsearchError
@@ -84,6 +85,18 @@ def relay_log() -> None:
         logger.setLevel(logging.INFO)
         # What interrupts the pool's tidying up it raises, and logs with a traceback besides.
         logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Meanwhile the library tells people of nothing but what went wrong."""
+    logger = logging.getLogger("reidsearch")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def complain(error: ReidsearchError) -> None:

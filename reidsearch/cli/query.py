@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reidsearch import names
+from reidsearch import names, outcomes
 from reidsearch.cli import output
 from reidsearch.cli.options import (
     OUTPUT,
@@ -28,8 +28,10 @@ from reidsearch.cli.options import (
     say_idle,
 )
 from reidsearch.cli.pictures import check_stdin, gather, read, read_now
-from reidsearch.errors import ImageError, UsageError
+from reidsearch.errors import ImageError, ReidsearchError, UsageError
 from reidsearch.types import Split
+
+TOGETHER = 16  # questions asked at once; what is answered is shown after so many
 
 if TYPE_CHECKING:
     from reidsearch.answer import Answer
@@ -187,9 +189,9 @@ def query(
     say_idle((together and len(given) == 1, "--together", "with a single picture"))
     others = [read_now(one) for one in gather(unlike or ())]
     with opened(ctx.obj, purpose="query") as gallery:
-        for question in questions:
-            try:
-                answer = gallery.query(
+        for start in range(0, len(questions), TOGETHER):
+            asked = outcomes.each(
+                lambda question: gallery.inquiry(
                     [read(one) for one in question],
                     unlike=others,
                     camera=camera,
@@ -209,16 +211,19 @@ def query(
                     plain=plain,
                     by_stay=by_stay,
                     exact=exact,
-                )
-            except ImageError as error:
-                if len(questions) == 1:
-                    raise
-                output.complain(error)
-                failed += 1
-                continue
-            answers.append(answer)
-            if json:
-                output.print_json(answer.document())
+                ),
+                questions[start : start + TOGETHER],
+            )
+            for answer in outcomes.together(gallery.query_all, asked):
+                if isinstance(answer, ImageError) and len(questions) > 1:
+                    output.complain(answer)
+                    failed += 1
+                    continue
+                if isinstance(answer, ReidsearchError):
+                    raise answer
+                answers.append(answer)
+                if json:
+                    output.print_json(answer.document())
     untimed = not any(answer.ranking.spatio_temporal for answer in answers)
     say_idle((timestamp is not None and untimed, "--time", "where hits are ranked without times"))
     if csv:

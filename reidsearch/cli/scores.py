@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from reidsearch import names
 from reidsearch.cli import output
 from reidsearch.cli.tables import print_matrix, print_table
+from reidsearch.words import counted
 
 if TYPE_CHECKING:
     from reidsearch.compare import Comparison
@@ -28,14 +29,27 @@ def print_evaluation(evaluation: "Evaluation") -> None:
             f"Rank-1 {apart.cmc[1]:.2%}, mAP {apart.mAP:.2%}."
         )
     if evaluation.unlabelled:
+        known = "no known identity and"
+        are = counted(
+            evaluation.unlabelled,
+            f"gallery image has {known} is",
+            f"gallery images have {known} are",
+        )
+        output.say(f"{are} left out.")
+    if evaluation.queries_of_nobody:
+        are = counted(evaluation.queries_of_nobody, "query is", "queries are")
         output.say(
-            f"{evaluation.unlabelled} gallery images have no known identity and are left out."
+            f"{are} of nobody (the identity is 0, -1 or not known) and left out. People are "
+            "numbered from 1."
         )
     if evaluation.queries_without_positive:
-        output.say(
-            f"{evaluation.queries_without_positive} queries have no image from another camera "
-            "and are left out."
+        right = "no image from another camera and"
+        are = counted(
+            evaluation.queries_without_positive,
+            f"query has {right} is",
+            f"queries have {right} are",
         )
+        output.say(f"{are} left out.")
     output.say(", ".join(f"{step} {value:.2f} s" for step, value in evaluation.seconds.items()))
 
 

@@ -2,15 +2,13 @@
 
 import ipaddress
 import logging
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
+from reidsearch import service
 from reidsearch.cli import output
 from reidsearch.errors import ReidsearchError, UsageError
-
-NEEDED = ("fastapi", "uvicorn", "multipart", "prometheus_client")
 
 
 def serve(
@@ -39,7 +37,8 @@ def serve(
     from reidsearch.service.limits import Limits
     from reidsearch.service.tokens import Tokens
 
-    if not is_loopback(host) and not Tokens(ctx.obj.data_dir).needed:
+    tokens = Tokens(ctx.obj.data_dir)
+    if not is_loopback(host) and not tokens.needed:
         raise UsageError(
             f"{host} can be reached from other machines, and nobody needs a token",
             hint="Make one with: reidsearch token NAME --role search. Or leave out --host.",
@@ -51,6 +50,11 @@ def serve(
             gallery.hold()
             app = App(gallery, limits=Limits(rate=rate, burst=int(2 * rate)), names=names)
             output.say(f"Serving {ctx.obj.data_dir} at {url} (Ctrl-C ends it)")
+            if tokens.needed and not tokens.all():
+                output.say(
+                    "There is no token, and nobody is let in before there is one. Make it with: "
+                    "reidsearch token NAME --role search"
+                )
             server.serve(app, listening)
     output.say("Stopped.")
 
@@ -66,7 +70,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _require_extra() -> None:
-    if not all(map(find_spec, NEEDED)):
+    if not service.installed():
         raise ReidsearchError(
             "serving takes packages that are not installed",
             hint="pip install 'reidsearch[serve]'",

@@ -24,6 +24,7 @@ from reidsearch.cli.options import (
     say_idle,
 )
 from reidsearch.cli.pictures import read
+from reidsearch.cli.vocabulary import COMMAND_LINE
 
 if TYPE_CHECKING:
     from reidsearch.trace import Trace
@@ -125,13 +126,16 @@ def _print_trace(found: "Trace") -> None:
             "ingest keeps that current, and query uses it, too."
         )
     output.say(_sentence(tracks.threshold(found)))
+    if (why := found.not_learned) is not None:
+        output.say(f"Learned {why.message}. {why.hint_in(COMMAND_LINE)}".rstrip())
     if found.stays:
         return
     output.say(_sentence(tracks.nobody(found)))
     if found.nearest is not None:
+        timed = "" if found.unit is None else ", or --camera and --time after reidsearch calibrate,"
         output.say(
-            f"--min-score {_below(found.nearest)} shows it; another picture of the person, or "
-            "--camera and --time after reidsearch calibrate, may find more."
+            f"--min-score {_below(found.nearest)} shows it; another picture of the person{timed} "
+            "may find more."
         )
 
 

@@ -54,6 +54,7 @@ COMMAND_LINE: Mapping[str, str] = {
     "evaluate": "reidsearch evaluate",
     "calibrate": "reidsearch calibrate",
     "calibrate_matches": "calibrate --source matches",
+    "calibrate_gallery": "reidsearch calibrate --source gallery",
     "export": "reidsearch export",
     "status": "reidsearch status",
     "doctor": "reidsearch doctor",

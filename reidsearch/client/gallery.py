@@ -11,12 +11,11 @@ from reidsearch.client import read
 from reidsearch.client.connection import Connection, Fields, File
 from reidsearch.client.shape import checked
 from reidsearch.config import Config, token
-from reidsearch.errors import ImageError, ReidsearchError, UnknownImage, UsageError
+from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, UnknownImage, UsageError
 from reidsearch.gallery import FilePath, Gallery
+from reidsearch.inquiry import PLAIN
 from reidsearch.probe import Probe
-from reidsearch.question import Question
 from reidsearch.session import Session
-from reidsearch.types import Split, choice
 
 if TYPE_CHECKING:
     from reidsearch.add import Added, Crop
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from reidsearch.audit import AuditEntry
     from reidsearch.catalog.records import CameraRecord, ImageRecord
     from reidsearch.forget import Forgotten
+    from reidsearch.inquiry import Inquiry
     from reidsearch.probe import Picture, Time
-    from reidsearch.question import Pictures
     from reidsearch.status import Status
     from reidsearch.trace import Trace
 
@@ -72,51 +71,38 @@ class RemoteGallery(Gallery):
     def ready(self) -> None:
         self._connection.get("/readyz")
 
-    def query(
-        self,
-        picture: "Pictures",
-        *,
-        unlike: "Pictures" = (),
-        camera: int | str | None = None,
-        time: "Time | None" = None,
-        name: str | None = None,
-        exclude_camera: bool = False,
-        only_cameras: Sequence[int | str] = (),
-        site: str | None = None,
-        dataset: str | None = None,
-        since: "Time | None" = None,
-        until: "Time | None" = None,
-        split: Split | str = Split.GALLERY,
-        top_k: int = 10,
-        min_score: float = -math.inf,
-        expand: bool = False,
-        spatio_temporal: bool = False,
-        rerank: bool = False,
-        plain: bool = False,
-        exact: bool = False,
-        by_stay: bool = False,
-    ) -> "Answer":
-        question = Question.of(picture, unlike=unlike, name=name)
+    def query_all(self, inquiries: "Sequence[Inquiry]") -> "list[Answer | ReidsearchError]":
+        """One after the other, each a request: what comes at once is answered together there."""
+        found: list[Answer | ReidsearchError] = []
+        for one in inquiries:
+            try:
+                found.append(self._query(one))
+            except (ImageError, UsageError, NotCalibrated) as error:  # of this one; others may do
+                found.append(error)
+        return found
+
+    def _query(self, inquiry: "Inquiry") -> "Answer":
+        question, wish = inquiry.question, inquiry.wish
         mine, others = question.probes, question.unlike
         fields: Fields = {
             "name": [one.name for one in mine],
             "not_name": [one.name for one in others],
-            **self._told_of(mine, camera, time),
-            "exclude_camera": exclude_camera,
-            "only_camera": list(map(str, only_cameras)),
-            "site": site,
-            "dataset": dataset,
-            "since": self._written(since),
-            "until": self._written(until),
-            "split": str(choice(Split, split, name="split")),
-            "top_k": top_k,
-            "min_score": None if min_score == -math.inf else min_score,
-            "expand": expand,
-            "spatio_temporal": spatio_temporal,
-            "rerank": rerank,
-            "plain": plain,
-            "exact": exact,
-            "by_stay": by_stay,
+            **self._told_of(mine, None, None),
+            "exclude_camera": inquiry.exclude_camera,
+            "only_camera": list(inquiry.only_cameras),
+            "site": inquiry.site,
+            "dataset": inquiry.dataset,
+            "since": self._written(inquiry.since),
+            "until": self._written(inquiry.until),
+            "split": str(inquiry.split),
+            "top_k": inquiry.top_k,
+            "min_score": None if inquiry.min_score == -math.inf else inquiry.min_score,
+            "expand": wish.expand is True,
+            "spatio_temporal": wish.spatio_temporal is True,
+            "rerank": wish.rerank,
+            "plain": wish == PLAIN,
+            "exact": inquiry.exact,
+            "by_stay": inquiry.by_stay,
         }
         files: list[File] = [("image", one.data) for one in mine]
         files += [("not", one.data) for one in others]
@@ -128,6 +114,9 @@ class RemoteGallery(Gallery):
                 told, question, zone=self.config.timezone, fetch=self._fetching
             ),
         )
+
+    def _require_searchable(self) -> None:
+        """The service tells, with its answer."""
 
     def trace(
         self,

@@ -14,6 +14,7 @@ from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.audit import AuditEntry
 from reidsearch.catalog import State
 from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun
+from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.forget import Forgotten
 from reidsearch.lock import Holder
 from reidsearch.question import Question
@@ -100,12 +101,17 @@ def trace(told: documents.TraceDocument, picture: bytes, *, zone: Zone, fetch: F
             False, told["expanded"], told["spatio_temporal"], tuple(told["uses"])
         ),
         calibrated=told["calibrated"],
+        not_learned=_not_learned(told["not_learned"]),
         unit=told["unit"],
         stays=_stays(told["stays"], fetch),
         warnings=tuple(told["warnings"]),
         picture=picture,
         zone=zone,
     )
+
+
+def _not_learned(told: documents.NotLearnedDocument | None) -> NotLearned | None:
+    return None if told is None else NotLearned(Unlearned(told["reason"]), told["message"])
 
 
 def status(told: documents.StatusDocument) -> Status:

@@ -22,7 +22,8 @@ from reidsearch.datasets.columns import COLUMNS
 from reidsearch.datasets.cuhk03 import Cuhk03
 from reidsearch.datasets.dukemtmc import DUKEMTMC
 from reidsearch.datasets.filename import parse_name
-from reidsearch.datasets.folder import CAMERAS, PEOPLE, PLAIN
+from reidsearch.datasets.folder import CAMERAS, PEOPLE
+from reidsearch.datasets.folder import PLAIN as ANY_FOLDER
 from reidsearch.datasets.manifest import LAYOUT as TABLE
 from reidsearch.datasets.manifest import read_manifest
 from reidsearch.datasets.market1501 import MARKET1501
@@ -39,13 +40,16 @@ from reidsearch.types import Dataset, Split
 __all__ = [
     "COLUMNS",
     "DEFAULT_SPLITS",
+    "PLAIN",
     "TABLE",
     "Reader",
     "Wanted",
     "is_plain",
     "layouts",
     "parse_name",
+    "parted",
     "read",
+    "recognised",
 ]
 
 MANIFESTS = frozenset({".csv", ".tsv"})
@@ -55,6 +59,7 @@ SEARCH_DEPTH = 3  # how far below the given folder the root of a published data 
 MSMT17 = Msmt17()
 BENCHMARKS: tuple[Reader, ...] = (DUKEMTMC, MARKET1501, MSMT17, MARS, VERI, Cuhk03())
 GUESSES: tuple[Reader, ...] = (PEOPLE, CAMERAS)
+PLAIN = ANY_FOLDER.name
 GUESSED = {
     "people": "person",
     "cameras": "camera",
@@ -63,14 +68,29 @@ GUESSED = {
 
 def layouts() -> list[str]:
     """The names of all layouts, those of installed packages at the end."""
-    own = [reader.name for reader in (*BENCHMARKS, *GUESSES, PLAIN)]
+    own = [reader.name for reader in (*BENCHMARKS, *GUESSES, ANY_FOLDER)]
     return own + [name for name in plugins.names() if name not in own]
+
+
+def parted(layout: str) -> tuple[str | None, str | None]:
+    """What ``read`` has to be given so that it reads by that layout of a data set: the layout, or
+    the pattern."""
+    kind, _, pattern = layout.partition(" ")
+    return (None, pattern) if kind == PATTERN else (layout, None)
+
+
+def recognised(folder: Path) -> str:
+    """The layout that a folder itself is read by, where none is given."""
+    for reader in (*BENCHMARKS, *plugins.readers([]), *GUESSES):
+        if reader.recognises(folder):
+            return reader.name
+    return PLAIN
 
 
 def is_plain(layout: str | None) -> bool:
     """Whether that is a layout of crops whose folders and names alone say what they show: neither
     that of a published data set nor a table. None is not known, and so it is not."""
-    own = {reader.name for reader in (*GUESSES, PLAIN)}
+    own = {reader.name for reader in (*GUESSES, ANY_FOLDER)}
     return layout is not None and (layout in own or layout.startswith(PATTERN))
 
 
@@ -137,7 +157,7 @@ def _require_manifest(path: Path) -> None:
 
 
 def _by_name(layout: str) -> Reader:
-    for reader in (*BENCHMARKS, *GUESSES, PLAIN):
+    for reader in (*BENCHMARKS, *GUESSES, ANY_FOLDER):
         if reader.name == layout:
             return reader
     found = plugins.reader(layout)
@@ -158,9 +178,9 @@ def _recognised(path: Path, wanted: Wanted) -> Dataset:
             dataset = reader.read(path, wanted)
             break
     else:
-        guess = next((reader for reader in GUESSES if reader.recognises(path)), PLAIN)
+        guess = next((reader for reader in GUESSES if reader.recognises(path)), ANY_FOLDER)
         dataset = guess.read(path, wanted)
-        if guess is not PLAIN:
+        if guess is not ANY_FOLDER:
             notes.append(
                 f"That each folder is a {GUESSED[guess.name]} (layout {guess.name}) is a guess, "
                 "from what the folders are called; the layout folder takes them for nothing."

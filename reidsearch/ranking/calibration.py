@@ -58,6 +58,12 @@ class Calibration:
         """Whether different people were told by the times between their images."""
         return self.cosines.by_times
 
+    @property
+    def tells_apart(self) -> bool:
+        """Whether it is known of enough pairs that they are different people's, so that thresholds
+        are no stricter than they need be."""
+        return self.by_identity or self.by_times
+
     def document(self) -> documents.CalibrationDocument:
         """As a JSON document."""
         return documents.calibration(self)

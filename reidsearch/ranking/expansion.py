@@ -7,15 +7,19 @@ CNN Image Retrieval with No Human Annotation", TPAMI 2018). A probe takes its ne
 cameras likewise. Where transit times are known, they choose the neighbours, too.
 
 Lists do not depend on the order in which images came: candidates are found in single precision, and
-ordered by scores that come out the same whatever was computed beside them.
+ordered by scores that come out the same whatever was computed beside them. Candidates are all
+images, or among too many those at home in the cells in which an image looks (``ranking/cells.py``),
+which are the same whoever else is there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.ranking.arrays import ranges
+from reidsearch.ranking.arrays import groups, ranges
+from reidsearch.ranking.cells import Division
 from reidsearch.ranking.knn import ROUNDING, select
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.types import UNKNOWN, Ids, Vectors
@@ -23,6 +27,7 @@ from reidsearch.types import UNKNOWN, Ids, Vectors
 NONE = -1  # in place of a neighbour, where there are fewer
 SPARE = 4  # more candidates than neighbours, as single precision may order the last ones otherwise
 BLOCK = 512  # images whose scores to all others are held at once
+SCORES = 1 << 25  # and the most of these: 128 MB
 PAIRS = 1 << 14  # pairs whose vectors are held at once
 
 
@@ -82,6 +87,20 @@ class Pool:
         if np.any(place[:, None] != self.place):
             out[place[:, None] != self.place] = -np.inf
 
+    def at(self, rows: Ids) -> "Pool":
+        """The images at these positions alone."""
+        seen = Sighted(self.seen.camera[rows], self.seen.times[rows])
+        return Pool(self.vectors[rows], self.place[rows], seen, self.ranking)
+
+    def between(self, rows: Ids, columns: Ids) -> Vectors:
+        """The scores of the images at R positions with those at C (R x C), as ``fill`` gives them,
+        and -inf of each with itself."""
+        mine = self.at(rows)
+        out = np.empty((len(rows), len(columns)), dtype=np.float32)
+        self.at(columns).fill(mine.vectors, mine.place, mine.seen, out)
+        out[rows[:, None] == columns] = -np.inf
+        return out
+
     def fill_own(self, rows: Ids, out: Vectors) -> None:
         """The same of the images at these positions (R), and -inf of each with itself."""
         seen = Sighted(self.seen.camera[rows], self.seen.times[rows])
@@ -89,19 +108,66 @@ class Pool:
         out[np.arange(len(rows)), rows] = -np.inf
 
 
-def nearest(pool: Pool, rows: Ids, *, k: int, at_once: int = BLOCK) -> Neighbours:
-    """Of the images at these positions (R) the k nearest others of their place."""
+def nearest(
+    pool: Pool, rows: Ids, *, k: int, division: Division | None = None, at_once: int = BLOCK
+) -> Neighbours:
+    """Of the images at these positions (R) the k nearest others of their place: of all, or of those
+    that a ``division`` of the pool into cells brings together with them."""
+    wanted = min(k + SPARE, len(pool))
+    if not len(rows) or not wanted:
+        return nobody(len(rows), k)
+    if division is None:
+        found = _among_all(pool, rows, k=wanted, at_once=at_once)
+    else:
+        found = _in_cells(pool, rows, division, k=wanted)
+    row, column = np.nonzero(np.isfinite(found.scores))
+    return _best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
+
+
+def _among_all(pool: Pool, rows: Ids, *, k: int, at_once: int) -> Neighbours:
+    """The same in single precision."""
 
     def fill(part: slice, out: Vectors) -> Vectors:
         pool.fill_own(rows[part], out)
         return np.zeros(len(out), dtype=np.float32)  # how far the farthest is, nobody asks
 
-    wanted = min(k + SPARE, len(pool))
-    if not len(rows) or not wanted:
-        return nobody(len(rows), k)
-    found = select(fill, count=len(rows), size=len(pool), k=wanted, at_once=at_once, most=np.inf)
-    row, column = np.nonzero(np.isfinite(found.cosines))
-    return _best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
+    at_once = _bounded(at_once, len(pool))
+    found = select(fill, count=len(rows), size=len(pool), k=k, at_once=at_once, most=np.inf)
+    return Neighbours(found.nearest, found.cosines)
+
+
+def _in_cells(pool: Pool, rows: Ids, division: Division, *, k: int) -> Neighbours:
+    """The same of those in cells, one cell after the other."""
+    best = nobody(len(rows), k)
+    homes = division.homes
+    for cell, lookers in division.lookers(rows).items():
+        members = homes.get(cell)
+        if members is None:
+            continue
+        step = _bounded(len(lookers), len(members))
+        for start in range(0, len(lookers), step):
+            mine = lookers[start : start + step]
+            scores = pool.between(rows[mine], members)
+            bars = best.scores[mine, -1]
+            if len(members) > k:
+                bars = np.maximum(bars, np.partition(scores, -k, axis=1)[:, -k])
+            row, column = np.nonzero((scores >= bars[:, None]) & np.isfinite(scores))
+            before = best[mine]
+            there, nth = np.nonzero(before.nearest != NONE)
+            found = _first(
+                len(mine),
+                np.concatenate([there, row]),
+                np.concatenate([before.nearest[there, nth], members[column]]),
+                np.concatenate([before.scores[there, nth], scores[row, column]]),
+                k=k,
+            )
+            best.nearest[mine], best.scores[mine] = found.nearest, found.scores
+    return best
+
+
+def _bounded(at_once: int, size: int) -> int:
+    """So many rows of ``size`` scores, or fewer where these would be too many."""
+    return max(1, min(at_once, SCORES // size))
 
 
 def nearest_elsewhere(
@@ -120,6 +186,7 @@ def nearest_elsewhere(
     wanted = min(k, len(pool))
     if not len(probes) or not wanted:
         return nobody(len(probes), k)
+    at_once = _bounded(at_once, len(pool))
     found = select(fill, count=len(probes), size=len(pool), k=wanted, at_once=at_once, most=np.inf)
     missing = k - wanted
     nearest = np.where(np.isfinite(found.cosines), found.nearest, NONE)
@@ -130,23 +197,27 @@ def nearest_elsewhere(
 
 
 def grown(
-    pool: Pool, known: Neighbours, new: Ids, *, but: Ids, at_once: int = BLOCK
+    pool: Pool,
+    known: Neighbours,
+    new: Ids,
+    *,
+    but: Ids,
+    division: Division | None = None,
+    at_once: int = BLOCK,
 ) -> tuple[Ids, Neighbours]:
     """Which images' neighbours (``known``, N x K, positions in the pool as it is now) are others
     with those at the positions ``new`` in it, in ascending order, and what they are then. Nothing
-    is asked of those at the positions ``but``."""
+    is asked of those at the positions ``but``. With a ``division`` of the pool into cells, new ones
+    become neighbours only of those that look where they are at home."""
     size, k = known.nearest.shape
     if len(but) == size:
         return new[:0], nobody(0, k)
     bars = known.scores[:, -1] - np.float32(ROUNDING)
     bars[but] = np.inf
     images, candidates = [new[:0]], [new[:0]]
-    for start in range(0, len(new), at_once):
-        rows = new[start : start + at_once]
-        block = np.empty((len(rows), size), dtype=np.float32)
-        pool.fill_own(rows, block)
-        row, column = np.nonzero((block >= bars) & np.isfinite(block))
-        images.append(column)
+    for rows, columns, block in _met(pool, new, division, at_once=_bounded(at_once, size)):
+        row, column = np.nonzero((block >= bars[columns]) & np.isfinite(block))
+        images.append(columns[column])
         candidates.append(rows[row])
     touched, row = np.unique(np.concatenate(images), return_inverse=True)
     old = known[touched]
@@ -162,6 +233,28 @@ def grown(
     )
     changed = (found.nearest != old.nearest).any(axis=1)
     return touched[changed], found[np.flatnonzero(changed)]
+
+
+def _met(
+    pool: Pool, new: Ids, division: Division | None, *, at_once: int
+) -> Iterator[tuple[Ids, Ids, Vectors]]:
+    """New images (R), whom they may become neighbours of (C), both as positions, and their scores
+    (R x C), by and by."""
+    every = np.arange(len(pool))
+    if division is None:
+        for start in range(0, len(new), at_once):
+            rows = new[start : start + at_once]
+            block = np.empty((len(rows), len(pool)), dtype=np.float32)
+            pool.fill_own(rows, block)
+            yield rows, every, block
+        return
+    lookers = division.lookers(every)
+    for cell, at in groups(division.looked[new, 0]).items():
+        there = lookers[cell]
+        step = _bounded(len(there), len(at))
+        for start in range(0, len(there), step):
+            some = there[start : start + step]
+            yield new[at], some, pool.between(new[at], some)
 
 
 def carrying(own: Vectors, neighbours: Neighbours, vectors: Vectors, settings: Settings) -> Vectors:
@@ -183,7 +276,14 @@ def _best(
 ) -> Neighbours:
     """The k best candidates of each of ``count`` rows; candidate i is of ``row[i]``, for the image
     at the position ``images[i]``."""
-    scores = pool.scores(images, candidates)
+    return _first(count, row, candidates, pool.scores(images, candidates), k=k)
+
+
+def _first(
+    count: int, row: NDArray[np.intp], candidates: Ids, scores: Vectors, *, k: int
+) -> Neighbours:
+    """The k best candidates of each of ``count`` rows, by these scores; candidate i is of
+    ``row[i]``."""
     order = np.lexsort((candidates, -scores, row))
     row, candidates, scores = row[order], candidates[order], scores[order]
     counts = np.bincount(row, minlength=count)

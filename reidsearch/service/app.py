@@ -1,5 +1,6 @@
 """The app: routes, guards, and the gallery that they share for as long as it runs."""
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -63,7 +64,7 @@ class App(FastAPI):
         """Begin what ends when the app does."""
         self.state.service = Service(
             self._gallery,
-            Workers(),
+            Workers(self._gallery.query_all),
             self._tokens,
             self._metrics,
             self.guards,
@@ -110,5 +111,8 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     with suppress(ReidsearchError):  # /readyz tells, and so does every query
         await service.workers.run(service.gallery.ready)
+    # What is there by now stays, and need not be looked through for garbage with every request.
+    gc.collect()
+    gc.freeze()
     yield
     app.stop()

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Path, Query, UploadFile
 
 from reidsearch import documents, names
-from reidsearch.answer import Answer
 from reidsearch.gallery import Gallery
+from reidsearch.inquiry import Inquiry
 from reidsearch.probe import UNNAMED, Probe
 from reidsearch.service.parts import Searching, only
 from reidsearch.service.problems import Problem
@@ -138,9 +138,9 @@ async def query(
     if not together and len(mine) + len(image_id or ()) > 1:
         raise Problem(422, "one request is one question", hint="Ask for one picture at a time.")
 
-    def ask() -> Answer:
+    def ask() -> Inquiry:
         gallery = asking.gallery
-        return gallery.query(
+        return gallery.inquiry(
             probes(gallery, mine, image_id or ()),
             unlike=probes(gallery, others, unlike_id or ()),
             camera=camera or None,
@@ -162,7 +162,7 @@ async def query(
             by_stay=by_stay,
         )
 
-    return Document((await asking.run(ask)).document())
+    return Document((await asking.answer(ask)).document())
 
 
 @router.post(
@@ -235,9 +235,9 @@ async def similar(
 ) -> Document:
     """The stored images that show the person in a stored image, which is among them."""
 
-    def ask() -> Answer:
+    def ask() -> Inquiry:
         gallery = asking.gallery
-        return gallery.query(
+        return gallery.inquiry(
             gallery.stored(id),
             exclude_camera=exclude_camera,
             top_k=top_k,
@@ -245,4 +245,4 @@ async def similar(
             by_stay=by_stay,
         )
 
-    return Document((await asking.run(ask)).document())
+    return Document((await asking.answer(ask)).document())

@@ -41,6 +41,7 @@ HEADERS: Mapping[str, str] = {
     # What was forgotten is not to live on in a browser's cache.
     "cache-control": "no-store",
 }
+LATE = 0.5  # seconds: what came in time and was not looked at yet is taken, once
 SAME = frozenset({"same-origin", "none"})  # of Sec-Fetch-Site: this site's page, or the user's hand
 State: TypeAlias = MutableMapping[str, Any]  # Starlette's
 
@@ -82,10 +83,15 @@ class Guards:
         id, started, status = secrets.token_hex(8), time.perf_counter(), 0
         held = 0
         deadline: float | None = time.monotonic() + self._limits.seconds
+        late = False
 
         async def receive_some() -> Message:
-            nonlocal held, deadline
-            wait = None if deadline is None else max(deadline - time.monotonic(), 0)
+            nonlocal held, deadline, late
+            wait = None
+            if deadline is not None:
+                wait = deadline - time.monotonic()
+                if wait <= 0:  # a service with much to do may have been late itself, not the client
+                    wait, late = 0 if late else LATE, True
             try:
                 message = await asyncio.wait_for(receive(), wait)
             except TimeoutError:

@@ -74,7 +74,9 @@ async def forget(
     identity: Annotated[str | None, Form(description="A person.")] = None,
     camera: Annotated[str | None, Form(description="All images of a camera.")] = None,
     before: Annotated[str | None, Form(description="All that was taken before this time.")] = None,
-    dataset: Annotated[str | None, Form(description="Of these, one data set's alone.")] = None,
+    dataset: Annotated[
+        str | None, Form(description="All of a data set; of the above, its alone.")
+    ] = None,
     site: Annotated[str | None, Form(description="Of these, one site's alone.")] = None,
     dry_run: Annotated[bool, Form(description="Only tell which images these are.")] = False,
 ) -> Document:

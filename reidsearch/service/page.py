@@ -126,7 +126,9 @@ async def trace(
             since=since or None,
             until=until or None,
         )
-        return fragments.trace(found, look=gallery.pictures, same=frozenset(stored))
+        return fragments.trace(
+            found, look=gallery.pictures, same=frozenset(stored), vocabulary=PAGE
+        )
 
     return await _drawn(asking, draw)
 

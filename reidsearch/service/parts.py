@@ -1,14 +1,16 @@
 """What an app is made of, and what routes ask of a request."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from reidsearch.answer import Answer
 from reidsearch.gallery import Gallery
+from reidsearch.inquiry import Inquiry
 from reidsearch.service.guards import Guards
 from reidsearch.service.intake import Intake
 from reidsearch.service.metrics import Metrics
@@ -47,9 +49,17 @@ class Asking:
 
     async def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``action`` returns in a thread that may ask the gallery, logged as of who asks."""
-        name = self.principal.name
-        with nullcontext() if name is None else self.gallery.acting(name):
+        with self._acting():
             return await self.service.workers.run(action, *args, **kwargs)
+
+    async def answer(self, ask: Callable[[], Inquiry]) -> Answer:
+        """The answer to what ``ask`` asks, logged as of who asks."""
+        with self._acting():
+            return await self.service.workers.answer(ask)
+
+    def _acting(self) -> AbstractContextManager[None]:
+        name = self.principal.name
+        return nullcontext() if name is None else self.gallery.acting(name)
 
 
 def service_of(request: Request) -> Service:

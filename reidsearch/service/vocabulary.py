@@ -31,6 +31,7 @@ HTTP: Mapping[str, str] = (
         "of_camera": "the field camera",
         "encoder_file": "the setting encoder where the service runs",
         "calibrate_matches": "`reidsearch calibrate --source matches` where the service runs",
+        "calibrate_gallery": "`reidsearch calibrate --source gallery` where the service runs",
         "doctor_fix": "`reidsearch doctor --fix` where the service runs",
         "claim_copy": "`reidsearch claim --copy` where the service runs",
         "same_call": "the same request",

@@ -1,13 +1,23 @@
-"""The threads in which the gallery is asked, so many at a time."""
+"""The threads in which the gallery is asked, so many at a time.
+
+Questions that wait are answered together, as that takes far less than one after the other: a thread
+takes the one that waits longest, and others beside it. Nobody waits for more to come.
+"""
 
 import asyncio
 import contextvars
 import functools
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
 
+from reidsearch import outcomes
+from reidsearch.answer import Answer
+from reidsearch.errors import ReidsearchError
+from reidsearch.inquiry import Inquiry
 from reidsearch.service.problems import busy
 
 P = ParamSpec("P")
@@ -17,14 +27,29 @@ T = TypeVar("T")
 # Beyond that threads only stand in each other's way.
 THREADS = (os.cpu_count() or 1) + 1
 WAITING = 128  # requests at most that wait for a thread; more are told to come again
+TOGETHER = 8  # questions at most that one thread answers at once: all of them wait for the last
+
+AnswerAll: TypeAlias = Callable[[Sequence[Inquiry]], Sequence[Answer | ReidsearchError]]
+
+
+class _Question(NamedTuple):
+    """What is asked, in the context of who asks, and what becomes of it."""
+
+    ask: Callable[[], Inquiry]
+    answer: "Future[Answer]"
 
 
 class Workers:
-    """A gallery may be shared by threads, and these are they."""
+    """A gallery may be shared by threads, and these are they. ``answer_all`` is how it answers
+    several questions at once."""
 
-    def __init__(self, threads: int = THREADS, *, waiting: int = WAITING) -> None:
+    def __init__(
+        self, answer_all: AnswerAll, threads: int = THREADS, *, waiting: int = WAITING
+    ) -> None:
+        self._answer_all = answer_all
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gallery")
         self._most = threads + waiting
+        self._questions: deque[_Question] = deque()  # that no thread has taken yet
         self.asked = 0  # requests that are worked on, or wait for it
 
     async def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -32,16 +57,60 @@ class Workers:
 
         Raises Problem (503) where too many wait already.
         """
-        if self.asked >= self._most:
-            raise busy("too many requests wait to be answered")
-        self.asked += 1
-        try:
-            context = contextvars.copy_context()
-            call = functools.partial(context.run, action, *args, **kwargs)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-        finally:
-            self.asked -= 1
+        with self._asking():
+            call = _here(functools.partial(action, *args, **kwargs))
+            return await asyncio.wrap_future(self._pool.submit(call))
+
+    async def answer(self, ask: Callable[[], Inquiry]) -> Answer:
+        """The answer to what ``ask`` asks when one of the threads calls it, in the caller's
+        context, along with other questions that wait. Raises what is wrong with this one, and as
+        ``run`` does."""
+        with self._asking():
+            future: Future[Answer] = Future()
+            self._questions.append(_Question(_here(ask), future))
+            self._pool.submit(self._answer_waiting)
+            return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Wait for what is worked on."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        while self._questions:
+            self._questions.popleft().answer.cancel()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        if self.asked >= self._most:
+            raise busy("too many requests wait to be answered")
+        self.asked += 1
+        try:
+            yield
+        finally:
+            self.asked -= 1
+
+    def _answer_waiting(self) -> None:
+        """Answer the question that waits longest, and others beside it."""
+        taken: list[_Question] = []
+        with suppress(IndexError):  # another thread took it along
+            while len(taken) < TOGETHER:
+                taken.append(self._questions.popleft())
+        left = [one for one in taken if one.answer.set_running_or_notify_cancel()]
+        for one, found in zip(left, self._answers(left), strict=True):
+            if isinstance(found, Exception):
+                one.answer.set_exception(found)
+            else:
+                one.answer.set_result(found)
+
+    def _answers(self, questions: Sequence[_Question]) -> list[Answer | Exception]:
+        try:
+            inquiries = outcomes.each(lambda one: one.ask(), questions)
+            return list(outcomes.together(self._answer_all, inquiries))
+        except Exception as error:
+            if len(questions) == 1:
+                return [error]
+            # Whosever fault it is, the others are to have their answers.
+            return [found for one in questions for found in self._answers([one])]
+
+
+def _here(call: Callable[[], T]) -> Callable[[], T]:
+    """The same in the context of now, wherever it is called."""
+    return functools.partial(contextvars.copy_context().run, call)

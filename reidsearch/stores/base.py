@@ -3,8 +3,8 @@
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ VECTOR_NAMES = {Kind.PLAIN: "", Kind.EXPANDED: "expanded"}  # Qdrant's; "" is th
 T = TypeVar("T")
 
 EMBEDDED = "embedded"  # the address of a store inside this process
-PORTS = {"http": 6333, "https": 443}  # a server's, where its address names none
 
 Scores = NDArray[np.float64]  # N: single precision, as Qdrant's are, widened like Python's floats
 
@@ -47,6 +46,22 @@ NOTHING = Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
 
 class NoSuchVector(StoreError):
     """The collection has no vector of that name."""
+
+
+class Trouble(StrEnum):
+    """What can be amiss with how a store keeps a collection."""
+
+    SETTINGS = "settings"  # not as they say
+    REPLICA = "replica"  # one of a cluster's is not in use
+    VERSION = "version"  # the server's is not one that this was tried with
+
+
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """One ``trouble`` with a collection; ``what`` it is, in words."""
+
+    trouble: Trouble
+    what: str
 
 
 class VectorStore(Protocol):
@@ -103,6 +118,10 @@ class VectorStore(Protocol):
     def scan(self) -> Scan:
         """How searches that need not be exact look through what is stored now."""
 
+    @property
+    def optimise_due(self) -> bool:
+        """Whether there is something for ``optimise`` to do."""
+
     def optimise(self) -> bool:
         """Bring what was written into the form in which many vectors take the least time and
         memory, where there are many, and enough is new; whether there was. What is stored stays,
@@ -145,6 +164,14 @@ class VectorStore(Protocol):
     def count(self) -> int:
         """How many points are stored. Cheap, unlike ``ids``."""
 
+    def ailments(self) -> Sequence[Ailment]:
+        """What is amiss with how the collection is kept, apart from what is in it. Nothing ever is
+        in this process."""
+
+    def adjust(self) -> None:
+        """Keep the collection as the settings say, as far as it can stay where it is; a cluster
+        goes on with that for a while after the return."""
+
     def compact(self) -> bool:
         """Rewrite the files without what was deleted or replaced. False where the store does that
         by itself, at a time of its own."""
@@ -164,20 +191,26 @@ class VectorStore(Protocol):
         """Release the store. Idempotent."""
 
 
-def in_order(fetch: Callable[[int], Matches], limit: int) -> Matches:
-    """The ``limit`` best of ``fetch(n)``, by (-score, id).
+def in_order(
+    fetch: Callable[[Sequence[int], int], list[Matches]], probes: int, limit: int
+) -> list[Matches]:
+    """For each of so many ``probes`` the ``limit`` best, by (-score, id); ``fetch(some, n)`` finds
+    the n best of some of them, which are numbers from 0 on.
 
     Qdrant orders equal scores by chance, and which of them make the cut depends on the limit. So
     one more than needed is fetched, and more again until the last one scores below the cut.
     """
-    count = limit + 1
-    while True:
-        found = fetch(count)
-        order = np.lexsort((found.ids, -found.scores))
-        ids, scores = found.ids[order], found.scores[order]
-        if len(ids) < count or scores[-1] < scores[limit - 1]:
-            return Matches(ids[:limit], scores[:limit])
+    best: dict[int, Matches] = {}
+    wanted, count = list(range(probes)), limit + 1
+    while wanted:
+        for probe, found in zip(wanted, fetch(wanted, count), strict=True):
+            order = np.lexsort((found.ids, -found.scores))
+            ids, scores = found.ids[order], found.scores[order]
+            if len(ids) < count or scores[-1] < scores[limit - 1]:
+                best[probe] = Matches(ids[:limit], scores[:limit])
+        wanted = [probe for probe in wanted if probe not in best]
         count *= 2
+    return [best[probe] for probe in range(probes)]
 
 
 def as_matches(points: Sequence[Any]) -> Matches:
@@ -252,44 +285,3 @@ def payload(
     if timestamp is not None:
         known["time"] = timestamp
     return known
-
-
-def address_of(url: str) -> str:
-    """The address of the server at ``url``, written in one way and without a user, a password or
-    a key. Raises StoreError where ``url`` has no usable scheme, host or port."""
-    parts, port = _parts(url)
-    return _address(parts, port or PORTS[parts.scheme])
-
-
-def is_at(url: str, address: str) -> bool:
-    """Whether ``url`` names the server at ``address``, as ``address_of`` wrote it. Without a port
-    it may be at any of the usual ones: https:// did not always stand for 443. Raises as
-    ``address_of`` does."""
-    parts, port = _parts(url)
-    return address in [_address(parts, one) for one in ([port] if port else PORTS.values())]
-
-
-def _parts(url: str) -> tuple[SplitResult, int | None]:
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = parts.port
-    except ValueError as error:
-        raise not_an_address(url, error) from None
-    if parts.scheme not in PORTS:
-        raise not_an_address(url, f"{parts.scheme}:// is neither http:// nor https://")
-    if not parts.hostname:
-        raise not_an_address(url, "it names no host")
-    return parts, port
-
-
-def _address(parts: SplitResult, port: int) -> str:
-    name = parts.hostname or ""
-    host = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
-
-
-def not_an_address(url: str, why: object) -> StoreError:
-    """The error of an address that cannot be one."""
-    return StoreError(
-        f"{url!r} is no Qdrant address: {why}", hint="Write it like http://localhost:6333."
-    )

@@ -14,18 +14,19 @@ import httpx
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 from tenacity import (
+    RetryCallState,
     Retrying,
     retry_if_exception,
     sleep_using_event,
-    stop_after_delay,
     stop_any,
+    stop_before_delay,
     stop_when_event_set,
     wait_random_exponential,
 )
 
 from reidsearch.errors import StoreError
 from reidsearch.stores import refusals
-from reidsearch.stores.base import address_of, not_an_address
+from reidsearch.stores.addresses import address_of, each, is_loopback, is_near, not_an_address
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class Patience:
 
 
 class Connection:
-    """To the server at ``url``, which may be MEMORY; nothing is sent before the first call.
+    """To the server at ``url``, which may be MEMORY, or to whichever node of a cluster answers,
+    where it names several; nothing is sent before the first call.
 
     ``api_key`` is sent with every request where given. Raises StoreError on a ``url`` that cannot
     be one.
@@ -59,19 +61,11 @@ class Connection:
     def __init__(self, url: str, *, api_key: str | None, patience: Patience) -> None:
         try:
             self.address = MEMORY if url == MEMORY else address_of(url)
-            with warnings.catch_warnings():
-                # A key over plain HTTP is warned of in a line of source code; on one machine, where
-                # the compose file publishes the port, it goes nowhere.
-                warnings.filterwarnings("ignore", message="Api key is used with an insecure")
-                self._client = QdrantClient(
-                    self.address,
-                    api_key=api_key,
-                    timeout=patience.timeout,
-                    check_compatibility=False,
-                    **_past_proxies(self.address),
-                )
+            self._addresses = each(self.address)
+            self._clients = [_client(one, api_key, patience) for one in self._addresses]
         except ValueError as error:
             raise not_an_address(url, error) from None
+        self._at = 0  # the one that is asked
         self._patience = patience
         self._api_key = api_key
         self._abandoned = threading.Event()
@@ -79,37 +73,67 @@ class Connection:
         self._ended = False
 
     def call(self, action: Callable[[QdrantClient], T], patience: float | None = None) -> T:
-        """Run ``action``, again where the server may yet answer; every action can be repeated.
+        """Run ``action``, again where the server, or another node, may yet answer; every action can
+        be repeated.
 
-        Raises StoreUnreachable where it has not answered for as long as we wait, StoreError where
-        it refuses.
+        Raises StoreUnreachable where none has answered for as long as we wait, StoreError where
+        one refuses.
         """
         given = self._patience
         longest = given.calls if patience is None else patience
+        backoff = wait_random_exponential(multiplier=given.first_wait, max=given.longest_wait)
+
+        def wait(state: RetryCallState) -> float:
+            error = None if state.outcome is None else state.outcome.exception()
+            if seconds := refusals.waits(error):
+                return seconds
+            if state.attempt_number < len(self._clients):
+                return 0.0  # another node may be well
+            return backoff(state)
+
         retrying = Retrying(
             retry=retry_if_exception(refusals.may_pass),
             stop=stop_any(
-                stop_after_delay(longest),
+                stop_before_delay(longest),
                 stop_when_event_set(self._abandoned),
             ),
-            wait=wait_random_exponential(multiplier=given.first_wait, max=given.longest_wait),
+            wait=wait,
             sleep=sleep_using_event(self._abandoned),
             reraise=True,
         )
         waiting = threading.Timer(TOLD_AFTER, self._tell, [longest])
         waiting.daemon = True
         waiting.start()
+        tried = self._at
+        refused: StoreError | None = None  # says more than that another node does not answer
         try:
             if self._ended:
                 raise self._gone()
-            return retrying(action, self._client)
+            for attempt in retrying:
+                with attempt:
+                    tried = self._at
+                    try:
+                        return action(self._clients[tried])
+                    except BaseException as error:
+                        if isinstance(error, UnexpectedResponse):
+                            refused = refusals.refused(error, address=self._addresses[tried])
+                        if refusals.may_pass(error) and tried == self._at:
+                            self._at = (tried + 1) % len(self._clients)
+                        raise
+            raise AssertionError("it returns or raises")
         except UnexpectedResponse as error:
-            raise refusals.refused(error, address=self.address) from None
+            raise refusals.refused(error, address=self._addresses[tried]) from None
         except refusals.UNANSWERED as error:
             if self._ended:
                 raise self._gone() from None
-            tries = retrying.statistics["attempt_number"]
-            raise refusals.unanswered(error, address=self.address, tries=tries) from None
+            if refused is not None and len(self._clients) > 1:
+                raise refused from None
+            raise refusals.unanswered(
+                error,
+                address=self.address.replace(",", ", "),
+                tried=self._addresses[tried],
+                tries=retrying.statistics["attempt_number"],
+            ) from None
         except (KeyError, ValueError) as error:
             if self.address != MEMORY:
                 raise
@@ -120,19 +144,20 @@ class Connection:
     def download(self, path: str, file: Path) -> None:
         """Write what the server answers at a path to a file, tried once. Raises StoreError."""
         key = {} if self._api_key is None else {"api-key": self._api_key}
+        address = self._addresses[self._at]
         timeout = httpx.Timeout(self._patience.timeout, read=PREPARING)
         try:
             with (
-                httpx.Client(timeout=timeout, **_past_proxies(self.address)) as web,
-                web.stream("GET", self.address + path, headers=key) as answer,
+                httpx.Client(timeout=timeout, **_on_the_way(address)) as web,
+                web.stream("GET", address + path, headers=key) as answer,
                 file.open("wb") as written,
             ):
                 if answer.status_code != httpx.codes.OK:
-                    raise StoreError(f"{self.address} answered {answer.status_code}")
+                    raise StoreError(f"{address} answered {answer.status_code}")
                 for some in answer.iter_bytes():
                     written.write(some)
         except httpx.HTTPError as error:
-            raise StoreError(f"{self.address} did not answer: {error}") from None
+            raise StoreError(f"{address} did not answer: {error}") from None
 
     def abandon(self) -> None:
         """Wait no longer: calls under way fail at their next try."""
@@ -145,7 +170,8 @@ class Connection:
 
     def close(self) -> None:
         """Close it, with no calls under way."""
-        self._client.close()
+        for client in self._clients:
+            client.close()
 
     def _tell(self, longest: float) -> None:
         """Say that we wait: once in a while, not with every call to a server that is slow."""
@@ -153,15 +179,35 @@ class Connection:
         if now - self._told >= TOLD_AGAIN and not self._abandoned.is_set():
             self._told = now
             log.warning(
-                "Waiting for the Qdrant server at %s, for up to %.0f s.", self.address, longest
+                "Waiting for the Qdrant server at %s, for up to %.0f s.",
+                self.address.replace(",", ", "),
+                longest,
             )
 
     def _gone(self) -> StoreError:
         return StoreError(f"the vector store at {self.address} is closed")
 
 
-def _past_proxies(address: str) -> dict[str, Any]:
-    """What httpx is told, for a server on this machine: a proxy cannot reach it."""
-    if address == MEMORY or not refusals.is_loopback(address):
-        return {}
-    return {"mounts": {"http://": None, "https://": None}}
+def _client(address: str, api_key: str | None, patience: Patience) -> QdrantClient:
+    with warnings.catch_warnings():
+        # A key over plain HTTP is warned of in a line of source code; on one machine, where the
+        # compose file publishes the port, it goes nowhere.
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure")
+        return QdrantClient(
+            address,
+            api_key=api_key,
+            timeout=patience.timeout,
+            check_compatibility=False,
+            **_on_the_way(address),
+        )
+
+
+def _on_the_way(address: str) -> dict[str, Any]:
+    """What httpx is told: a proxy cannot reach a server on this machine, and on near networks half
+    of the time that reading vectors takes would go into packing them."""
+    told: dict[str, Any] = {}
+    if address != MEMORY and is_near(address):
+        told["headers"] = {"Accept-Encoding": "identity"}
+    if address != MEMORY and is_loopback(address):
+        told["mounts"] = {"http://": None, "https://": None}
+    return told

@@ -22,6 +22,7 @@ from reidsearch.stores.base import (
     OVERSAMPLING,
     UNOPTIMISED,
     VECTOR_NAMES,
+    Ailment,
     Matches,
     as_arrays,
     as_matches,
@@ -43,17 +44,18 @@ LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
-# A filter that admits this share of all points or more is applied to what a search without it
-# finds: so many more than BEYOND times as many as should be left, and MARGIN.
-WEAK = 0.2
-BEYOND, MARGIN = 4.0, 100
+# A filter that admits this share of all points or more, by how they are compared, is applied to the
+# NEAREST that a search without it finds, and as many more as its share asks for. Images of a camera
+# are like each other, so that of the nearest most may be of one that the filter leaves out.
+WEAK = {Scan.EXACT: 0.75, Scan.QUANTISED: 0.2}
+NEAREST = 1000
 
-_PARAMS = {
-    Scan.EXACT: qdrant.SearchParams(exact=True),
-    Scan.QUANTISED: qdrant.SearchParams(
-        quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
-    ),
-}
+_EXACT = qdrant.SearchParams(exact=True)
+# Vectors are on disk: as few are read as can be. So many of the best copies were asked for already.
+_RESCORED = qdrant.SearchParams(
+    quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=1.0)
+)
+_COPIES = qdrant.SearchParams(quantization=qdrant.QuantizationSearchParams(rescore=False))
 
 
 class EdgeStore:
@@ -120,13 +122,17 @@ class EdgeStore:
     def scan(self) -> Scan:
         return self._call(lambda _: self._scan)
 
+    @property
+    def optimise_due(self) -> bool:
+        if self.count() <= self._exact_up_to:
+            return False
+        return self.scan is Scan.EXACT or folder.unoptimised(self.path) >= UNOPTIMISED
+
     def optimise(self) -> bool:
         """Optimise a copy, which then takes this shard's place: in another process, as Edge stops
         all of its own meanwhile. Where that fails, all stays as it is."""
         with self._writing:
-            if self.count() <= self._exact_up_to:
-                return False
-            if self.scan is Scan.QUANTISED and folder.unoptimised(self.path) < UNOPTIMISED:
+            if not self.optimise_due:
                 return False
             new, _ = folder.beside(self.path)
             shutil.rmtree(new, ignore_errors=True)
@@ -155,24 +161,52 @@ class EdgeStore:
         condition = _condition(where)
 
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
-            params = _PARAMS[Scan.EXACT if exact else self._scan]
+            scan = Scan.EXACT if exact else self._scan
+            exactly = scan is Scan.EXACT
+            roughly, fully = (_EXACT, _EXACT) if exactly else (_COPIES, _RESCORED)
             share = _share(shard, condition)
+            rows = vectors.tolist()
 
-            def search_one(vector: list[float], count: int) -> Matches:
-                ask = partial(
-                    qdrant.SearchRequest,
-                    query=qdrant.Query.Nearest(vector, VECTOR_NAMES[kind]),
-                    params=params,
-                )
-                if share >= WEAK:  # testing each vector would take longer than comparing it
-                    most = MARGIN + math.ceil(BEYOND * count / share)
-                    found = shard.search(ask(limit=most, with_payload=True))
-                    kept = [point for point in found if where.admits(point.payload or {})]
-                    if len(kept) >= count or len(found) < most:
-                        return as_matches(kept[:count])
-                return as_matches(shard.search(ask(limit=count, filter=condition)))
+            def ask(
+                queries: Sequence[list[float]],
+                limit: int,
+                filters: Sequence[qdrant.Filter | None],
+                params: qdrant.SearchParams,
+            ) -> list[list[qdrant.ScoredPoint]]:
+                requests = [
+                    qdrant.QueryRequest(
+                        query=qdrant.Query.Nearest(query, VECTOR_NAMES[kind]),
+                        limit=limit,
+                        filter=filter,
+                        params=params,
+                    )
+                    for query, filter in zip(queries, filters, strict=True)
+                ]
+                # One pass over the vectors for all of them, with the scores that each has alone.
+                return shard.query_batch(qdrant.QueryBatchRequest(requests))
 
-            return [in_order(partial(search_one, vector), limit) for vector in vectors.tolist()]
+            def fetch(some: Sequence[int], count: int) -> list[Matches]:
+                queries = [rows[one] for one in some]
+                found: list[list[qdrant.ScoredPoint]] = [[] for _ in queries]
+                lacking = list(range(len(queries)))
+                most = count if exactly else math.ceil(OVERSAMPLING * count)
+                if share >= WEAK[scan]:  # testing each vector would take longer than comparing it
+                    enough = NEAREST + math.ceil(most / share)
+                    near = ask(queries, enough, [None] * len(queries), roughly)
+                    found = ask(queries, most, [_among(one, condition) for one in near], fully)
+                    lacking = [
+                        at
+                        for at, points in enumerate(found)
+                        if len(points) < most and len(near[at]) == enough
+                    ]
+                if lacking:
+                    left = [queries[at] for at in lacking]
+                    rest = ask(left, most, [condition] * len(left), fully)
+                    for at, points in zip(lacking, rest, strict=True):
+                        found[at] = points
+                return [as_matches(points[:count]) for points in found]
+
+            return in_order(fetch, len(rows), limit)
 
         return unless_missing(kind, lambda: self._call(search_all), [NOTHING] * len(vectors))
 
@@ -207,6 +241,12 @@ class EdgeStore:
 
     def count(self) -> int:
         return self._call(lambda shard: shard.count(qdrant.CountRequest(exact=True)))
+
+    def ailments(self) -> Sequence[Ailment]:
+        return ()
+
+    def adjust(self) -> None:
+        pass  # it is always kept in one way
 
     def compact(self) -> bool:
         """Copy what is stored into a new folder, which then takes this one's place.
@@ -386,6 +426,12 @@ def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
     if len(values) == 1:  # which takes far less than a list of one
         return qdrant.FieldCondition(key, match=qdrant.MatchValue(values[0]))
     return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
+
+
+def _among(points: Sequence[qdrant.ScoredPoint], condition: qdrant.Filter) -> qdrant.Filter:
+    """What fits among these points."""
+    ids = qdrant.HasIdCondition({point.id for point in points})
+    return qdrant.Filter(must=[ids, condition])
 
 
 def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter) -> float:

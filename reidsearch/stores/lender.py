@@ -180,6 +180,8 @@ class Lender:
                     yield Message(BLOCK, {"payloads": payloads}, (ids, vectors))
             case "scan":
                 yield Message(BLOCK, {"scan": store.scan})
+            case "optimise_due":
+                yield Message(BLOCK, {"due": store.optimise_due})
             case "optimise":
                 yield Message(BLOCK, {"optimised": store.optimise()})
             case "stored":

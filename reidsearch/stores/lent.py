@@ -13,7 +13,7 @@ import numpy as np
 from reidsearch import __version__
 from reidsearch.errors import StoreError, StoreUnreachable
 from reidsearch.stores import wire
-from reidsearch.stores.base import EMBEDDED, Matches, check_expanded
+from reidsearch.stores.base import EMBEDDED, Ailment, Matches, check_expanded
 from reidsearch.stores.lender import BLOCK, FILE
 from reidsearch.stores.wire import Ended, Line, Message
 from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
@@ -194,6 +194,11 @@ class LentStore:
         (found,) = self._ask("scan")
         return Scan(str(found.told["scan"]))
 
+    @property
+    def optimise_due(self) -> bool:
+        (found,) = self._ask("optimise_due")
+        return found.told["due"] is True
+
     def optimise(self) -> bool:
         (found,) = self._ask("optimise")
         return found.told["optimised"] is True
@@ -240,6 +245,12 @@ class LentStore:
     def count(self) -> int:
         (found,) = self._ask("count")
         return int(str(found.told["count"]))
+
+    def ailments(self) -> Sequence[Ailment]:
+        return ()
+
+    def adjust(self) -> None:
+        pass  # it is always kept in one way
 
     def compact(self) -> bool:
         (found,) = self._ask("compact")

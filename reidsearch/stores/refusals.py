@@ -1,6 +1,5 @@
 """What a Qdrant server's failures mean: whether they may pass, and what to tell people."""
 
-import ipaddress
 import json
 import re
 import ssl
@@ -9,17 +8,18 @@ from json import JSONDecodeError
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from reidsearch.errors import StoreError, StoreUnreachable
 from reidsearch.stores import base
+from reidsearch.stores.addresses import is_loopback
 
 PASSING = (429, 500, 502, 503, 504)  # answers that may be others a little later
 # The last two are what qdrant-client makes of an answer that is none, as of another program's page.
 UNANSWERED = (
     ResponseHandlingException,
-    ResourceExhaustedResponse,
+    QdrantException,
     OSError,
     JSONDecodeError,
     AssertionError,
@@ -53,6 +53,11 @@ HINTS = (
         "The server runs in strict mode and allows too little: raise its limits.",
     ),
 )
+TOO_LARGE = (
+    "Not even the vector of one image gets through: let the server, or the proxy before it, take "
+    "larger requests (nginx: client_max_body_size)."
+)
+TOO_MUCH = "The server allows less at a time: raise its limits."
 CREDENTIALS = (
     "Put the server's key into the environment as REIDSEARCH_QDRANT_API_KEY, or into a file that "
     "REIDSEARCH_QDRANT_API_KEY_FILE names."
@@ -61,6 +66,28 @@ READ_ONLY = (
     "The key may read there and not write, or not in this collection: put one that may write into "
     "REIDSEARCH_QDRANT_API_KEY, or search only."
 )
+
+
+LIMIT = re.compile(r"limit exceeded (\d+) > (\d+)", re.I)
+LARGER = "is larger than allowed"
+
+
+class TooMuch(StoreError):
+    """More was asked for, or sent, at a time than the server, or a proxy before it, allows;
+    ``allowed`` is how many, where it says so, of how many that were ``given``."""
+
+    given = 0
+    allowed: int | None = None
+
+    def fewer(self, than: int) -> int:
+        """How many to try in place of so many, at least one."""
+        allowed = than // 2 if self.allowed is None else min(self.allowed, than - 1)
+        return max(1, allowed)
+
+
+def waits(error: BaseException | None) -> float:
+    """For how many seconds the server asks not to be called, 0 where it does not say."""
+    return float(error.retry_after_s) if isinstance(error, ResourceExhaustedResponse) else 0.0
 
 
 def may_pass(error: BaseException) -> bool:
@@ -93,10 +120,16 @@ def refused(error: UnexpectedResponse, *, address: str) -> StoreError:
         what += f": {said}"
     if known := base.refused(said, what):
         return known
+    if error.status_code == 413 or LARGER in said:
+        return TooMuch(what, hint=TOO_LARGE)
     hint = next((hint for words, hint in HINTS if re.search(words, said, re.I)), None)
     if error.status_code in PASSING:
         well = "What was stored stays; run {same_call} again when the server is well."
         return StoreUnreachable(what, hint=hint or well)
+    if over := LIMIT.search(said):
+        much = TooMuch(what, hint=hint or TOO_MUCH)
+        much.given, much.allowed = map(int, over.groups())
+        return much
     if error.status_code in (401, 403):
         return StoreError(what, hint=READ_ONLY if error.status_code == 403 else CREDENTIALS)
     return StoreError(what, hint=hint or "Look into the server's log.")
@@ -125,11 +158,18 @@ def too_old(version: str, *, address: str) -> StoreError:
     )
 
 
-def unanswered(error: BaseException, *, address: str, tries: int) -> StoreUnreachable:
-    """The error of a call that had no answer."""
+def unanswered(error: BaseException, *, address: str, tried: str, tries: int) -> StoreUnreachable:
+    """The error of a call that had no answer at ``address``, the last time from one of those that
+    it names, ``tried``."""
     times = f"{tries} tries" if tries != 1 else "1 try"
+    if isinstance(error, ResourceExhaustedResponse):
+        return StoreUnreachable(
+            f"the Qdrant server at {tried} takes no more for now: {error} ({times})",
+            hint=f"It asks to wait for {error.retry_after_s} s: run {{same_call}} again then, or "
+            "raise its limits. What was stored stays.",
+        )
     what = f"no Qdrant server answers at {address}: {error or type(error).__name__} ({times})"
-    return StoreUnreachable(what, hint=" ".join(_advice(error, address)))
+    return StoreUnreachable(what, hint=" ".join(_advice(error, tried)))
 
 
 def _advice(error: BaseException, address: str) -> Iterator[str]:
@@ -159,15 +199,6 @@ def _advice(error: BaseException, address: str) -> Iterator[str]:
     if proxy := _proxy(address):
         yield f"Requests to it go through the proxy {proxy}; NO_PROXY={parts.hostname} goes past."
     yield "What was stored stays; run {same_call} again to go on."
-
-
-def is_loopback(address: str) -> bool:
-    """Whether the server at ``address`` is on this machine."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _proxy(address: str) -> str | None:

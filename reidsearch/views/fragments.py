@@ -75,8 +75,11 @@ def answer(found: "Answer", *, look: Look, same: Collection[int], top_k: int) ->
     )
 
 
-def trace(found: "Trace", *, look: Look, same: Collection[int]) -> str:
-    """The stays of a person, in a lane for each camera."""
+def trace(
+    found: "Trace", *, look: Look, same: Collection[int], vocabulary: Mapping[str, str]
+) -> str:
+    """The stays of a person, in a lane for each camera. Hints are in words of ``vocabulary``."""
+    why = found.not_learned
     axis, lanes = tracks.of(found)
     files = look([stay.hits[0].id for stay in found.stays])
 
@@ -90,8 +93,10 @@ def trace(found: "Trace", *, look: Look, same: Collection[int]) -> str:
         facts=tracks.facts(found, None),
         said=tracks.seen(found),
         warnings=found.warnings,
+        hint="" if why is None else why.hint_in(vocabulary),
         known=found.identity is not None,
         nearest=found.nearest,
+        timed=found.unit is not None,
         axis=axis,
         tracks=[(lane, [shown(mark) for mark in lane.marks]) for lane in lanes],
     )

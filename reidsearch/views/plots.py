@@ -39,14 +39,21 @@ STYLE: Any = {  # its type is another in every version of matplotlib
 LOOKS = ((LIGHT.accent, "-", "o"), (LIGHT.wrong, "--", "s"))  # of the first encoder and the second
 
 
-def require() -> None:
-    """Raise UsageError where matplotlib is missing."""
+def available() -> bool:
+    """Whether matplotlib is installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
+        return False
+    return True
+
+
+def require() -> None:
+    """Raise UsageError where matplotlib is missing."""
+    if not available():
         raise UsageError(
             "a report needs matplotlib", hint="Install it with: pip install 'reidsearch[report]'"
-        ) from None
+        )
 
 
 def drawn(evaluations: "Sequence[Evaluation]") -> dict[str, str]:

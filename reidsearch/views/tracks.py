@@ -68,6 +68,8 @@ def title(trace: "Trace") -> str:
 def facts(trace: "Trace", made: Made | None) -> Facts:
     """What was found, by which threshold, when and by which command."""
     told = [("found", seen(trace)), ("matches", threshold(trace))]
+    if trace.not_learned is not None:
+        told.append(("learned", trace.not_learned.message))
     if trace.unit == FRAMES and trace.stays:
         told.append(("times", "frames after the first stay, each camera's sequences joined"))
     return told if made is None else [*told, *made.facts(trace.zone)]
