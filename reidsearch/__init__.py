@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.audit import AuditEntry
+    from reidsearch.backup import Backup
     from reidsearch.compare import Comparison
     from reidsearch.config import Audit
     from reidsearch.doctor import Checkup, Finding
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
+        BackupError,
         CatalogError,
         CatalogLocked,
         CopiedGallery,
@@ -54,9 +56,11 @@ if TYPE_CHECKING:
     from reidsearch.forget import Forgotten
     from reidsearch.gallery import Gallery
     from reidsearch.ingest import IngestSummary
-    from reidsearch.opening import open
+    from reidsearch.move import Moved, MovedPart
+    from reidsearch.opening import open, restore
     from reidsearch.probe import Probe
     from reidsearch.ranking.calibration import Calibration, Source
+    from reidsearch.restoring import Restored
     from reidsearch.status import Status
     from reidsearch.stays import Stay
     from reidsearch.trace import Trace
@@ -67,11 +71,13 @@ _HOMES = {
     "add": ("Added", "Crop"),
     "answer": ("Answer", "Asked", "Hit"),
     "audit": ("AuditEntry",),
+    "backup": ("Backup",),
     "compare": ("Comparison",),
     "config": ("Audit",),
     "doctor": ("Checkup", "Finding"),
     "encoders": ("EncoderCard",),
     "errors": (
+        "BackupError",
         "CatalogError",
         "CatalogLocked",
         "CopiedGallery",
@@ -98,9 +104,11 @@ _HOMES = {
     "forget": ("Forgotten",),
     "gallery": ("Gallery",),
     "ingest": ("IngestSummary",),
-    "opening": ("open",),
+    "move": ("Moved", "MovedPart"),
+    "opening": ("open", "restore"),
     "probe": ("Probe",),
     "ranking.calibration": ("Calibration", "Source"),
+    "restoring": ("Restored",),
     "status": ("Status",),
     "stays": ("Stay",),
     "trace": ("Trace",),
@@ -114,6 +122,8 @@ __all__ = [
     "Asked",
     "Audit",
     "AuditEntry",
+    "Backup",
+    "BackupError",
     "Calibration",
     "CatalogError",
     "CatalogLocked",
@@ -136,10 +146,13 @@ __all__ = [
     "ImageError",
     "IncompleteGallery",
     "IngestSummary",
+    "Moved",
+    "MovedPart",
     "NewerSchema",
     "NotCalibrated",
     "Probe",
     "ReidsearchError",
+    "Restored",
     "Source",
     "Split",
     "Status",
@@ -155,6 +168,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "open",
+    "restore",
 ]
 
 

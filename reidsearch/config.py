@@ -478,6 +478,11 @@ def _sendable(secret: str | None, *, of: str, where: str) -> str | None:
     return secret or None
 
 
+def catalog_file(data_dir: Path) -> Path:
+    """Where a data dir has its catalog, where that is a file."""
+    return data_dir / "catalog.sqlite"
+
+
 def machine(environment: Mapping[str, str] = os.environ) -> str:
     """What this machine is called beside the images on its disk."""
     return environment.get(MACHINE) or socket.gethostname()

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from reidsearch import basis, documents, expand, forget, images, ingest, moves
+from reidsearch import basis, documents, expand, forget, images, ingest, moves, transfer
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
@@ -24,8 +24,6 @@ from reidsearch.session import Session
 from reidsearch.stores import EMBEDDED, Trouble
 from reidsearch.types import Dataset, Split, is_unit
 from reidsearch.types import Kind as Vector
-
-RETRIEVED = 1024  # vectors at a time
 
 
 class Kind(StrEnum):
@@ -149,7 +147,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
             return Checkup(images_seen, vectors_seen, tuple(found), tuple(found), False)
         _mend(found)
         for one in session.collections():
-            _add_checksums(one)
+            transfer.add_checksums(one, one.store)
         _encode_again(session)
         session.catalog.runs.close_all()
         forget.remove(session, forget.expired(session))
@@ -393,16 +391,6 @@ def _strays(session: Session, findings: list[Finding]) -> None:
         if path.is_dir() and path.name not in own:
             repair = Repair(lambda ids, path=path: shutil.rmtree(path))  # type: ignore[misc]
             findings.append(Finding(Kind.STRAY_COLLECTION, path.name, repair=repair))
-
-
-def _add_checksums(one: Collection) -> None:
-    """To vectors that were stored before there were any."""
-    rows = one.catalog.embeddings.all(one.encoder_id)
-    without = [r.image_id for r in rows if r.state is State.INDEXED and r.checksum is None]
-    for start in range(0, len(without), RETRIEVED):
-        ids, vectors = one.store.retrieve(without[start : start + RETRIEVED])
-        sums = dict(zip(ids.tolist(), checksums(vectors), strict=True))
-        one.catalog.embeddings.set_checksums(one.encoder_id, sums)
 
 
 def _encode_again(session: Session) -> None:

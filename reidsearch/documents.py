@@ -6,6 +6,7 @@ seconds since 1970 UTC where nothing else is said, None is "not known".
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from reidsearch.add import Added
     from reidsearch.answer import Answer, Hit
     from reidsearch.audit import AuditEntry
-    from reidsearch.catalog.records import CameraRecord
+    from reidsearch.backup import Backup
+    from reidsearch.catalog.records import CameraRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.demo import Demo
     from reidsearch.doctor import Checkup
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from reidsearch.first_trace import NotLearned
     from reidsearch.forget import Forgotten
     from reidsearch.ingest import IngestSummary
+    from reidsearch.move import Moved
     from reidsearch.ranking.calibration import Calibration
+    from reidsearch.restoring import Restored
     from reidsearch.status import Status
     from reidsearch.stays import Stay
     from reidsearch.trace import Trace
@@ -306,12 +310,67 @@ class CheckupDocument(TypedDict):
 
 class ForgottenDocument(TypedDict):
     """What is gone. ``compacted`` is false where a server still keeps bytes for a while;
-    ``backups`` of the catalog went too."""
+    ``backups`` of the catalog went too. ``left`` are places that the gallery was moved from, do not
+    answer, and still hold it."""
 
     images: int
     vectors: int
     compacted: bool
     backups: int
+    left: list["PlaceDocument"]
+
+
+class PlaceDocument(TypedDict):
+    """A place, by its address without secrets, that a ``part`` of the gallery (vectors or catalog)
+    was moved from, and that still holds what it held then."""
+
+    part: str
+    address: str
+
+
+class BackupDocument(TypedDict):
+    """A backup that was written to a file; ``crops`` are those that were pushed, with their
+    files."""
+
+    file: str
+    images: int
+    vectors: int
+    expanded: int
+    crops: int
+    bytes: int
+    seconds: float
+
+
+class RestoredDocument(TypedDict):
+    """A gallery that was made from a backup, by its key; ``made`` says when the backup was (ISO
+    8601, UTC), ``findings`` how many of each kind doctor has of the restored gallery."""
+
+    gallery: str
+    made: str
+    images: int
+    vectors: int
+    expanded: int
+    crops: int
+    findings: dict[str, int]
+    seconds: float
+
+
+class MovedPartDocument(TypedDict):
+    """A part of the gallery that was moved, with ``counts`` of what is in its new place."""
+
+    part: str
+    source: str
+    target: str
+    counts: dict[str, int]
+    seconds: float
+
+
+class MovedDocument(TypedDict):
+    """What was moved, and what the old places still hold."""
+
+    moved: list[MovedPartDocument]
+    left: list[PlaceDocument]
+    seconds: float
 
 
 class SelectedDocument(TypedDict):
@@ -762,6 +821,54 @@ def forgotten(done: "Forgotten") -> ForgottenDocument:
         "vectors": done.vectors,
         "compacted": done.compacted,
         "backups": done.backups,
+        "left": places(done.left),
+    }
+
+
+def places(left: "Sequence[Left]") -> list[PlaceDocument]:
+    """Places that a gallery was moved from."""
+    return [{"part": str(one.part), "address": one.address} for one in left]
+
+
+def backup(done: "Backup") -> BackupDocument:
+    return {
+        "file": str(done.file),
+        "images": done.images,
+        "vectors": done.vectors,
+        "expanded": done.expanded,
+        "crops": done.crops,
+        "bytes": done.bytes,
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def restored(done: "Restored") -> RestoredDocument:
+    return {
+        "gallery": done.gallery,
+        "made": datetime.fromtimestamp(done.made, UTC).isoformat(timespec="seconds"),
+        "images": done.images,
+        "vectors": done.vectors,
+        "expanded": done.expanded,
+        "crops": done.crops,
+        "findings": dict(Counter(str(one.kind) for one in done.found)),
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def moved(done: "Moved") -> MovedDocument:
+    return {
+        "moved": [
+            {
+                "part": str(one.part),
+                "source": one.source,
+                "target": one.target,
+                "counts": dict(one.counts),
+                "seconds": round(one.seconds, 3),
+            }
+            for one in done.parts
+        ],
+        "left": places(done.left),
+        "seconds": round(done.seconds, 3),
     }
 
 

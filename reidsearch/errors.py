@@ -10,11 +10,13 @@ ReidsearchError                 1   something failed
 │   └── EncoderMismatch         1   the gallery was made with another encoder
 ├── CatalogError                1   the catalog cannot be used
 │   ├── NewerSchema             1   it was written by a newer reidsearch
+│   ├── CatalogMoved            1   the gallery's catalog is elsewhere by now
 │   ├── CatalogLocked           4   another process writes it
 │   └── CatalogUnreachable      4   the server that it is on does not answer
 ├── EmptyGallery                1   nothing is stored to search or evaluate
 ├── IncompleteGallery           1   an ingest has not ended
 ├── NotCalibrated               1   transit times are needed and not learned
+├── BackupError                 1   a backup cannot be written, or is none
 ├── GalleryClosed               1   the gallery was closed and is used again
 └── StoreError                  4   the vector store failed
     ├── StoreLocked             4   another process holds it
@@ -36,7 +38,7 @@ _VALUES = (
     "unlike", "identity", "images", "before", "since", "until",
     "dataset", "site", "data_dir", "server", "token_file", "qdrant_url", "catalog_url", "encoder",
     "device",
-    "out", "save", "report", "compare", "source", "layout", "pattern", "root",
+    "out", "save", "report", "compare", "source", "layout", "pattern", "root", "to",
 )  # fmt: skip
 _VERBS = (
     "ingest", "query", "trace", "evaluate", "calibrate", "export", "status", "doctor", "forget",
@@ -156,6 +158,10 @@ class NewerSchema(CatalogError):
     """The catalog was written by a newer reidsearch."""
 
 
+class CatalogMoved(CatalogError):
+    """The gallery's catalog was moved elsewhere."""
+
+
 class CatalogLocked(CatalogError):
     """Another process writes the catalog and does not end."""
 
@@ -178,6 +184,10 @@ class IncompleteGallery(ReidsearchError):
 
 class NotCalibrated(ReidsearchError):
     """Transit times are needed and have not been learned."""
+
+
+class BackupError(ReidsearchError):
+    """A backup cannot be written, or what is to be restored is none."""
 
 
 class GalleryClosed(ReidsearchError):

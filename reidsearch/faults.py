@@ -48,6 +48,11 @@ FORGET_ENCODER = (
     "catalog compacted",
 )
 UPGRADE = ("backed up", "migrated", "upgraded")
+MOVE_VECTORS = ("vectors carried", "vectors verified", "vectors switched")
+MOVE_CATALOG = ("table copied", "catalog copied", "catalog in place", "catalog switched")
+BACKUP = ("backup vectors written", "backup written")
+RESTORE = ("catalog staged", "vectors carried", "vectors verified", "restored")
+REMOVE_OLD = ("old place emptied",)
 DESCRIBE = ("payloads described",)
 
 _where, _, _signal = os.environ.get(VARIABLE, "").partition("!")

@@ -68,9 +68,15 @@ def replacing(path: Path) -> Iterator[Path]:
         if error.filename == str(partial):  # a name that says nothing to whoever asked
             error.filename, error.filename2 = str(path), None
         raise
-    if os.name != "nt":  # its folders cannot be opened, and some file systems cannot sync theirs
-        with contextlib.suppress(OSError):
-            _sync(target.parent, flags=os.O_RDONLY)
+    _sync_folder(target.parent)
+
+
+def settle(new: Path, path: Path) -> None:
+    """Give a file that is whole the name ``path`` in the same file system, on the disk as well.
+    Raises OSError."""
+    _sync(new)
+    new.replace(path)
+    _sync_folder(path.parent)
 
 
 def may_write(path: Path) -> bool:
@@ -139,6 +145,12 @@ def _mode_of(path: Path) -> int | None:
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return stat.S_IMODE(found.st_mode)
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name != "nt":  # its folders cannot be opened, and some file systems cannot sync theirs
+        with contextlib.suppress(OSError):
+            _sync(path, flags=os.O_RDONLY)
 
 
 def _sync(path: Path, *, flags: int = os.O_RDWR) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import calibrate, crops, documents, expand, faults, moves
-from reidsearch.catalog.records import EncoderRecord, ImageRecord
+from reidsearch import calibrate, crops, documents, expand, faults, left, moves
+from reidsearch.catalog.records import EncoderRecord, ImageRecord, Left
 from reidsearch.collection import Collection
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.ranking.calibration import Source
@@ -47,12 +47,14 @@ class Forgotten:
     """The ``images`` that are gone (their files stay where they are, unless they are the
     gallery's own, of pushed crops) and the number of vectors of
     these. ``compacted`` is False where a server keeps the bytes until it tidies up by itself;
-    ``backups`` of the catalog went too. Of a dry run: what would be gone."""
+    ``backups`` of the catalog went too. ``left`` are places that the gallery was moved from, which
+    do not answer and still hold it. Of a dry run: what would be gone."""
 
     images: tuple[Path, ...]
     vectors: int = 0
     compacted: bool = True
     backups: int = 0
+    left: tuple[Left, ...] = ()
 
     def document(self) -> documents.ForgottenDocument:
         """As a JSON document."""
@@ -109,7 +111,8 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
 
     They leave all answers at once; then their vectors go, their rows, all neighbours, the log's
     pictures and hashes of probes with the same content, and the catalog's backups; what was
-    calibrated is learned anew, camera means too, and no expanded vector carries them any more. At
+    calibrated is learned anew, camera means too, and no expanded vector carries them any more.
+    Places that the gallery was moved from lose all they hold. At
     last both stores are rewritten, so that no file of theirs holds a byte of it. Where it is cut
     short, the next call goes on, even one without images. The images' own files are not touched,
     but for those of crops that were pushed, which are the gallery's. Raises StoreLocked,
@@ -133,12 +136,13 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
             compacted &= one.store.compact()
             _tell_of_dead_replicas(one)
         crops.sweep(session)
+        still = left.remove_within_reach(session)  # what they hold is of what is forgotten, too
         backups = catalog.database.backups()
         for path in backups:
             path.unlink()
         compacted &= catalog.compact()
         faults.reach("catalog compacted")
-    return Forgotten(tuple(image.file for image in images), vectors, compacted, len(backups))
+    return Forgotten(tuple(image.file for image in images), vectors, compacted, len(backups), still)
 
 
 def forget_encoder(
@@ -180,7 +184,7 @@ def forget_encoder(
         catalog.delete_encoder(meant.id)
         faults.reach("encoder deleted")
         rest = remove(session, ())
-        return replace(forgotten, compacted=rest.compacted, backups=rest.backups)
+        return replace(forgotten, compacted=rest.compacted, backups=rest.backups, left=rest.left)
 
 
 def _the_only(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.add import Added, Crop
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
-    from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord
+    from reidsearch.backup import Backup
+    from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.doctor import Checkup
     from reidsearch.encoders import EncoderCard
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.ingest import IngestSummary
     from reidsearch.inquiry import Inquiry
     from reidsearch.losses import Loss
+    from reidsearch.move import Moved, Progress
     from reidsearch.probe import Probe, Time
     from reidsearch.question import Pictures
     from reidsearch.ranking.calibration import Calibration, Source
@@ -763,3 +765,53 @@ class Gallery:
         gallery of its own, without vectors: the next ingest encodes its images.
         """
         self._session.claim(copy=copy)
+
+    def move(
+        self,
+        to: str | Sequence[str],
+        *,
+        on_progress: "Callable[[Progress], None]" = lambda progress: None,
+    ) -> "Moved":
+        """Move the gallery elsewhere, without encoding anything again: its vectors to the Qdrant
+        server at an http:// or https:// address, its catalog to a PostgreSQL database's URL, or
+        what has no such place among ``to`` into the data dir, where that is ``"embedded"``.
+
+        All is held against its checksum before the new place is used; until then the old one is.
+        Cut short, the same call goes on. Afterwards the old place still holds what it held; see
+        ``remove_old``. Raises EmptyGallery, UsageError where a place cannot be meant or is another
+        gallery's, StoreLocked and CatalogLocked where others use the gallery, StoreError and
+        CatalogError where a place fails.
+
+        >>> gallery.move("embedded").parts  # it is there already
+        ()
+        """
+        from reidsearch import move
+
+        places = move.places([to] if isinstance(to, str) else to)
+        return move.move(self._session, places, on_progress=on_progress)
+
+    def remove_old(self) -> "tuple[Left, ...]":
+        """Delete what is in the places that the gallery was moved from; returns these. Raises
+        StoreError or CatalogError where one does not answer.
+
+        >>> gallery.remove_old()
+        ()
+        """
+        from reidsearch import left
+
+        return left.remove(self._session)
+
+    def backup(self, out: FilePath) -> "Backup":
+        """Write catalog, vectors and pushed crops, as they are at one moment, to a new file, or to
+        one named after gallery and time in a folder; ``reidsearch.restore`` makes a gallery of it.
+
+        It has its name when it is whole. Nobody changes the gallery meanwhile. Raises EmptyGallery,
+        UsageError where the file exists, BackupError where it cannot be written, StoreError where a
+        vector is missing or damaged, StoreLocked where the gallery is being changed.
+
+        >>> gallery.backup("monday.zip").vectors
+        31
+        """
+        from reidsearch import backup
+
+        return backup.backup(self._session, Path(out))

@@ -1,8 +1,15 @@
 """Open a gallery: a folder's, or a service's."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from reidsearch import config as settings
 from reidsearch.config import Audit, Config
+from reidsearch.errors import UsageError
 from reidsearch.gallery import FilePath, Gallery
+
+if TYPE_CHECKING:
+    from reidsearch.restoring import Restored
 
 SCHEMES = ("http://", "https://")
 
@@ -65,3 +72,37 @@ def opened(config: Config, *, purpose: str) -> Gallery:
     from reidsearch.client.gallery import RemoteGallery  # who opens a folder needs none of it
 
     return RemoteGallery(config)
+
+
+def restore(
+    file: FilePath,
+    data_dir: FilePath | None = None,
+    *,
+    qdrant_url: str | None = None,
+    catalog_url: str | None = None,
+) -> "Restored":
+    """Make a gallery from a backup, in a folder that has none: one of its own, which shares nothing
+    with the one that the backup is of. ``qdrant_url`` is a server for its vectors, ``catalog_url``
+    a database for its catalog, as in ``open``; neither need be what the other gallery had.
+
+    Raises UsageError where there is a gallery already, BackupError where the file is no whole
+    backup, and as ``open`` does. Then, or killed, there is no gallery, and the same call goes on.
+
+    >>> backup = gallery.backup("monday.zip")
+    >>> reidsearch.restore("monday.zip", "restored").vectors
+    31
+    """
+    given = {"data_dir": data_dir, "qdrant_url": qdrant_url, "catalog_url": catalog_url}
+    texts = {key: None if value is None else str(value) for key, value in given.items()}
+    return restored(Path(file), settings.load(texts, source="argument"))
+
+
+def restored(file: Path, config: Config) -> "Restored":
+    """The same, where these settings mean. Raises as ``restore`` does."""
+    from reidsearch import restoring
+
+    if config.server is not None:
+        raise UsageError(
+            "a gallery is restored where its data dir is, not from afar", hint="Leave out {server}."
+        )
+    return restoring.restore(file, config)

@@ -17,12 +17,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from reidsearch import lock, selftest
+from reidsearch import following, lock, selftest
 from reidsearch.catalog import Catalog, schema, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
 from reidsearch.collection import Collection
-from reidsearch.config import Config, api_key
+from reidsearch.config import CatalogUrl, Config, api_key, catalog_file
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import (
     CatalogError,
@@ -43,7 +43,7 @@ from reidsearch.stores.lent import LentStore, Loan
 
 log = logging.getLogger(__name__)
 
-CATALOG = "catalog.sqlite"
+CATALOG = catalog_file(Path()).name
 VECTORS = "vectors"
 CROPS = "crops"
 WAITING = "waiting"
@@ -67,8 +67,16 @@ class Session:
     first need, and are gone with the session: Qdrant Edge opens no file that it may not write.
     """
 
-    def __init__(self, config: Config, *, purpose: str, address: str | None = None) -> None:
-        """Raises NewerSchema, CatalogError or CatalogLocked where there is a catalog that cannot be
+    def __init__(
+        self,
+        config: Config,
+        *,
+        purpose: str,
+        address: str | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        """``catalog`` is used in place of the data dir's, where given, and closed with the session.
+        Raises NewerSchema, CatalogError or CatalogLocked where there is a catalog that cannot be
         used, CatalogError where the data dir cannot be one."""
         self.config = config
         self._purpose = purpose
@@ -79,18 +87,20 @@ class Session:
         self._changes = 0  # nested in each other
         self._borrower: str | None = None  # who has the right to change it on loan
         self._held = False
+        self._lock: lock.Held | None = None
         self._loan: Loan | None = None
         self._lender: Lender | None = None
         self._lends_later: threading.Timer | None = None
         self._ending = False
         self._claiming = False  # then collections may be another's so far
         self._closed = False
-        self._catalog: Catalog | None = None
+        self._catalog = catalog
         self._encoder: Encoder | None = None
         self._collections: dict[str, Collection] = {}
         self._shards: dict[str, VectorStore] = {}  # by fingerprint; others may have them on loan
         self._fingerprints: dict[Path, str] = {}
         self._address: str | None = None
+        self._urls: dict[str, str] = {}  # of catalogs, by their addresses
         self._temporary: Path | None = None
         if config.data_dir.exists() and not config.data_dir.is_dir():
             raise CatalogError(
@@ -99,22 +109,28 @@ class Session:
             )
         self._catalog_file = config.data_dir / CATALOG
         self.read_only = (
-            not self.shared
+            config.catalog_url is None
             and self._catalog_file.exists()
             and not all(map(may_write, (config.data_dir, self._catalog_file)))
         )
-        if self.has_catalog():
+        if catalog is not None:
+            self._resources.callback(catalog.close)
+        elif self.has_catalog():
             _ = self.catalog
 
     @property
     def shared(self) -> bool:
         """Whether the catalog is on a server, and many machines may use it at once."""
-        return self.config.catalog_url is not None
+        if self._catalog is None:
+            return self.config.catalog_url is not None
+        return self._catalog.database.shared
 
     @property
     def place(self) -> str:
         """Where the gallery is, for messages: without secrets."""
-        return str(self.config.catalog_url if self.shared else self.config.data_dir)
+        if self._catalog is not None and self.shared:
+            return self._catalog.database.address
+        return str(self.config.catalog_url or self.config.data_dir)
 
     @property
     def vectors_folder(self) -> Path:
@@ -152,6 +168,8 @@ class Session:
 
     def has_catalog(self) -> bool:
         """Whether there is one, which is not made by being asked for."""
+        if self._catalog is not None:
+            return True
         if self.config.catalog_url is None:
             return self._catalog_file.exists()
         if self._catalog is None:
@@ -163,8 +181,24 @@ class Session:
         return True
 
     def _keep(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._resources.callback(catalog.close)
+        """Use this catalog, or the one that it was moved to."""
+        self._catalog = following.followed(
+            catalog,
+            file=self._catalog_file,
+            url_of=self.url_of,
+            purpose=self._purpose,
+        )
+        self._resources.callback(self._catalog.close)
+
+    def remember(self, url: CatalogUrl) -> None:
+        """Keep a URL of a catalog, which may hold a password, for when the gallery is there."""
+        self._urls[schema.address_of(url.secret)] = url.secret
+
+    def url_of(self, address: str) -> str:
+        """The URL of the catalog at an address: with a password, where this session knows one."""
+        if self.config.catalog_url is not None:
+            self.remember(self.config.catalog_url)
+        return self._urls.get(address, address)
 
     @property
     def encoder(self) -> Encoder:
@@ -198,6 +232,7 @@ class Session:
         with self._opening:
             self._require_open()
             self._forget_ended_loan()
+            self._follow()
             if encoder not in self._fingerprints:
                 self._fingerprints[encoder] = fingerprint(encoder)
             mine = self._fingerprints[encoder]
@@ -255,6 +290,7 @@ class Session:
                         f"the gallery in {self.config.data_dir} can only be read",
                         hint="Check the folder's permissions and how its disk is mounted.",
                     )
+                self._follow()
                 if self.shared:
                     held.enter_context(self.catalog.database.held(Mode.EXCLUSIVE))
                 else:
@@ -266,6 +302,7 @@ class Session:
                             if self._loan is None
                             else self._loan.turn()
                         )
+                self._require_here()
             self._changes += 1
             try:
                 yield
@@ -285,6 +322,7 @@ class Session:
         with self._turn():
             with self._opening:
                 self._require_open()
+                self._follow()
                 database = self.catalog.database
             with database.working():
                 yield
@@ -368,6 +406,7 @@ class Session:
             if not known:
                 selftest.check(encoder)
             with self.catalog.database.held(Mode.EXCLUSIVE):  # two would make one collection twice
+                self._require_here()
                 return self._filled_by(encoder)
 
     def _filled_by(self, encoder: Encoder) -> Collection:
@@ -476,7 +515,7 @@ class Session:
                 self._loan = got
                 self._resources.callback(got.close)
                 return
-            self._resources.enter_context(got)
+            self._lock = self._resources.enter_context(got)
             if self._served_at is not None:
                 self._lender = Lender(folder, self)
             else:
@@ -487,12 +526,69 @@ class Session:
 
     def _begin_to_lend(self) -> None:
         with self._opening:
-            if self._ending or self._lender is not None:
+            if self._ending or not self._held or self._lender is not None:
                 return
             try:
                 self._lender = Lender(self.config.data_dir, self)
             except StoreError as error:
                 log.warning("Others wait until this has ended: %s", error.message)
+
+    def _follow(self) -> None:
+        """Go where another process has moved the gallery meanwhile, unless in the middle of a
+        change. What was handed out before is not to be used any more."""
+        if self._catalog is None or self._changes:
+            return
+        if self._catalog.residence.moved is not None:
+            self._leave()
+            self._keep(self._open_catalog())
+        elif self._address is not None and self._catalog.store not in (None, self._address):
+            self._leave_vectors()
+
+    def _require_here(self) -> None:
+        """Raise StoreElsewhere where the vectors were moved while this process waited for its turn;
+        of the catalog that is told by what is written to it."""
+        if self._catalog is None or self._address is None:
+            return
+        recorded = self._catalog.store
+        if not self._changes and recorded not in (None, self._address):
+            raise StoreElsewhere(
+                f"the vectors of the gallery in {self.place} were moved to {recorded} meanwhile",
+                hint="Run {same_call} again: it goes on there.",
+            )
+
+    def follow(self) -> None:
+        """Go where the gallery is by now."""
+        with self._opening:
+            self._follow()
+
+    def let_others_in(self) -> None:
+        """Let go of the data dir's lock, where vectors are no longer in it."""
+        with self._opening:
+            held, lender = self._lock, self._lender
+            if held is None or self.address == EMBEDDED:
+                return
+            self._lock, self._lender, self._held = None, None, False
+            if self._lends_later is not None:
+                self._lends_later.cancel()
+        if lender is not None:
+            lender.close()
+        held.release()
+
+    def leave_vectors(self) -> None:
+        """Let go of vectors that are elsewhere now: the next who needs them gets at them there."""
+        with self._opening:
+            self._leave_vectors()
+
+    def _leave(self) -> None:
+        """Let go of the catalog, and of all that depends on where it is."""
+        self._leave_vectors()
+        if self._catalog is not None:
+            self._catalog.close()
+            self._catalog = None
+
+    def _leave_vectors(self) -> None:
+        self._close_collections()
+        self._address = None
 
     def _forget_ended_loan(self) -> None:
         """Let the next who needs vectors get at them anew, unless in the middle of a change."""
@@ -545,17 +641,30 @@ class Session:
         return self._collections[encoder.fingerprint]
 
     def _open_store(self, encoder: EncoderRecord) -> VectorStore:
-        name, address = self.collection_name(encoder.fingerprint), self.address
-        # Imported here: qdrant_client takes longer to import than a whole embedded query.
-        if address == EMBEDDED:
+        if self.address == EMBEDDED:
             return self._shard(encoder.fingerprint, encoder.dimension)
+        store = self.store_at(self.address, encoder)
+        try:
+            self._require_owned(store)
+        except CopiedGallery:
+            store.close()
+            raise
+        return store
+
+    def store_at(self, address: str, encoder: EncoderRecord, *, make: bool = True) -> VectorStore:
+        """The store of an encoder's vectors at an address that need not be the gallery's; whoever
+        asks for it closes it. Raises StoreElsewhere where a server has none and, without ``make``,
+        none is to be made; StoreError."""
+        if address == EMBEDDED:
+            return self._shard_at(self.vectors_path(encoder), encoder.dimension)
+        # Imported here: qdrant_client takes longer to import than a whole embedded query.
         from reidsearch.stores.layout import Layout
         from reidsearch.stores.server import ServerStore
 
         config = self.config
-        store = ServerStore(
+        return ServerStore(
             address,
-            collection=name,
+            collection=self.collection_name(encoder.fingerprint),
             dimension=encoder.dimension,
             api_key=api_key(),
             layout=Layout(
@@ -566,38 +675,47 @@ class Session:
                 quantised=config.qdrant_quantised,
             ),
             exact_up_to=config.exact_up_to,
+            make=make,
         )
-        try:
-            self._require_owned(store)
-        except CopiedGallery:
-            store.close()
-            raise
-        return store
+
+    def vectors_path(self, encoder: EncoderRecord) -> Path:
+        """Where an encoder's vectors are, where they are embedded."""
+        return self.vectors_folder / self.collection_name(encoder.fingerprint)
+
+    def owns(self, store: VectorStore) -> bool:
+        """Whether a store is this gallery's, or nobody's: then it is claimed. One that was this
+        gallery's before its catalog was moved is its own as well."""
+        home, here = self.catalog.home, self._home()
+        if home is None:
+            self.catalog.record_home(here)
+        elif home != here:
+            return False
+        owner = store.owner
+        if owner in (None, f"{self.catalog.key} {self.catalog.residence.former_home}"):
+            store.claim(self._owner())
+            return True
+        return owner == self._owner()
 
     def _shard(self, fingerprint: str, dimension: int) -> VectorStore:
         """An encoder's vectors in the data dir."""
         if self._loan is not None:
             return LentStore(self._loan, fingerprint=fingerprint, dimension=dimension)
         if fingerprint not in self._shards:
-            from reidsearch.stores.edge import EdgeStore
-
             name = self.collection_name(fingerprint)
             path = self._copied_vectors(name) if self.read_only else self.vectors_folder / name
-            self._shards[fingerprint] = EdgeStore(
-                path, dimension=dimension, exact_up_to=self.config.exact_up_to
-            )
+            self._shards[fingerprint] = self._shard_at(path, dimension)
         return self._shards[fingerprint]
+
+    def _shard_at(self, path: Path, dimension: int) -> VectorStore:
+        from reidsearch.stores.edge import EdgeStore
+
+        return EdgeStore(path, dimension=dimension, exact_up_to=self.config.exact_up_to)
 
     def _require_owned(self, store: VectorStore) -> None:
         """A server's collection belongs to one catalog: a copy of that would delete its vectors."""
         if self._claiming:
             return
-        home = self.catalog.home
-        if home is None:
-            self.catalog.record_home(self._home())
-        if store.owner is None:
-            store.claim(self._owner())
-        if store.owner not in (None, self._owner()) or home not in (None, self._home()):
+        if not self.owns(store):
             raise CopiedGallery(
                 f"the vectors of {self.place} on {store.address} belong to another copy of it",
                 hint="Where this is the gallery itself, moved or restored, say so with: {claim}. "
@@ -664,18 +782,9 @@ class Session:
 
     def _is_at(self, address: str) -> bool:
         """Whether a server has this gallery's vectors: it is the known one, at another address."""
-        from reidsearch.stores.server import ServerStore
-
         for encoder in self.catalog.encoders():
-            name = self.collection_name(encoder.fingerprint)
             try:
-                store = ServerStore(
-                    address,
-                    collection=name,
-                    dimension=encoder.dimension,
-                    api_key=api_key(),
-                    make=False,
-                )
+                store = self.store_at(address, encoder, make=False)
             except StoreElsewhere:
                 continue
             with closing(store):

@@ -19,6 +19,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.qdrant_collection import Body, Collection, Refused, wrong
+from tests.qdrant_snapshot import shard_snapshot
 
 PEER = 3659708518663731  # what a node is called in its cluster
 LARGEST = 33_554_432  # bytes of a body
@@ -159,6 +160,8 @@ class QdrantStandIn:
 
     def _answered(self, path: str, result: Any) -> bytes:
         """The body of an answer; made before anybody else changes what it is of."""
+        if isinstance(result, bytes):  # a file
+            return result
         answer = {"time": 0.0, "status": "ok", "result": result}
         if path == "/":
             version = ".".join(map(str, self.version))
@@ -224,6 +227,8 @@ class QdrantStandIn:
                     "remote_shards": [],
                     "shard_transfers": [],
                 }
+            case "GET", "/shards/0/snapshot":
+                return shard_snapshot(collection)
             case "POST", "/snapshots":
                 name = f"{name}-{PEER}.snapshot"
                 told = {"name": name, "creation_time": "", "size": 0, "checksum": ""}

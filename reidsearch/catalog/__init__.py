@@ -31,6 +31,7 @@ from reidsearch.catalog.records import (
     Recorded,
     State,
 )
+from reidsearch.catalog.residence import Residence
 from reidsearch.catalog.runs import IngestRuns
 from reidsearch.catalog.settings import Setting
 from reidsearch.catalog.tables import (
@@ -79,6 +80,7 @@ class Catalog(TableGroup):
         self.learned = LearnedModels(database, variables=variables)
         self.expansions = Expansions(database, variables=variables)
         self.log = SearchLog(database, variables=variables)
+        self.residence = Residence(database, variables=variables)
 
     def close(self) -> None:
         self.database.close()

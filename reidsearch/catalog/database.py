@@ -10,8 +10,10 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_
 
+from reidsearch.catalog import settings
+from reidsearch.catalog.settings import Setting
 from reidsearch.catalog.tables import embedding, image
-from reidsearch.errors import CatalogError, CatalogUnreachable
+from reidsearch.errors import CatalogError, CatalogMoved, CatalogUnreachable
 
 VARIABLES = 10_000  # in one query; SQLite takes 32,766
 T = TypeVar("T")
@@ -121,6 +123,11 @@ class TableGroup:
             transaction = db.begin()
             try:
                 self.database.require_held(db)
+                if settings.read(db, Setting.MOVED) is not None:
+                    raise CatalogMoved(
+                        f"the catalog {self.database.address} was moved elsewhere meanwhile",
+                        hint="Run {same_call} again: it goes on where the catalog is now.",
+                    )
                 yield db
             except BaseException:
                 transaction.rollback()

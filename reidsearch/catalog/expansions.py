@@ -52,6 +52,14 @@ class Expansions(TableGroup):
         with self._reading() as db:
             return [ExpandedRecord(**row._mapping) for row in db.execute(query)]
 
+    def checksums(self, encoder_id: int) -> dict[int, int]:
+        """id -> the checksum of its expanded vector, of the images that have one as it was last
+        made."""
+        made = expanded.c.encoder_id == encoder_id, expanded.c.made_of.is_not(None)
+        with self._reading() as db:
+            query = select(expanded.c.image_id, expanded.c.checksum).where(*made)
+            return {row.image_id: row.checksum for row in db.execute(query)}
+
     def count(self, encoder_id: int) -> int:
         """How many images have a vector that is as it was last made."""
         made = expanded.c.encoder_id == encoder_id, expanded.c.made_of.is_not(None)

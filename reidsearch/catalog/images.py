@@ -88,6 +88,11 @@ class Images(TableGroup):
         with self._reading() as db:
             return _records(db, *fits)
 
+    def count(self) -> int:
+        """How many images there are, whatever state they stand in."""
+        with self._reading() as db:
+            return int(db.execute(select(func.count()).select_from(image)).scalar_one())
+
     def of(self, ids: Sequence[int]) -> list[ImageRecord]:
         """Those of these images that there are."""
         with self._reading() as db:

@@ -76,6 +76,11 @@ class Places(TableGroup):
         with self._reading() as db:
             return db.scalar(select(dataset.c.layout).where(dataset.c.id == dataset_id))
 
+    def set_root(self, dataset_id: int, root: Path) -> None:
+        """Record that a data set's files are in another folder now."""
+        with self._writing() as db:
+            db.execute(update(dataset).where(dataset.c.id == dataset_id).values(root=str(root)))
+
     def set_layout(self, name: str, layout: str) -> None:
         """Record how the data set of that name is read from now on."""
         with self._writing() as db:

@@ -26,6 +26,9 @@ from reidsearch.errors import CatalogError, CatalogUnreachable, UsageError
 T = TypeVar("T")
 
 DRIVER = "postgresql+psycopg"
+# Of what may stand behind a URL's question mark, what says where the database is, and how it is to
+# be spoken to; no password.
+NAMING = ("host", "port", "sslmode", "sslrootcert", "target_session_attrs")
 OLDEST = 13  # the version from which on all that is asked for is there
 OPENING = 5.0  # seconds that a server is tried when it is first asked
 PATIENCE = 60.0  # seconds in which one that was there may come back
@@ -114,6 +117,38 @@ def _passes(error: BaseException) -> bool:
     return isinstance(error, CatalogUnreachable) and not isinstance(error, HoldLost)
 
 
+def address_of(url: str) -> str:
+    """The address of the database at ``url``, written in one way and without a password. Raises
+    UsageError where it cannot be read."""
+    return _address(_parsed(url))
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url).set(drivername=DRIVER)
+    except (ArgumentError, ValueError):
+        raise _unreadable() from None
+
+
+def _address(url: URL) -> str:
+    query = {key: url.query[key] for key in NAMING if key in url.query}
+    return URL.create(
+        DRIVER,
+        username=url.username,
+        host=url.host,
+        port=url.port,
+        database=url.database,
+        query=query,
+    ).render_as_string()
+
+
+def _unreadable() -> UsageError:
+    return UsageError(
+        "the catalog's URL cannot be read",  # it may hold a password
+        hint="Write it like postgresql+psycopg://user@host:5432/database.",
+    )
+
+
 def _engine(url: str, purpose: str) -> tuple[str, Engine]:
     """The address without secrets, and an engine that does not connect yet."""
     try:
@@ -123,18 +158,12 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
             "a catalog on PostgreSQL needs psycopg",
             hint="Install it with: pip install 'reidsearch[postgres]'",
         ) from None
+    parsed = _parsed(url)
+    address = _address(parsed)
+    name = f"reidsearch {purpose} on {socket.gethostname()} ({os.getpid()})"
     try:
-        parsed = make_url(url).set(drivername=DRIVER)
         if parsed.password is None:
             parsed = parsed.set(password=catalog_password())
-        address = URL.create(
-            DRIVER,
-            username=parsed.username,
-            host=parsed.host,
-            port=parsed.port,
-            database=parsed.database,
-        ).render_as_string()
-        name = f"reidsearch {purpose} on {socket.gethostname()} ({os.getpid()})"
         engine = create_engine(
             parsed,
             pool_pre_ping=True,
@@ -146,10 +175,7 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
             },
         )
     except (ArgumentError, ValueError):
-        raise UsageError(
-            "the catalog's URL cannot be read",  # it may hold a password
-            hint="Write it like postgresql+psycopg://user@host:5432/database.",
-        ) from None
+        raise _unreadable() from None
 
     @event.listens_for(engine, "connect")
     def _configure(connection: psycopg.Connection, _: object) -> None:

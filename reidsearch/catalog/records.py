@@ -18,6 +18,31 @@ class State(StrEnum):
     DELETING = "deleting"  # shown no more; vector and row are to go
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Where a catalog is: its database's ``address``, without secrets, and ``home``, which tells it
+    from a copy."""
+
+    address: str
+    home: str
+
+
+class Part(StrEnum):
+    """What of a gallery can be moved, each by itself."""
+
+    VECTORS = "vectors"
+    CATALOG = "catalog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Left:
+    """A place, by its address, that a part of the gallery was moved from, and that still holds what
+    it held then."""
+
+    part: Part
+    address: str
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A sighting about to be ingested, with its file's size (bytes) and time of change."""

@@ -54,6 +54,14 @@ def find_shared(url: str, *, purpose: str) -> Catalog | None:
         return found
 
 
+def address_of(url: str) -> str:
+    """How the database at ``url`` is called in messages and notes: without secrets. Raises as
+    ``open_shared`` does before it connects."""
+    from reidsearch.catalog import postgres
+
+    return postgres.address_of(url)
+
+
 def _opened(database: Database, back_up: Callable[[str], None]) -> Catalog:
     try:
         found = revision(database)

@@ -18,6 +18,10 @@ class Setting(StrEnum):
     COMPACTION = "compaction"  # one is owed: bytes of deleted images are still in the files
     STORE = "store"  # the address of the vectors
     HOME = "home"  # the machine and folder where the gallery was last used
+    FORMER = "former home"  # the same of where it was before it was moved
+    MOVED = "moved"  # to where: this is no gallery's catalog any more
+    ARRIVING = "arriving"  # from where: it is no gallery's catalog yet
+    LEFT = "left"  # the places that it was moved from, and that still hold what they held
 
 
 def read(db: Connection, key: Setting) -> str | None:

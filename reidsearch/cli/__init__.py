@@ -10,6 +10,7 @@ import typer
 
 from reidsearch import __version__
 from reidsearch.cli.audit import audit
+from reidsearch.cli.backup import backup
 from reidsearch.cli.calibrate import calibrate
 from reidsearch.cli.claim import claim
 from reidsearch.cli.demo import demo
@@ -21,7 +22,9 @@ from reidsearch.cli.export import export
 from reidsearch.cli.forget import forget
 from reidsearch.cli.group import Command, Commands, with_global_options
 from reidsearch.cli.ingest import ingest
+from reidsearch.cli.move import move
 from reidsearch.cli.query import query
+from reidsearch.cli.restore import restore
 from reidsearch.cli.serve import serve
 from reidsearch.cli.status import status
 from reidsearch.cli.token import token
@@ -55,6 +58,6 @@ def main(
 
 for command in (
     explore, ingest, query, evaluate, calibrate, trace, export, status, encoders, doctor, forget,
-    audit, claim, demo, serve, token,
+    audit, move, backup, restore, claim, demo, serve, token,
 ):  # fmt: skip
     app.command(cls=Command)(with_global_options(command))

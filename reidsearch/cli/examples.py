@@ -31,6 +31,16 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "reidsearch forget --before 2024-05-01 --yes",
     ),
     "audit": ("reidsearch audit --since 2024-05-01 --csv",),
+    "move": (
+        "reidsearch move --to http://qdrant:6333",
+        "reidsearch move --to http://qdrant:6333 --to postgresql://me@db/people",
+    ),
+    "backup": ("reidsearch backup backups/",),
+    "restore": (
+        "reidsearch --data-dir restored restore monday.reidsearch.zip",
+        "reidsearch --data-dir restored restore monday.reidsearch.zip --qdrant-url "
+        "http://localhost:6333",
+    ),
     "claim": ("reidsearch claim --copy",),
     "serve": ("reidsearch serve --port 8080",),
     "token": ("reidsearch token gate-camera --role ingest",),

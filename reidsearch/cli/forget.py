@@ -100,6 +100,11 @@ def _print_gone(gone: "Forgotten", *, json: bool, dry_run: bool) -> None:
         )
     if gone.backups:
         output.say("The catalog's backups went too: they held the same rows.")
+    for one in gone.left:
+        output.say(
+            f"The {one.part} that were left at {one.address} could not be removed and are there "
+            "still: reidsearch move --remove-old, once it answers."
+        )
     if not gone.compacted:
         output.say("The Qdrant server drops the bytes from its disk when it next optimises.")
     if gone.images:

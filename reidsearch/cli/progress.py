@@ -11,6 +11,7 @@ from reidsearch.cli.output import say
 
 if TYPE_CHECKING:
     from reidsearch.ingest import IngestSummary
+    from reidsearch.move import Progress as MoveProgress
 
     Show: TypeAlias = Callable[[IngestSummary], None]
 
@@ -108,3 +109,21 @@ def _lasting(seconds: float) -> str:
         return f"{whole} s"
     clock = f"{whole // 60 % 60:02}:{whole % 60:02}"
     return f"{whole // 3600}:{clock}" if whole >= 3600 else clock.removeprefix("0")
+
+
+@contextmanager
+def moving(*, quiet: bool) -> "Iterator[Callable[[MoveProgress], None]]":
+    """Yields a callback that tells how a move goes: a line now and then."""
+    last = time.monotonic()
+
+    def show(progress: "MoveProgress") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if quiet or now - last < LINE_EVERY:
+            return
+        last = now
+        of = "" if progress.of is None else f" of {progress.of:,}"
+        what = "vectors" if progress.of is not None else "rows of the catalog"
+        say(f"{progress.done:,}{of} {what}")
+
+    yield show

@@ -45,6 +45,8 @@ COMMAND_LINE: Mapping[str, str] = {
     "report": "--report",
     "compare": "--compare",
     "source": "--source",
+    "to": "--to",
+    "remove_old": "reidsearch move --remove-old",
     "ingest": "reidsearch ingest FOLDER",
     "query": "reidsearch query",
     "query_path": "reidsearch query {path}",

@@ -11,7 +11,7 @@ _FIELDS = (
 _RENAMED = {"only_cameras": "only_camera", "unlike": "not", "images": "image_id"}
 _THERE = ("layout", "pattern", "prune", "follow_links", "root", "out", "save", "report", "compare",
           "source", "data_dir", "server", "token_file", "qdrant_url", "catalog_url", "encoder",
-          "device")  # fmt: skip
+          "device", "to")  # fmt: skip
 _VERBS = ("evaluate", "calibrate", "export", "doctor", "claim")
 
 HTTP: Mapping[str, str] = (

@@ -7,8 +7,10 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 from tenacity import (
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 MEMORY = ":memory:"  # the url of qdrant-client's in-memory mode
 TOLD_AFTER = 1.0  # seconds without an answer, until it is said that we wait
+PREPARING = 600.0  # seconds until a file begins to come that the server has to make first
 TOLD_AGAIN = 60.0  # seconds until it is said again
 
 
@@ -64,6 +67,7 @@ class Connection:
             raise not_an_address(url, error) from None
         self._at = 0  # the one that is asked
         self._patience = patience
+        self._api_key = api_key
         self._abandoned = threading.Event()
         self._told = -math.inf  # when it was last said that we wait
         self._ended = False
@@ -136,6 +140,24 @@ class Connection:
             raise refusals.refused_in_memory(error) from None
         finally:
             waiting.cancel()
+
+    def download(self, path: str, file: Path) -> None:
+        """Write what the server answers at a path to a file, tried once. Raises StoreError."""
+        key = {} if self._api_key is None else {"api-key": self._api_key}
+        address = self._addresses[self._at]
+        timeout = httpx.Timeout(self._patience.timeout, read=PREPARING)
+        try:
+            with (
+                httpx.Client(timeout=timeout, **_on_the_way(address)) as web,
+                web.stream("GET", address + path, headers=key) as answer,
+                file.open("wb") as written,
+            ):
+                if answer.status_code != httpx.codes.OK:
+                    raise StoreError(f"{address} answered {answer.status_code}")
+                for some in answer.iter_bytes():
+                    written.write(some)
+        except httpx.HTTPError as error:
+            raise StoreError(f"{address} did not answer: {error}") from None
 
     def abandon(self) -> None:
         """Wait no longer: calls under way fail at their next try."""

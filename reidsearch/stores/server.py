@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient, models
@@ -251,6 +252,15 @@ class ServerStore:
     def delete_collection(self) -> None:
         self._call(lambda c: c.delete_collection(self.collection))
         faults.reach("collection deleted")
+
+    def download_snapshot(self, file: Path) -> bool:
+        """Write the server's own snapshot of the collection's shard to a file; False where there
+        is more than one shard."""
+        shards = self._call(lambda c: c.get_collection(self.collection)).config.params.shard_number
+        if shards not in (None, 1):
+            return False
+        self._connection.download(f"/collections/{self.collection}/shards/0/snapshot", file)
+        return True
 
     def abandon(self) -> None:
         self._connection.abandon()
