@@ -165,8 +165,9 @@ def unanswered(error: BaseException, *, address: str, tried: str, tries: int) ->
     if isinstance(error, ResourceExhaustedResponse):
         return StoreUnreachable(
             f"the Qdrant server at {tried} takes no more for now: {error} ({times})",
-            hint=f"It asks to wait for {error.retry_after_s} s: run {{same_call}} again then, or "
-            "raise its limits. What was stored stays.",
+            hint="It asks to wait for {seconds} s: run {same_call} again then, or raise its "
+            "limits. What was stored stays.",
+            seconds=str(error.retry_after_s),
         )
     what = f"no Qdrant server answers at {address}: {error or type(error).__name__} ({times})"
     return StoreUnreachable(what, hint=" ".join(_advice(error, tried)))
