@@ -131,7 +131,7 @@ def command_lines() -> list[tuple[str, list[str]]]:
         for page in PAGES
         for language, text in blocks(page)
         if language == "sh"
-        for line in text.splitlines()
+        for line in text.replace("\\\n", " ").splitlines()
         for part in line.split("&&")
     ]
     return [(page, words) for page, words in lines if words and words[0] == "reidsearch"]
