@@ -155,7 +155,7 @@ def _add_waiting(session: Session, collection: Collection) -> int:
             try:
                 told, data = aside.read(file)
                 read.append(Crop(data, **told))  # type: ignore[arg-type]
-            except (OSError, ValueError, TypeError, ReidsearchError) as error:
+            except Exception as error:  # whatever is wrong with one file, the others are fine
                 log.warning("%s was put aside and cannot be taken in: %s", file, error)
         for outcome in _add_all(session, collection, read):
             if isinstance(outcome, ReidsearchError):

@@ -198,7 +198,7 @@ def test_crops_that_were_put_aside_are_taken_in_first_and_in_their_order(
         with pytest.raises(EmptyGallery):
             gallery.query(crop().data)
     with Gallery(settings) as gallery:  # another process, after a crash
-        assert outcomes(gallery, crop(3, name="door")) == [Outcome.RELABELLED]
+        assert outcomes(gallery, crop(3, name="door")) == [Outcome.STORED]
         hits = gallery.query(crop(3).data, top_k=10).hits
         assert {hit.id for hit in hits} == {getattr(one, "id", None) for one in aside}
         assert Path(hits[0].path).read_bytes() == crop(3).data
