@@ -43,10 +43,10 @@ class Sought:
     ``seen`` is where and when the probe was taken, for a ranking by times (of several, what their
     times add counts on average); ``scale`` multiplies cosines, for the mean of several pictures,
     whose length it is; ``unlike`` takes from the score of who looks like somebody else; ``around``
-    are the split's neighbours, for one that is re-ranked among all. Passed over are files whose SHA-256 is in
-    ``hidden``, and stored vectors that the catalog does not call indexed. ``margin`` more than
-    ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With ``exact`` all
-    vectors are compared, else as the store does it (``VectorStore.scan``).
+    are the split's neighbours, for one that is re-ranked among all. Passed over are files whose
+    SHA-256 is in ``hidden``, and stored vectors that the catalog does not call indexed. ``margin``
+    more than ``top_k`` are fetched at first where times or ``unlike`` may reorder them. With
+    ``exact`` all vectors are compared, else as the store does it (``VectorStore.scan``).
     """
 
     vector: Vectors
