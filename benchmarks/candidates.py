@@ -20,7 +20,7 @@ from reidsearch.session import Session
 from reidsearch.trial import Trial
 from reidsearch.types import Distances, Vectors
 
-CANDIDATES = (200, 500, 1000, 2000, 4000)
+CANDIDATES = (500, 1000, 2000)
 TOP = 10
 
 
