@@ -189,7 +189,7 @@ def test_the_command_line_says_it_in_a_line_with_what_would_help(
     assert facts(parsed((tmp_path / "trace.html").read_text()))["learned"] == FEW
     document = json.loads(run("--encoder", told.encoder, "trace", probe, "--json").stdout)
     assert document["not_learned"] == {"reason": "few", "message": FEW}
-    assert document.keys() == {
+    assert document.keys() == {"together", "not",
         "query", "camera", "identity", "site", "threshold", "rate", "crowd", "threshold_from",
         "nearest", "expanded", "spatio_temporal", "uses", "calibrated", "not_learned", "unit",
         "stays", "warnings",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch.cli import output
-from reidsearch.cli.options import say_idle
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ def asked(
     if [*probes, *unlike].count(STDIN_PATH) > 1:
         raise UsageError("- is given more than once, and stdin can be read once")
     given = gather(probes)
-    say_idle((together and len(given) == 1, "--together", "with a single picture"))
     questions = [given] if together else [[one] for one in given]
     return questions, [read_now(one) for one in gather(unlike)]
 

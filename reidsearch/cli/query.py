@@ -170,6 +170,8 @@ def query(
     answers: list[Answer] = []
     failed = 0
     questions, others = asked(probes, unlike or (), together=together)
+    alone = together and len(questions[0]) == 1
+    say_idle((alone, "--together", "with a single picture"))
     with opened(ctx.obj, purpose="query") as gallery:
         for start in range(0, len(questions), TOGETHER):
             inquiries = outcomes.each(

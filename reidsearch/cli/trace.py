@@ -95,6 +95,8 @@ def trace(
     if save is not None:
         endings.check(save, lanes.ENDINGS)
     questions, others = asked(probes, unlike or (), together=together)
+    alone = together and len(questions[0]) == 1
+    say_idle((alone, "--together", "with a single picture"))
     if save is not None and len(questions) > 1:
         raise UsageError(
             f"{len(questions)} pictures are {len(questions)} traces, and one file shows one",
