@@ -3,7 +3,7 @@ left stays as it was until it is removed."""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -252,16 +252,18 @@ def test_what_is_wrong_in_the_new_place_is_put_right(
 def test_a_store_that_gives_back_something_else_is_not_used(
     gallery: Gallery, qdrant: QdrantStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = qdrant._work
+    answers = qdrant.answers
 
-    def forgetful(method: str, path: str, body: dict[str, object]) -> object:
-        found = work(method, path, body)
+    def forgetful(
+        method: str, path: str, query: Mapping[str, str], body: dict[str, object]
+    ) -> object:
+        found = answers(method, path, query, body)
         if path.endswith("/points") and method == "PUT":
             for points in qdrant.collections.values():
                 points.pop(min(points), None)
         return found
 
-    monkeypatch.setattr(qdrant, "_work", forgetful)
+    monkeypatch.setattr(qdrant, "answers", forgetful)
     with pytest.raises(StoreError, match="not those that were written"):
         gallery.move(qdrant.url)
     assert gallery.status().store == EMBEDDED
