@@ -111,7 +111,7 @@ def places(to: Sequence[str]) -> Places:
         raise UsageError(
             "it takes a place to move to, and one at most for vectors and for the catalog",
             hint="{to} is the address of a Qdrant server, the URL of a PostgreSQL database, or "
-            f"{EMBEDDED}: the data dir.",
+            "embedded: the data dir.",
         )
     rest = EMBEDDED if EMBEDDED in to else None
     return Places(

@@ -20,7 +20,6 @@ from reidsearch.session import CATALOG, VECTORS
 from reidsearch.stores import EMBEDDED
 from reidsearch.types import Kind, Points
 from tests.conftest import Run, write_crop
-from tests.qdrant_collection import Body
 from tests.qdrant_server import Fault, QdrantStandIn
 from tests.test_server_faults import PATIENT, open_stores_with
 
@@ -253,16 +252,18 @@ def test_what_is_wrong_in_the_new_place_is_put_right(
 def test_a_store_that_gives_back_something_else_is_not_used(
     gallery: Gallery, qdrant: QdrantStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = qdrant.work
+    answers = qdrant.answers
 
-    def forgetful(method: str, path: str, query: Mapping[str, str], body: Body) -> object:
-        found = work(method, path, query, body)
+    def forgetful(
+        method: str, path: str, query: Mapping[str, str], body: dict[str, object]
+    ) -> object:
+        found = answers(method, path, query, body)
         if path.endswith("/points") and method == "PUT":
             for points in qdrant.collections.values():
                 points.pop(min(points), None)
         return found
 
-    monkeypatch.setattr(qdrant, "work", forgetful)
+    monkeypatch.setattr(qdrant, "answers", forgetful)
     with pytest.raises(StoreError, match="not those that were written"):
         gallery.move(qdrant.url)
     assert gallery.status().store == EMBEDDED

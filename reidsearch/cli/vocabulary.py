@@ -46,7 +46,6 @@ COMMAND_LINE: Mapping[str, str] = {
     "compare": "--compare",
     "source": "--source",
     "to": "--to",
-    "remove_old": "reidsearch move --remove-old",
     "ingest": "reidsearch ingest FOLDER",
     "query": "reidsearch query",
     "query_path": "reidsearch query {path}",
