@@ -2,19 +2,21 @@
 
 As with ``ingest``, the order makes a crash harmless: files first, then rows that are pending, then
 vectors, then the word that they are stored. Who was not told so pushes the crop again, and finds it
-as it was left.
+as it was left. While somebody else changes the gallery crops can be put aside; whoever takes crops
+in next takes those in first.
 """
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from reidsearch import crops, documents, faults, images, indexing, names
+from reidsearch import aside, crops, documents, faults, images, indexing, names
 from reidsearch.catalog import Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.collection import Collection
@@ -26,6 +28,9 @@ from reidsearch.indexing import Decoded, Point
 from reidsearch.session import Session
 from reidsearch.types import Dataset, Sighting, Split
 
+log = logging.getLogger(__name__)
+
+TOGETHER = 64  # crops that waited, taken in at once
 # What the data set is called where nothing else is said; of a site, with its name.
 DATASET = "pushed"
 
@@ -36,6 +41,7 @@ class Outcome(StrEnum):
     STORED = "stored"
     UNCHANGED = "unchanged"
     RELABELLED = "relabelled"  # only what is said of it was new
+    WAITING = "waiting"  # it is kept, and will be stored when nobody else changes the gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A crop that is stored for good: its image's ``id``, and whether that was new."""
+    """A crop that is stored, or kept, for good: its image's ``id``, and what came of it."""
 
     id: int
     outcome: Outcome
@@ -114,24 +120,80 @@ def add(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError
     What was computed from all images is not made anew (see ``upkeep``). Raises StoreLocked,
     StoreError, CatalogError and EncoderError where it cannot go on; what was confirmed stays.
     """
+    if not given:
+        return []
+    with session.taking_in():
+        collection = session.collection_to_fill()
+        _add_waiting(session, collection)
+        return _add_all(session, collection, given)
+
+
+def put_aside(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError]:
+    """Keep crops until they can be taken in; for each of them that it waits, or why it will not be
+    taken in. They are durable on return. Raises StoreError where they cannot be kept."""
+    found: list[Added | ReidsearchError] = []
+    for crop in given:
+        expired = _expired(session, crop)
+        if expired is not None:
+            found.append(expired)
+            continue
+        told = {one.name: getattr(crop, one.name) for one in fields(crop) if one.name != "data"}
+        aside.put(session.waiting_folder, told, crop.data)
+        id = image_id(_dataset_of(session, crop), crop.sighting.path)
+        found.append(Added(id, Outcome.WAITING))
+    return found
+
+
+def _add_waiting(session: Session, collection: Collection) -> int:
+    """Take in what was put aside; how many crops that were."""
+    taken = 0
+    files = aside.waiting(session.waiting_folder)
+    for start in range(0, len(files), TOGETHER):
+        some = files[start : start + TOGETHER]
+        read: list[Crop] = []
+        for file in some:
+            try:
+                told, data = aside.read(file)
+                read.append(Crop(data, **told))  # type: ignore[arg-type]
+            except (OSError, ValueError, TypeError, ReidsearchError) as error:
+                log.warning("%s was put aside and cannot be taken in: %s", file, error)
+        for outcome in _add_all(session, collection, read):
+            if isinstance(outcome, ReidsearchError):
+                log.warning("A crop that waited is not taken in: %s", outcome.message)
+        for file in some:
+            file.unlink(missing_ok=True)
+        taken += len(read)
+    return taken
+
+
+def _expired(session: Session, crop: Crop) -> UsageError | None:
+    if crop.timestamp is None or crop.timestamp >= session.config.oldest:
+        return None
+    return UsageError("the crop is older than may be kept (setting retain_days)")
+
+
+def _dataset_of(session: Session, crop: Crop) -> str:
+    if session.shared and crop.dataset is None:  # its files are on this machine's disk
+        return f"{crop.dataset_name} on {machine()}"
+    return crop.dataset_name
+
+
+def _add_all(
+    session: Session, collection: Collection, given: Sequence[Crop]
+) -> list[Added | ReidsearchError]:
     found: dict[int, Added | ReidsearchError] = {}
     groups: dict[tuple[str, str | None], dict[str, list[int]]] = defaultdict(dict)
     for at, crop in enumerate(given):
-        if crop.timestamp is not None and crop.timestamp < session.config.oldest:
-            found[at] = UsageError("the crop is older than may be kept (setting retain_days)")
+        expired = _expired(session, crop)
+        if expired is not None:
+            found[at] = expired
             continue
-        name = crop.dataset_name
-        if session.shared and crop.dataset is None:  # its files are on this machine's disk
-            name = f"{name} on {machine()}"
-        group = groups[name, crop.site]
+        group = groups[_dataset_of(session, crop), crop.site]
         group.setdefault(crop.sighting.path, []).append(at)
-    if groups:
-        with session.taking_in():
-            collection = session.collection_to_fill()
-            for (name, site), places in groups.items():
-                some = {path: given[at[-1]] for path, at in places.items()}
-                outcomes = _add(session, collection, name, site, some)
-                found |= {at: outcomes[path] for path, every in places.items() for at in every}
+    for (name, site), places in groups.items():
+        some = {path: given[at[-1]] for path, at in places.items()}
+        outcomes = _add(session, collection, name, site, some)
+        found |= {at: outcomes[path] for path, every in places.items() for at in every}
     return [found[at] for at in range(len(given))]
 
 
@@ -159,13 +221,13 @@ def _add(
 
 
 def resume(session: Session) -> int:
-    """Take in the pushed crops that a process which was killed left pending, and nobody may push
-    again; returns how many these were. Raises as ``add`` does."""
-    if not session.crops_folder.is_dir():
+    """Take in the crops that were put aside, and those that a process which was killed left
+    pending, and nobody may push again; returns how many these were. Raises as ``add`` does."""
+    if not session.crops_folder.is_dir() and not aside.waiting(session.waiting_folder):
         return 0
     with session.taking_in():
         collection = session.collection_to_fill()
-        catalog, resumed = collection.catalog, 0
+        catalog, resumed = collection.catalog, _add_waiting(session, collection)
         for one in catalog.places.datasets():
             if one.machine not in (None, machine()):
                 continue

@@ -69,6 +69,7 @@ class Kind(StrEnum):
     UNOPTIMISED = "unoptimised", "not yet in the form in which many vectors are searched fast"
     STRAY_COLLECTION = "stray-collection", "a collection of no encoder in the catalog"
     OTHER_SETTINGS = "other-settings", "the server keeps the collection otherwise than is set"
+    BROKEN_COLLECTION = "broken-collection", "the server says that the collection is not in order"
     DEAD_REPLICA = (
         "dead-replica",
         "a copy of a shard that its cluster does not use: its node is away, or was emptied and is "
@@ -88,6 +89,7 @@ class Kind(StrEnum):
 
 AILMENTS = {
     Trouble.SETTINGS: Kind.OTHER_SETTINGS,
+    Trouble.STATE: Kind.BROKEN_COLLECTION,
     Trouble.REPLICA: Kind.DEAD_REPLICA,
     Trouble.VERSION: Kind.OTHER_VERSION,
 }

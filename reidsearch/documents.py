@@ -246,8 +246,8 @@ class ComparisonDocument(TypedDict):
 
 
 class AddedDocument(TypedDict):
-    """A crop that was taken in: the image's id, and what came of it: stored, unchanged, or
-    relabelled where only what is said of it was new."""
+    """A crop that was taken in: the image's id, and what came of it: stored, unchanged,
+    relabelled where only what is said of it was new, or waiting until it can be stored."""
 
     id: int
     outcome: str

@@ -47,7 +47,8 @@ class Gallery:
     """An open gallery. Made by ``reidsearch.open``; use it as a context manager, or close it.
 
     Vectors and encoder are opened at first need. While it holds the vectors of a data dir, other
-    processes wait for it (on a Qdrant server they need not). Threads may share it.
+    processes of this user wait for it for a few seconds, and then work beside it: it lends them
+    (on a Qdrant server nobody waits). Threads may share it.
     """
 
     def __init__(
@@ -191,6 +192,22 @@ class Gallery:
 
         return add.add(self._session, crops)
 
+    def put_aside(self, crops: "Sequence[Crop]") -> "list[Added | ReidsearchError]":
+        """Keep crops where ``add`` raises StoreLocked: they are durable when this returns, and are
+        taken in, before others, by the next ``add`` or ``keep_current``. Raises StoreError.
+
+        >>> from pathlib import Path
+        >>> from reidsearch import Crop
+        >>> crop = Crop(Path("somebody.png").read_bytes(), camera="yard")
+        >>> [str(added.outcome) for added in gallery.put_aside([crop])]
+        ['waiting']
+        >>> [str(added.outcome) for added in gallery.add([crop])]
+        ['unchanged']
+        """
+        from reidsearch import add
+
+        return add.put_aside(self._session, crops)
+
     def keep_current(self) -> "Upkeep":
         """Bring up to date what depends on the images: what was learned, expanded vectors, kept
         neighbours; forget what is older than ``retain_days``. ``ingest`` does so by itself. Raises
@@ -332,7 +349,8 @@ class Gallery:
         """
         from reidsearch import search
 
-        return search.query_all(self._session, inquiries)
+        session = self._session
+        return session.again(lambda: search.query_all(session, inquiries))
 
     def inquiry(
         self,
@@ -424,16 +442,22 @@ class Gallery:
         from reidsearch.probe import Probe
 
         self._require_searchable()
-        return trace.trace(
-            self._session,
-            Probe.of(picture, camera=camera, time=self._seconds(time), name=name),
-            site=site,
-            dataset=dataset,
-            since=self._seconds(since),
-            until=self._seconds(until),
-            false_matches=false_matches,
-            min_score=min_score,
-            wish=Wish.of(expand=expand, spatio_temporal=spatio_temporal, rerank=False, plain=plain),
+        session = self._session
+        probe = Probe.of(picture, camera=camera, time=self._seconds(time), name=name)
+        return session.again(
+            lambda: trace.trace(
+                session,
+                probe,
+                site=site,
+                dataset=dataset,
+                since=self._seconds(since),
+                until=self._seconds(until),
+                false_matches=false_matches,
+                min_score=min_score,
+                wish=Wish.of(
+                    expand=expand, spatio_temporal=spatio_temporal, rerank=False, plain=plain
+                ),
+            )
         )
 
     def stored(self, id: int) -> "Probe":

@@ -3,17 +3,19 @@
 The catalog is opened at once where there is one; vectors and encoder at first need, and kept.
 Vectors in the data dir can be held by one process at a time, so that its lock is taken with them
 and kept until the session ends; on a server only changes take it, for as long as they last. A
-session that answers others, as a service does, also lends its vectors and the right to change the
-gallery to the user's other processes, which go on with that as on a server. Within the process any
-number of threads may search at once, while one changes the gallery.
+session that answers others, as a service does, and any that has held them for a while, also lends
+its vectors and the right to change the gallery to the user's other processes, which go on with that
+as on a server. Within the process any number of threads may search at once, while one changes the
+gallery.
 """
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from reidsearch import lock, selftest
 from reidsearch.catalog import Catalog, schema, sqlite
@@ -31,6 +33,7 @@ from reidsearch.errors import (
     StoreElsewhere,
     StoreError,
     StoreLocked,
+    StoreUnreachable,
     UsageError,
 )
 from reidsearch.files import copy_folder, may_write
@@ -43,15 +46,22 @@ log = logging.getLogger(__name__)
 CATALOG = "catalog.sqlite"
 VECTORS = "vectors"
 CROPS = "crops"
+WAITING = "waiting"
 # As much of the fingerprint as a collection's name carries: 64 bits.
 FINGERPRINT_CHARACTERS = 16
+# Seconds that a session has held vectors, when it begins to lend them: who is done before lets
+# others wait, and they wait longer than that (``lock.PATIENCE``).
+LENDS_AFTER = 3.0
+
+T = TypeVar("T")
 
 
 class Session:
     """Settings, catalog, collections and encoder of one gallery, until it is closed.
 
     ``purpose`` is what other processes are told that wait for the gallery's lock, and ``address``
-    the URL at which this one answers them, where it does; then it also lends what it holds.
+    the URL at which this one answers them, where it does; then it lends what it holds from the
+    beginning.
 
     Where the data dir can only be read, catalog and vectors are copied to a temporary folder at
     first need, and are gone with the session: Qdrant Edge opens no file that it may not write.
@@ -71,6 +81,8 @@ class Session:
         self._held = False
         self._loan: Loan | None = None
         self._lender: Lender | None = None
+        self._lends_later: threading.Timer | None = None
+        self._ending = False
         self._claiming = False  # then collections may be another's so far
         self._closed = False
         self._catalog: Catalog | None = None
@@ -113,6 +125,11 @@ class Session:
     def crops_folder(self) -> Path:
         """Where pushed crops are kept, a folder for each of their data sets."""
         return self.config.data_dir / CROPS
+
+    @property
+    def waiting_folder(self) -> Path:
+        """Where pushed crops are kept that could not be taken in yet."""
+        return self.config.data_dir / WAITING
 
     @property
     def catalog(self) -> Catalog:
@@ -284,6 +301,16 @@ class Session:
         finally:
             self._changing.release()
 
+    def again(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns, which changes nothing; from the beginning where whoever lent the
+        vectors ended in the middle of it."""
+        try:
+            return work()
+        except StoreUnreachable:
+            if self._loan is None or not self._loan.over or self._changes:
+                raise
+        return work()
+
     def lend(self, fingerprint: str, dimension: int) -> VectorStore:
         """The shard of an encoder's vectors, for another process. Raises StoreError."""
         with self._opening:
@@ -409,6 +436,10 @@ class Session:
     def close(self) -> None:
         """Let go of everything, after a change that another thread makes has ended, and at once of
         what other processes have on loan. Idempotent."""
+        with self._opening:
+            self._ending = True
+            if self._lends_later is not None:
+                self._lends_later.cancel()
         if self._lender is not None:
             self._lender.close()
         with self._changing, self._opening:
@@ -448,7 +479,20 @@ class Session:
             self._resources.enter_context(got)
             if self._served_at is not None:
                 self._lender = Lender(folder, self)
+            else:
+                self._lends_later = threading.Timer(LENDS_AFTER, self._begin_to_lend)
+                self._lends_later.daemon = True
+                self._lends_later.start()
         self._held = True
+
+    def _begin_to_lend(self) -> None:
+        with self._opening:
+            if self._ending or self._lender is not None:
+                return
+            try:
+                self._lender = Lender(self.config.data_dir, self)
+            except StoreError as error:
+                log.warning("Others wait until this has ended: %s", error.message)
 
     def _forget_ended_loan(self) -> None:
         """Let the next who needs vectors get at them anew, unless in the middle of a change."""

@@ -102,7 +102,11 @@ def status(session: Session) -> Status:
 
 
 def _scan(session: Session, encoder: EncoderRecord) -> Scan:
-    """As the files say, which can be read while another process holds them."""
+    """As the files say, which can be read while another process holds them; a server is not
+    asked, but expected to keep them as is set."""
+    config = session.config
+    if session.address != EMBEDDED:
+        many = encoder.indexed > config.exact_up_to
+        return Scan.QUANTISED if many and config.qdrant_quantised else Scan.EXACT
     path = session.vectors_folder / session.collection_name(encoder.fingerprint)
-    quantised = session.address == EMBEDDED and folder.is_quantised(path)
-    return Scan.QUANTISED if quantised else Scan.EXACT
+    return Scan.QUANTISED if folder.is_quantised(path) else Scan.EXACT

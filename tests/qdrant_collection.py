@@ -67,6 +67,7 @@ class Collection(dict[int, dict[str, Any]]):
         self.indexes: dict[str, Body] = {}
         self.snapshots: list[Body] = []
         self.operation = 0
+        self.broken: str | None = None  # why its optimiser has given up
 
     def copied(self, points: dict[int, dict[str, Any]]) -> Self:
         """The same with other points."""
@@ -145,8 +146,8 @@ class Collection(dict[int, dict[str, Any]]):
         if self.strict:
             config["strict_mode_config"] = self.strict
         return {
-            "status": "green",
-            "optimizer_status": "ok",
+            "status": "green" if self.broken is None else "red",
+            "optimizer_status": "ok" if self.broken is None else {"error": self.broken},
             "indexed_vectors_count": 0,
             "points_count": len(self),
             "segments_count": 1,

@@ -55,6 +55,7 @@ class QdrantStandIn:
         self.plan: Plan = lambda number, path: None
         self.requests: list[str] = []
         self.keys: set[str | None] = set()
+        self.encodings: set[str | None] = set()  # that answers may have
         self.sentence = "as planned"  # the reason it gives for an answer that is an error
         self.retry_after: str | None = None  # a header of BUSY
         self.delay = 5.0  # seconds that SLOW takes
@@ -132,6 +133,7 @@ class QdrantStandIn:
         with self.lock:
             self.requests.append(f"{request.command} {path}")
             self.keys.add(request.headers.get("api-key"))
+            self.encodings.add(request.headers.get("Accept-Encoding"))
             fault = self.plan(len(self.requests), path)
             if fault is Fault.DROPPED:
                 request.close_connection = True

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import Added, Crop, ImageError, UsageError, faults
+from reidsearch import Added, Crop, EmptyGallery, ImageError, UsageError, faults
 from reidsearch.add import Outcome
 from reidsearch.catalog.records import State
 from reidsearch.config import Config
 from reidsearch.gallery import Gallery
-from reidsearch.session import CROPS
+from reidsearch.session import CROPS, WAITING
 from tests.conftest import COLORS, write_crop
 
 NOON = 1_714_557_600.0
@@ -184,3 +184,30 @@ def test_upkeep_takes_in_what_a_kill_left_pending(
         gallery.keep_current()
         assert len(gallery.query(crop().data).hits) == 2
         assert not gallery.doctor().left
+
+
+def test_crops_that_were_put_aside_are_taken_in_first_and_in_their_order(
+    settings: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Gallery(settings) as gallery:
+        named = [crop(0, name="door"), crop(1, name="door"), crop(2, site="yard")]
+        aside = gallery.put_aside(named)
+        assert {getattr(one, "outcome", None) for one in aside} == {Outcome.WAITING}
+        assert len(list((settings.data_dir / WAITING).iterdir())) == 3
+        (settings.data_dir / WAITING / "0-damaged.crop").write_bytes(b'{"camera": 1}\nno picture')
+        with pytest.raises(EmptyGallery):
+            gallery.query(crop().data)
+    with Gallery(settings) as gallery:  # another process, after a crash
+        assert outcomes(gallery, crop(3, name="door")) == [Outcome.RELABELLED]
+        hits = gallery.query(crop(3).data, top_k=10).hits
+        assert {hit.id for hit in hits} == {getattr(one, "id", None) for one in aside}
+        assert Path(hits[0].path).read_bytes() == crop(3).data
+    assert not list((settings.data_dir / WAITING).iterdir())
+    assert "0-damaged.crop was put aside and cannot be taken in" in caplog.text
+
+
+def test_what_is_too_old_is_not_put_aside(settings: Config) -> None:
+    with Gallery(replace(settings, retain_days=1)) as gallery:
+        (found,) = gallery.put_aside([crop()])
+    assert isinstance(found, UsageError)
+    assert not (settings.data_dir / WAITING).exists()

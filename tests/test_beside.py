@@ -7,20 +7,24 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from reidsearch import faults, lock
+from reidsearch import faults, lock, session
 from reidsearch.config import OPERATOR, Config
-from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
+from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.gallery import Gallery
-from reidsearch.stores import lender
+from reidsearch.session import WAITING
+from reidsearch.stores import Matches, lender
+from reidsearch.stores.lent import LentStore
 from tests import serving
 from tests.conftest import COLORS, write_crop
 from tests.processes import contents, like, wait_until_it_stands
@@ -160,6 +164,13 @@ def test_people_search_while_somebody_takes_in_and_nobody_else_changes_anything(
     assert ran(settings, "ingest", market)[0] == 0
     folder = tmp_path / "lobby"
     crop = write_crop(folder / "1.png", color=COLORS[2], seed=900)
+
+    def found(picture: Path) -> set[int]:
+        url = f"{url_of(settings)}/api/query"
+        files = {"image": picture.read_bytes()}
+        answer = httpx.post(url, files=files, data={"top_k": 1000}, trust_env=False, timeout=LONG)
+        return {hit["id"] for hit in answer.json()["hits"]}
+
     with serving_it(settings):
         ingest = spawn(settings, "ingest", folder, fault="encoded!SIGSTOP")
         wait_until_it_stands(ingest)
@@ -173,13 +184,93 @@ def test_people_search_while_somebody_takes_in_and_nobody_else_changes_anything(
             answer = httpx.post(
                 f"{url_of(settings)}/api/images", files={"image": file}, trust_env=False, timeout=60
             )
-        assert answer.status_code == 503
-        assert answer.json()["kind"] == "StoreLocked"
-        assert int(answer.headers["retry-after"]) > 0
+        assert answer.status_code == 202  # it is kept, and will be stored
+        assert answer.json()["outcome"] == "waiting"
+        waiting = answer.json()["id"]
         ingest.send_signal(signal.SIGKILL)  # and what it had the right to do, others have again
         ingest.communicate(timeout=LONG)
         code, out, _ = ran(settings, "ingest", folder, "--json")
         assert (code, json.loads(out)["ingested"]) == (0, 1)
+        serving.until(lambda: waiting in found(crop))  # in a few seconds, by itself
+    assert not list((settings.data_dir / WAITING).iterdir())
+
+
+def test_whoever_holds_a_gallery_for_long_lends_it_as_a_service_does(
+    market: Path, gallery: Gallery, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.close()
+    alone = ran(settings, "query", market / PROBE, "--json")
+    monkeypatch.setattr(session, "LENDS_AFTER", 0.0)
+    with Gallery(settings) as notebook:
+        answer = notebook.query(market / PROBE)
+        serving.until(lambda: (settings.data_dir / lender.FILE).exists())
+        assert ran(settings, "query", market / PROBE, "--json") == alone
+        assert ran(settings, "ingest", market / "query", "--name", "again")[0] == 0
+        assert notebook.query(market / PROBE, dataset="market").hits == answer.hits
+    assert not (settings.data_dir / lender.FILE).exists()
+
+
+def test_people_search_while_somebody_takes_in_without_any_service(
+    market: Path, gallery: Gallery, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.close()
+    alone = ran(settings, "query", market / PROBE, "--json")
+    monkeypatch.setattr(session, "LENDS_AFTER", 0.0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def progress(_: object) -> None:
+        begun.set()
+        assert go_on.wait(LONG)
+
+    with Gallery(settings, purpose="ingest") as mine, ThreadPoolExecutor(1) as pool:
+        more = write_crop(
+            market.parent / "more/2/0001_c2s1_000001_01.png", color=COLORS[1], seed=77
+        ).parent.parent
+        ingest = pool.submit(mine.ingest, more, layout="cameras", on_progress=progress)
+        try:
+            assert begun.wait(LONG)
+            serving.until(lambda: (settings.data_dir / lender.FILE).exists())
+            assert ran(settings, "query", market / PROBE, "--json") == alone
+            code, _, err = ran(settings, "forget", "--identity", "1", "--yes")
+            assert code == 4
+            assert "reidsearch ingest changes the gallery" in err
+        finally:
+            go_on.set()
+        assert ingest.result(LONG).ingested == 1
+
+
+def test_who_waits_for_a_short_command_says_so_and_then_works(
+    market: Path, gallery: Gallery, settings: Config
+) -> None:
+    gallery.close()
+    with lock.Held(settings.data_dir, purpose="export"):
+        query = spawn(settings, "query", market / PROBE, "--json")
+        assert query.stderr is not None
+        said = query.stderr.readline()
+    assert said.startswith(b"reidsearch export (process")
+    assert b"Waiting" in said
+    out, _ = query.communicate(timeout=LONG)
+    assert query.returncode == 0
+    assert json.loads(out)["hits"]
+
+
+def test_a_search_whose_lender_ends_in_the_middle_begins_anew(
+    market: Path, gallery: Gallery, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.close()
+    with Gallery(settings) as other:
+        serving = Gallery(settings, purpose="serve", address="http://127.0.0.1:1")
+        serving.hold()
+        first = other.query(market / PROBE)
+        search = LentStore.search
+
+        def ends(self: LentStore, *given: Any, **named: Any) -> list[Matches]:
+            serving.close()
+            return search(self, *given, **named)
+
+        monkeypatch.setattr(LentStore, "search", ends)
+        assert other.query(market / PROBE) == first
+        assert [one.command for one in other.audit()] == ["query", "query"]
 
 
 def test_a_service_that_ends_takes_back_what_it_lent_at_once(
@@ -250,8 +341,6 @@ def test_a_gallery_that_stays_open_finds_its_way_when_the_service_ends(
         with Gallery(settings, purpose="serve", address="http://127.0.0.1:1") as serving:
             serving.hold()
             first = other.query(market / PROBE)
-        with pytest.raises(StoreUnreachable, match="has ended"):
-            other.query(market / PROBE)
         assert other.query(market / PROBE) == first  # it has the gallery itself now
         with Gallery(settings) as third, pytest.MonkeyPatch.context() as patch:
             patch.setattr(lock, "PATIENCE", 0.3)

@@ -13,6 +13,7 @@ from reidsearch.config import Config
 from reidsearch.errors import StoreUnreachable
 from reidsearch.gallery import Gallery
 from reidsearch.stores import Trouble
+from reidsearch.stores.addresses import is_near
 from reidsearch.stores.layout import Layout
 from reidsearch.stores.server import ServerStore
 from reidsearch.types import Filter
@@ -198,6 +199,17 @@ def test_the_next_address_is_asked_where_one_does_not_answer(nodes: ClusterStand
         assert store.count() == 20
 
 
+def test_an_address_that_hangs_is_left_for_the_next(nodes: ClusterStandIn) -> None:
+    vectors = unit(20)
+    with closing(open_store(nodes.url)) as store:
+        store.upsert(points(vectors[:10]))
+        nodes.nodes[0].awake.clear()
+        store.upsert(points(vectors))
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+        nodes.back(0)
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+
+
 def test_when_no_address_answers_all_are_named(nodes: ClusterStandIn) -> None:
     for node in nodes.nodes:
         node.down()
@@ -332,6 +344,35 @@ def test_a_collection_of_other_settings_is_told_and_brought_to_them(
     assert collection.quantization is None
     nodes.nodes[0].down()
     run("evaluate")
+
+
+def test_a_collection_that_is_red_is_told_with_the_servers_reason(
+    settings: Config, market: Path, qdrant: QdrantStandIn, run: Run
+) -> None:
+    run("--qdrant-url", qdrant.url, "--quiet", "ingest", market)
+    (collection,) = qdrant.collections.values()
+    collection.broken = "Service internal error: segment cannot be read"
+    (found,) = json.loads(run("doctor", "--json", exit_code=1).stdout)["findings"]
+    assert found["kind"] == "broken-collection"
+    assert "segment cannot be read" in found["subjects"][0]
+    collection.broken = None
+    collection.vectors[""]["distance"] = "Cosine"
+    (found,) = json.loads(run("doctor", "--json", exit_code=1).stdout)["findings"]
+    assert "the distance Cosine, not Dot" in found["subjects"][0]
+
+
+def test_on_near_networks_nothing_is_packed() -> None:
+    for near in ("http://localhost:6333", "http://10.0.0.7:6333", "http://node-1:6333"):
+        assert is_near(near)
+    for far in ("https://abc.cloud.example:6333", "http://8.8.8.8:6333"):
+        assert not is_near(far)
+
+
+def test_a_server_on_this_machine_is_asked_for_answers_as_they_are(qdrant: QdrantStandIn) -> None:
+    with closing(open_store(qdrant.url)) as store:
+        store.upsert(points(unit(3)))
+        assert len(contents(store)[0]) == 3
+    assert qdrant.encodings == {"identity"}
 
 
 def test_the_number_of_shards_stays_and_is_told(

@@ -17,7 +17,7 @@ COMMANDS = (
 # Each module may import from the lines above its own.
 LAYERS = [
     {"errors", "faults", "files"},
-    {"names", "outcomes", "words"},
+    {"aside", "names", "outcomes", "words"},
     {"types"},
     {"times"},
     {"hashes", "config", "images", "lock", "onnxfile"},

@@ -17,9 +17,19 @@ import numpy as np
 import pytest
 
 from reidsearch import faults
+from reidsearch.config import EXACT_UP_TO
 from reidsearch.errors import StoreError, StoreLocked, StoreUnreachable
 from reidsearch.files import copy_folder
-from reidsearch.stores import EMBEDDED, VectorStore, address_of, folder, lender, optimiser, wire
+from reidsearch.stores import (
+    EMBEDDED,
+    Trouble,
+    VectorStore,
+    address_of,
+    folder,
+    lender,
+    optimiser,
+    wire,
+)
 from reidsearch.stores.connection import MEMORY
 from reidsearch.stores.edge import EdgeStore
 from reidsearch.stores.lender import Lender
@@ -41,7 +51,10 @@ def optimised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["edge", "optimised", "lent", "memory", "stand-in", "cluster", "server"])
+LIVE = ["server", "server's copies"]  # the second time searched through smaller copies
+
+
+@pytest.fixture(params=["edge", "optimised", "lent", "memory", "stand-in", "cluster", *LIVE])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     opened: VectorStore
     if request.param == "edge":
@@ -66,11 +79,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStor
         else:
             pytest.skip("QDRANT_URL is not set: no live Qdrant server to test against")
         name = f"reidsearch-test-{secrets.token_hex(4)}"
-        opened = ServerStore(url, collection=name, dimension=DIMENSION)
+        key = os.environ.get("QDRANT_API_KEY") if request.param in LIVE else None
+        opened = ServerStore(
+            url,
+            collection=name,
+            dimension=DIMENSION,
+            api_key=key,
+            exact_up_to=0 if request.param == LIVE[-1] else EXACT_UP_TO,
+        )
     yield opened
     opened.close()
     if isinstance(opened, ServerStore) and url is not None and url != MEMORY:
-        left = ServerStore(url, collection=name, dimension=DIMENSION)
+        left = ServerStore(url, collection=name, dimension=DIMENSION, api_key=key)
         left.delete_collection()
         left.close()
 
@@ -166,6 +186,30 @@ def test_search_ranks_as_brute_force_does(store: VectorStore) -> None:
         assert matches.ids.tolist() == (expected + 1).tolist()
         assert matches.ids.dtype == np.int64
         assert matches.scores.tolist() == pytest.approx(cosines[expected].tolist(), abs=1e-5)
+
+
+def test_many_probes_are_answered_in_their_order(store: VectorStore) -> None:
+    vectors = unit(200)
+    store.upsert(points(vectors))
+    found = store.search(vectors[::-1], limit=3, where=Filter())
+    assert [int(matches.ids[0]) for matches in found] == list(range(200, 0, -1))
+    assert all(len(matches) == 3 for matches in found)
+    assert store.search(vectors[:0], limit=3, where=Filter()) == []
+
+
+def test_nothing_ails_a_collection_that_was_made_so(store: VectorStore) -> None:
+    def ailments() -> list[Trouble]:
+        told = {ailment.trouble for ailment in store.ailments()}
+        return sorted(told - {Trouble.VERSION})  # a live server's is its own affair
+
+    store.upsert(points(unit(4)))
+    assert ailments() == []
+    store.write_expanded(np.array([1, 2]), unit(2, seed=1))
+    assert ailments() == []
+    store.adjust()
+    assert ailments() == []
+    assert contents(store)[1].tobytes() == unit(4).tobytes()
+    assert everything(store, Kind.EXPANDED)[1].tobytes() == unit(2, seed=1).tobytes()
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 19, 20])

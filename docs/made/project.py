@@ -24,24 +24,9 @@ FILES: Mapping[str, Carried] = {
 }
 
 
-# A part of README.md that is a page of its own here, under the same heading.
-MANY_MACHINES = "When one machine is not enough"
-SECTION = Carried(
-    "how-to/many-machines.md",
-    "Many machines fill and search one gallery: its catalog in PostgreSQL, its vectors in Qdrant.",
-)
-
-
 def pages() -> dict[str, str]:
     """All of them, by their place in the documentation."""
-    files = {one.page: _carried(name, one) for name, one in FILES.items()}
-    return files | {SECTION.page: _section(MANY_MACHINES, SECTION)}
-
-
-def _section(heading: str, to: Carried) -> str:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    body = text.split(f"\n## {heading}\n")[1].split("\n## ")[0].replace("](docs/", "](../")
-    return f"---\ndescription: {json.dumps(to.description)}\n---\n\n# {heading}\n{body}\n"
+    return {one.page: _carried(name, one) for name, one in FILES.items()}
 
 
 def _carried(name: str, to: Carried) -> str:

@@ -1,7 +1,9 @@
 """Crops on their way in: gathered for a moment, taken in together, confirmed when durable.
 
-One thread does so, one batch at a time: a batch costs little more than a single crop. When nothing
-comes for a while, or much has come, it brings up to date what depends on the images.
+One thread does so, one batch at a time: a batch costs little more than a single crop. While
+somebody else changes the gallery for long, crops are put aside, durable as well, and stored
+afterwards. When nothing comes for a while, or much has come, it brings up to date what depends on
+the images.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from reidsearch.add import Added, Crop
-from reidsearch.errors import EmptyGallery, ReidsearchError
+from reidsearch.errors import EmptyGallery, ReidsearchError, StoreLocked
 from reidsearch.gallery import Gallery
 from reidsearch.service.problems import busy
 
@@ -24,6 +26,7 @@ BATCH = 64  # crops taken in together
 WAITING = 512  # crops that may wait; those who push more are told to come again
 QUIET = 5.0  # seconds without a crop, after which all is brought up to date
 OVERDUE = 120.0  # seconds after which it is, however many come
+LOCKED = 10.0  # seconds after which it is tried again where somebody else changes the gallery
 REGULARLY = 3600.0  # seconds: images grow too old by themselves
 
 _Waiting = tuple[Crop, "Future[Added]"]
@@ -38,6 +41,7 @@ class Intake:
         self._thread = threading.Thread(target=self._work, name="intake")
         self._closing = threading.Lock()  # no crop comes in behind the end
         self._closed = False
+        self._again = 0.0  # when crops are not put aside any more; on the clock of time.monotonic
         self._thread.start()
 
     @property
@@ -46,8 +50,8 @@ class Intake:
         return self._queue.qsize()
 
     async def add(self, crop: Crop) -> Added:
-        """Take a crop in; returns when it is durable. Raises what ``Gallery.add`` says of it, and
-        Problem (503) where too many wait."""
+        """Take a crop in; returns when it is durable, stored or put aside. Raises what
+        ``Gallery.add`` says of it, and Problem (503) where too many wait."""
         future: Future[Added] = Future()
         with self._closing:
             if self._closed:
@@ -77,8 +81,7 @@ class Intake:
             try:
                 first = self._queue.get(timeout=wait)
             except queue.Empty:
-                self._keep_current()
-                due = None
+                due = self._keep_current()
                 continue
             if first is None:
                 return
@@ -89,8 +92,7 @@ class Intake:
             if ended:
                 return
             if changed >= due:
-                self._keep_current()
-                due = None
+                due = self._keep_current()
 
     def _gathered(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         """What comes within a moment, and whether that was the last."""
@@ -107,7 +109,7 @@ class Intake:
 
     def _take_in(self, batch: Sequence[_Waiting]) -> None:
         try:
-            outcomes = self._gallery.add([crop for crop, _ in batch])
+            outcomes = self._kept([crop for crop, _ in batch])
         except Exception as error:
             for _, future in batch:
                 future.set_exception(error)
@@ -118,12 +120,25 @@ class Intake:
             else:
                 future.set_result(outcome)
 
-    def _keep_current(self) -> None:
+    def _kept(self, crops: Sequence[Crop]) -> Sequence[Added | ReidsearchError]:
+        if time.monotonic() >= self._again:
+            try:
+                return self._gallery.add(crops)
+            except StoreLocked as error:
+                log.info("Crops wait: %s", error.message)
+                self._again = time.monotonic() + LOCKED
+        return self._gallery.put_aside(crops)
+
+    def _keep_current(self) -> float | None:
+        """Do so; when it is due again, on the clock of ``time.monotonic``."""
         try:
             self._gallery.keep_current()
         except EmptyGallery:
             pass
+        except StoreLocked:
+            return time.monotonic() + LOCKED
         except ReidsearchError as error:  # the next time, or an ingest, makes up for it
             log.warning("What depends on the images was not brought up to date: %s", error.message)
         except Exception:
             log.exception("What depends on the images was not brought up to date")
+        return None

@@ -23,6 +23,7 @@ router = APIRouter(prefix="/api", tags=["images"])
 PUSH = (
     "image", "camera", "timestamp", "identity", "sequence", "frame", "name", "dataset", "site",
 )  # fmt: skip
+STATUS = {Outcome.STORED: 201, Outcome.WAITING: 202}
 # What browsers show, by how a file of it begins. Others are sent as PNG.
 SHOWN: Mapping[bytes, str] = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -42,7 +43,12 @@ PICTURE: Described = {
     "/images",
     status_code=201,
     responses=described(
-        documents.AddedDocument, "It was stored before.", more={201: "It is stored for good."}
+        documents.AddedDocument,
+        "It was stored before.",
+        more={
+            201: "It is stored for good.",
+            202: "It is kept for good, and will be stored when nobody else changes the gallery.",
+        },
     ),
     response_class=Document,
     dependencies=[Depends(only(*PUSH))],
@@ -67,7 +73,8 @@ async def push(
     site: Annotated[str | None, Form(description="Where the camera is.")] = None,
 ) -> Document:
     """Take in one crop, as a camera's software pushes them. The answer comes when it is stored for
-    good; pushing it again changes nothing."""
+    good, or kept for good where somebody else changes the gallery for long; pushing it again
+    changes nothing."""
     data = await image.read()
     zone = asking.gallery.config.timezone
 
@@ -85,7 +92,7 @@ async def push(
         )
 
     added = await asking.service.intake.add(await asking.run(checked))
-    return Document(added.document(), 201 if added.outcome is Outcome.STORED else 200)
+    return Document(added.document(), STATUS.get(added.outcome, 200))
 
 
 @router.get("/images/{id}", responses=PICTURE | PROBLEM, response_class=Response)

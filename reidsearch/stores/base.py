@@ -52,6 +52,7 @@ class Trouble(StrEnum):
     """What can be amiss with how a store keeps a collection."""
 
     SETTINGS = "settings"  # not as they say
+    STATE = "state"  # the server says that the collection is not in order
     REPLICA = "replica"  # one of a cluster's is not in use
     VERSION = "version"  # the server's is not one that this was tried with
 

@@ -123,10 +123,17 @@ def ailments(ask: Ask, collection: str, layout: Layout) -> list[Ailment]:
     """How the collection is not kept as it should be, replicas that are not in use, and a server
     that this was not tried with."""
     replicas = ask(lambda c: _replicas(c, collection))
+    info = ask(lambda c: c.get_collection(collection))
     found = [
         Ailment(Trouble.SETTINGS, f"{collection} has {one}")
-        for one in _differences(ask, collection, layout, replicas)
+        for one in _differences(ask, info, layout, replicas)
     ]
+    if info.status is models.CollectionStatus.RED:
+        failed = info.optimizer_status
+        why = "it does not say why"
+        if isinstance(failed, models.OptimizersStatusOneOf1):
+            why = failed.error
+        found.append(Ailment(Trouble.STATE, f"{collection} is red: {why}"))
     dead = [one for one, state in replicas.items() if state is models.ReplicaState.DEAD]
     peers = ask(_peers) if dead else {}
     for shard, peer in dead:
@@ -205,9 +212,11 @@ def _replicate(ask: Ask, collection: str, replicas: int) -> None:
 
 
 def _differences(
-    ask: Ask, collection: str, layout: Layout, replicas: Mapping[tuple[int, int], object]
+    ask: Ask,
+    info: models.CollectionInfo,
+    layout: Layout,
+    replicas: Mapping[tuple[int, int], object],
 ) -> Iterator[str]:
-    info = ask(lambda c: c.get_collection(collection))
     params, graph = info.config.params, info.config.hnsw_config.m
     named = params.vectors if isinstance(params.vectors, dict) else {"": params.vectors}
     if graph:
@@ -215,6 +224,8 @@ def _differences(
     if any(one is not None and bool(one.on_disk) != layout.on_disk for one in named.values()):
         place, other = ("memory", "disk") if layout.on_disk else ("disk", "memory")
         yield f"its vectors in {place}, not on {other}"
+    for distance in {one.distance for one in named.values() if one} - {models.Distance.DOT}:
+        yield f"the distance {distance.value}, not {models.Distance.DOT.value}"
     quantised = layout.quantised and ask(_version) >= TURBO
     if (info.config.quantization_config is not None) != quantised:
         yield ("no " if quantised else "") + "smaller copies of its vectors"
