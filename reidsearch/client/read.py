@@ -13,7 +13,7 @@ from reidsearch.add import Added, Outcome
 from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.audit import AuditEntry
 from reidsearch.catalog import State
-from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun
+from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun, Left, Part
 from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.forget import Forgotten
 from reidsearch.lock import Holder
@@ -204,7 +204,8 @@ def selected(told: documents.SelectedDocument) -> Forgotten:
 
 def forgotten(told: documents.ForgottenDocument, paths: Sequence[Path]) -> Forgotten:
     """What was forgotten, of these paths."""
-    return Forgotten(tuple(paths), told["vectors"], told["compacted"], told["backups"])
+    left = tuple(Left(part=Part(one["part"]), address=one["address"]) for one in told["left"])
+    return Forgotten(tuple(paths), told["vectors"], told["compacted"], told["backups"], left)
 
 
 def added(told: documents.AddedDocument) -> Added:
