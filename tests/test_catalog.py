@@ -302,6 +302,8 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
             filters={"camera": [1, 2]}, picture=b"p",
         )
     )  # fmt: skip
+    catalog.residence.move_vectors("http://there:6333", left="embedded")
+    catalog.residence.leave_for(records.Whereabouts(address="postgresql://there/g", home="h"))
     (image,) = catalog.images.all()
     (embedding,) = catalog.embeddings.all(encoder)
     (count,) = catalog.images.counts()
@@ -310,7 +312,7 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
         image, embedding, count, logged, *catalog.encoders(), catalog.runs.last(),
         catalog.learned.calibration(encoder), recorded, *catalog.places.cameras(),
         *catalog.places.datasets(), catalog.expansions.of(encoder),
-        *catalog.expansions.all(encoder),
+        *catalog.expansions.all(encoder), *catalog.residence.left, catalog.residence.moved,
     ]  # fmt: skip
     assert {type(record) for record in found} == set(RECORDS)
     for record in found:

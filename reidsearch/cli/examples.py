@@ -38,8 +38,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "backup": ("reidsearch backup backups/",),
     "restore": (
         "reidsearch --data-dir restored restore monday.reidsearch.zip",
-        "reidsearch --data-dir restored restore monday.reidsearch.zip --qdrant-url "
-        "http://localhost:6333",
+        "reidsearch restore monday.reidsearch.zip --qdrant-url http://localhost:6333",
     ),
     "claim": ("reidsearch claim --copy",),
     "serve": ("reidsearch serve --port 8080",),
