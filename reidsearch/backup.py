@@ -54,7 +54,8 @@ class Backup:
 
 
 def backup(session: Session, out: Path) -> Backup:
-    """Write a backup to a new file ``out``, or to one named after gallery and time in a folder.
+    """Write a backup to ``out``, a new file that ends in .zip, or to one named after gallery and
+    time in the folder ``out``, which is made where it is missing.
 
     It has that name when it is whole, and not before. Expanded vectors that are not what the
     catalog says are not in it; a restored gallery makes them anew. Raises EmptyGallery where there
@@ -69,7 +70,7 @@ def backup(session: Session, out: Path) -> Backup:
         )
     with session.looking():
         key = session.catalog.key
-        if out.is_dir():
+        if out.is_dir() or (out.suffix != ".zip" and not os.path.lexists(out)):
             moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             out = out / f"reidsearch-{key}-{moment}{ENDING}"
         if os.path.lexists(out):
@@ -77,6 +78,7 @@ def backup(session: Session, out: Path) -> Backup:
         making = out.parent / f".reidsearch-{key}{MAKING}"
         try:
             shutil.rmtree(making, ignore_errors=True)  # of one that was killed
+            out.parent.mkdir(parents=True, exist_ok=True)
             making.mkdir(mode=0o700)
             try:
                 manifest, crops = _write(session, making)

@@ -802,8 +802,9 @@ class Gallery:
         return left.remove(self._session)
 
     def backup(self, out: FilePath) -> "Backup":
-        """Write catalog, vectors and pushed crops, as they are at one moment, to a new file, or to
-        one named after gallery and time in a folder; ``reidsearch.restore`` makes a gallery of it.
+        """Write catalog, vectors and pushed crops, as they are at one moment, to a new file that
+        ends in .zip, or to one named after gallery and time in a folder, which is made where it is
+        missing; ``reidsearch.restore`` makes a gallery of it.
 
         It has its name when it is whole. Nobody changes the gallery meanwhile. Raises EmptyGallery,
         UsageError where the file exists, BackupError where it cannot be written, StoreError where a

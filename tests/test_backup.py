@@ -90,6 +90,13 @@ def test_pushed_crops_are_in_it_and_come_out_where_the_gallery_is(
         assert copy.doctor().left == ()
 
 
+def test_a_folder_that_is_not_there_yet_is_made(gallery: Gallery, tmp_path: Path) -> None:
+    done = gallery.backup(tmp_path / "weekly" / "backups")
+    assert done.file.parent == tmp_path / "weekly" / "backups"
+    assert done.file.name.endswith(".reidsearch.zip")
+    assert [one.name for one in done.file.parent.iterdir()] == [done.file.name]
+
+
 def test_nothing_is_overwritten(
     gallery: Gallery, packed: Path, settings: Config, qdrant: QdrantStandIn, catalog_url: str
 ) -> None:

@@ -14,7 +14,8 @@ def backup(
     out: Annotated[
         Path,
         typer.Argument(
-            metavar="OUT", help="A new file, or a folder for one named after gallery and time."
+            metavar="OUT",
+            help="A new file that ends in .zip, or a folder for one named after gallery and time.",
         ),
     ],
     json: Json = False,
