@@ -209,7 +209,7 @@ def test_a_second_process_waits_and_then_says_who_holds_the_gallery(
     market: Path, run: Run, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("--quiet", "ingest", market)
-    monkeypatch.setattr(lock, "Held", partial(lock.Held, patience=0.3))
+    monkeypatch.setattr(lock, "PATIENCE", 0.3)
     probe = market / "query/0001_c1s1_000001_00.jpg"
     with reading(settings):
         for words in (
