@@ -1,13 +1,16 @@
 """A service for tests: the real app behind a real socket, in this process or in one of its own."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -19,8 +22,17 @@ from reidsearch.service import server
 from reidsearch.service.app import App
 from reidsearch.service.limits import Limits
 
+T = TypeVar("T")
+
 LONG = 120  # seconds after which what hangs is given up
 PACKAGE = Path(reidsearch.__file__).parent.parent
+
+
+def finished(work: Coroutine[None, None, T]) -> T:
+    """What it returns, in a loop of its own; in another thread, as the driver of the browser keeps
+    a loop running in that of the tests."""
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, work).result()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from reidsearch import (
     StoreLocked,
     UnknownCamera,
     UsageError,
+    lock,
 )
 from reidsearch.config import Config
 from reidsearch.session import CATALOG
@@ -195,8 +196,9 @@ def test_a_gallery_of_a_newer_version_is_an_error_at_opening(
 
 
 def test_a_gallery_held_elsewhere_names_its_holder_and_leaves_nothing_held(
-    gallery: Gallery, settings: Config, probe: Path
+    gallery: Gallery, settings: Config, probe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lock, "PATIENCE", 0.3)  # as long as it does not lend
     other = reidsearch.open(settings.data_dir, encoder=settings.encoder)
     with pytest.raises(StoreLocked, match=r"reidsearch test \(process"):
         other.query(probe)

@@ -20,7 +20,7 @@ from reidsearch.service.limits import Limits, Rate
 from reidsearch.service.metrics import Metrics
 from reidsearch.service.tokens import FILE, Role, Tokens
 from tests.conftest import Run
-from tests.serving import served, until
+from tests.serving import finished, served, until
 from tests.test_serve import PROBE, post, problem, sent
 
 SMALL = Limits(body=200_000, bodies=400_000, rate=1000, burst=5000)
@@ -153,7 +153,7 @@ def test_a_service_that_was_late_itself_takes_what_has_come_but_waits_for_no_mor
         app, tokens=Tokens(tmp_path), metrics=Metrics(), limits=Limits(seconds=0), names=frozenset()
     )
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
-    asyncio.run(guards(scope, come, send))
+    finished(guards(scope, come, send))
     assert taken == [b"ab"]
     assert answered[0]["status"] == 408
 

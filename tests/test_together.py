@@ -16,7 +16,7 @@ from reidsearch.gallery import Gallery
 from reidsearch.inquiry import Inquiry
 from reidsearch.service.workers import TOGETHER, Workers
 from tests.conftest import Run
-from tests.serving import served
+from tests.serving import finished, served
 from tests.test_serve import post, sent
 
 WAYS: Sequence[dict[str, object]] = (
@@ -164,7 +164,7 @@ def test_who_waits_is_answered_in_order_so_many_at_a_time_and_nobody_is_left_out
         workers.close()
         return ended
 
-    assert asyncio.run(ask()) == list(range(2 * TOGETHER))
+    assert finished(ask()) == list(range(2 * TOGETHER))
     assert slow.batches == [1, TOGETHER, TOGETHER]
 
 
@@ -187,7 +187,7 @@ def test_who_has_gone_is_not_answered_and_others_are(
         assert workers.asked == 0
         workers.close()
 
-    asyncio.run(ask())
+    finished(ask())
     assert slow.batches == [1, 2]
 
 
@@ -207,6 +207,6 @@ def test_a_defect_that_one_question_meets_fails_that_one_alone(
         assert [type(one) for one in found] == [Answer, Answer, RuntimeError]
         workers.close()
 
-    asyncio.run(ask())
+    finished(ask())
     assert slow.batches == [1, 2, 1, 1]
     assert len(gallery.audit()) == 2  # nobody's search is logged twice

@@ -37,7 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "backup": ("reidsearch backup backups/",),
     "restore": (
-        "reidsearch --data-dir restored restore monday.reidsearch.zip",
+        "reidsearch restore monday.reidsearch.zip --data-dir restored",
         "reidsearch restore monday.reidsearch.zip --qdrant-url http://localhost:6333",
     ),
     "claim": ("reidsearch claim --copy",),
