@@ -15,6 +15,7 @@ from reidsearch.config import Config, load
 from reidsearch.errors import CatalogUnreachable, NewerSchema
 from reidsearch.gallery import Gallery
 from tests.postgres import Cluster, cluster, database, run_sql
+from tests.serving import until
 
 SECRET = "tr0ub4dor"
 
@@ -165,7 +166,7 @@ def test_a_worker_lives_as_long_as_its_session(catalog_url: str) -> None:
                 assert seen() == set()
         with one.working():
             one.close()
-            assert seen() == set()
+            until(lambda: seen() == set())  # the server sees that a connection has ended
             with one.held(Mode.SHARED):  # in another session
                 assert seen() == {one.worker}
 
