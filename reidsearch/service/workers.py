@@ -1,7 +1,8 @@
 """The threads in which the gallery is asked, so many at a time.
 
-Questions that wait are answered together, as that takes far less than one after the other: a thread
-takes the one that waits longest, and others beside it. Nobody waits for more to come.
+Questions that wait are answered together, as that takes far less than one after the other, by one
+thread: it takes the one that waits longest, and others beside it. Several would hardly be faster,
+as searches hold the interpreter, and each would take fewer. Nobody waits for more to come.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ T = TypeVar("T")
 # Beyond that threads only stand in each other's way.
 THREADS = (os.cpu_count() or 1) + 1
 WAITING = 128  # requests at most that wait for a thread; more are told to come again
-TOGETHER = 8  # questions at most that one thread answers at once: all of them wait for the last
+TOGETHER = 16  # questions at most that are answered at once: all of them wait for the last
 
 AnswerAll: TypeAlias = Callable[[Sequence[Inquiry]], Sequence[Answer | ReidsearchError]]
 
@@ -48,6 +49,7 @@ class Workers:
     ) -> None:
         self._answer_all = answer_all
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gallery")
+        self._answering = ThreadPoolExecutor(1, thread_name_prefix="questions")
         self._most = threads + waiting
         self._questions: deque[_Question] = deque()  # that no thread has taken yet
         self.asked = 0  # requests that are worked on, or wait for it
@@ -62,18 +64,18 @@ class Workers:
             return await asyncio.wrap_future(self._pool.submit(call))
 
     async def answer(self, ask: Callable[[], Inquiry]) -> Answer:
-        """The answer to what ``ask`` asks when one of the threads calls it, in the caller's
-        context, along with other questions that wait. Raises what is wrong with this one, and as
-        ``run`` does."""
+        """The answer to what ``ask`` asks when a thread calls it, in the caller's context, along
+        with other questions that wait. Raises what is wrong with this one, and as ``run`` does."""
         with self._asking():
             future: Future[Answer] = Future()
             self._questions.append(_Question(_here(ask), future))
-            self._pool.submit(self._answer_waiting)
+            self._answering.submit(self._answer_waiting)
             return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Wait for what is worked on."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._answering):
+            pool.shutdown(wait=True, cancel_futures=True)
         while self._questions:
             self._questions.popleft().answer.cancel()
 
@@ -90,7 +92,7 @@ class Workers:
     def _answer_waiting(self) -> None:
         """Answer the question that waits longest, and others beside it."""
         taken: list[_Question] = []
-        with suppress(IndexError):  # another thread took it along
+        with suppress(IndexError):  # it was taken along with another
             while len(taken) < TOGETHER:
                 taken.append(self._questions.popleft())
         left = [one for one in taken if one.answer.set_running_or_notify_cancel()]
