@@ -1,10 +1,11 @@
 """Re-ranking the nearest candidates in place of all images: what that changes, and what it takes.
 
-    python -m benchmarks.candidates GALLERY [--probes 500]
+    python -m benchmarks.candidates GALLERY [--probes 500] [--candidates 500 1000 2000]
 
-GALLERY is a data dir with the test split. Some probes, drawn, are re-ranked each by itself among
-all of the protocol's gallery, and among the nearest of it, the rest behind these by cosine. Prints
-a Markdown table: Rank-1 and mAP, the share of the first ten that is the same, and seconds a probe.
+GALLERY is a data dir with the test split, or of people held out from training
+(benchmarks/held_out_gallery.py). Some probes, drawn, are re-ranked each by itself among all of the
+protocol's gallery, and among the nearest of it, the rest behind these by cosine. Prints a Markdown
+table: Rank-1 and mAP, the share of the first ten that is the same, and seconds a probe.
 """
 
 import argparse
@@ -36,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("gallery", type=Path)
     parser.add_argument("--probes", type=int, default=500)
+    parser.add_argument("--candidates", type=int, nargs="*", default=CANDIDATES)
     arguments = parser.parse_args()
     settings = config.load({"data_dir": str(arguments.gallery)}, source="argument")
     with closing(Session(settings, purpose="benchmark")) as session:
@@ -49,7 +51,7 @@ def main() -> None:
     for at in range(len(probes)):
         probe = probes[at : at + 1]
         cosines = (probe @ gallery.T)[0]
-        for name in ("cosine", "all", *CANDIDATES):
+        for name in ("cosine", "all", *arguments.candidates):
             started = time.perf_counter()
             if name == "cosine":
                 found = 1 - cosines

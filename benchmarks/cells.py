@@ -3,10 +3,10 @@
     python -m benchmarks.cells --gallery GALLERY
     python -m benchmarks.cells --crops 300000 [--dimension 128]
 
-GALLERY is a data dir with the test split, calibrated. Cells are forced on it, and a Markdown table
-says, by appearance and with transit times, for each number of cells that a vector looks in: which
-share of the neighbours that all pairs give was found, Rank-1 and mAP of expanded vectors, and
-seconds.
+GALLERY is a data dir with the test split, calibrated, or of people held out from training
+(benchmarks/held_out_gallery.py). Cells are forced on it, and a Markdown table says, by appearance
+and with transit times, for each number of cells that a vector looks in: which share of the
+neighbours that all pairs give was found, Rank-1 and mAP of expanded vectors, and seconds.
 
 The other call draws so many vectors of synthetic people (benchmarks/scale.py) and prints one JSON
 document: seconds of making cells, of dividing the vectors among them and of finding neighbours, for
