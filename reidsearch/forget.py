@@ -131,15 +131,25 @@ def forget(
     if confirm is not None and (images or future):
         confirm([*images, *future])
     with session.changing():
-        if any(not one.file.exists() for one in meant):  # they are stored by now
-            known, waited = {image.id for image in images}, {image.id for image in future}
-            now = select(session, selection)
-            images += [one for one in now if one.id in waited and one.id not in known]
-        done = remove(session, images, meant)
+        done = remove(session, images + _stored_by_now(session, selection, images, future), meant)
         if session.shared:  # files here, of images that another machine has forgotten
             crops.sweep(session)
     _tell_of_other_machines(session, selection)
     return done
+
+
+def _stored_by_now(
+    session: Session,
+    selection: Selection,
+    images: Sequence[ImageRecord],
+    future: Sequence[ImageRecord],
+) -> list[ImageRecord]:
+    """The images that crops have become which waited when the ``images`` were looked for; not those
+    that are another picture of somebody else by now."""
+    known = {image.id for image in images}
+    waited = {(image.id, image.sha256) for image in future if image.id not in known}
+    found = session.catalog.images.of(sorted({id for id, _ in waited}))
+    return [one for one in found if selection.fits(one) or (one.id, one.sha256) in waited]
 
 
 def _meant(

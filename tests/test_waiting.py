@@ -278,6 +278,20 @@ def test_a_crop_that_is_stored_while_somebody_is_asked_is_forgotten_all_the_same
         assert stored(gallery) == {picture(1), picture(2)}
 
 
+def test_what_is_pushed_again_without_a_name_and_stored_while_somebody_is_asked_is_forgotten(
+    settings: Config,
+) -> None:
+    with Gallery(settings) as gallery:
+        gallery.put_aside([crop(0, identity="ann"), crop(0)])
+
+        def meanwhile(_: object) -> None:
+            gallery.keep_current()
+
+        done = gallery.forget(identity="ann", confirm=meanwhile)
+        assert (len(done.images), done.waiting) == (1, 0)
+        assert stored(gallery) == set()
+
+
 def test_a_crop_that_was_corrected_while_somebody_is_asked_stays(settings: Config) -> None:
     with Gallery(settings) as gallery:
         gallery.put_aside([crop(0, name="door", identity="ann")])
