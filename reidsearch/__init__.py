@@ -20,12 +20,13 @@ __version__ = "0.2.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from reidsearch.add import Added, Crop
+    from reidsearch.add import Added
     from reidsearch.answer import Answer, Asked, Hit
     from reidsearch.audit import AuditEntry
     from reidsearch.backup import Backup
     from reidsearch.compare import Comparison
     from reidsearch.config import Audit
+    from reidsearch.crop import Crop
     from reidsearch.doctor import Checkup, Finding
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
@@ -68,12 +69,13 @@ if TYPE_CHECKING:
 
 # Where each name lives: nothing of it is loaded before it is asked for.
 _HOMES = {
-    "add": ("Added", "Crop"),
+    "add": ("Added",),
     "answer": ("Answer", "Asked", "Hit"),
     "audit": ("AuditEntry",),
     "backup": ("Backup",),
     "compare": ("Comparison",),
     "config": ("Audit",),
+    "crop": ("Crop",),
     "doctor": ("Checkup", "Finding"),
     "encoders": ("EncoderCard",),
     "errors": (

@@ -6,33 +6,38 @@ as it was left. While somebody else changes the gallery crops can be put aside; 
 in next takes those in first.
 """
 
-import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from reidsearch import aside, crops, documents, faults, images, indexing, names
+from reidsearch import aside, crops, documents, faults, indexing, waiting
 from reidsearch.catalog import Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.collection import Collection
 from reidsearch.config import machine
+from reidsearch.crop import Crop, dataset_of
 from reidsearch.encoder import Encoder
-from reidsearch.errors import CatalogLocked, EncoderError, ImageError, ReidsearchError, UsageError
+from reidsearch.errors import (
+    CatalogLocked,
+    EncoderError,
+    ImageError,
+    ReidsearchError,
+    StoreError,
+    UsageError,
+)
 from reidsearch.hashes import image_id
 from reidsearch.indexing import Decoded, Point
 from reidsearch.session import Session
-from reidsearch.types import Dataset, Sighting, Split
+from reidsearch.types import Dataset, Split
 
 log = logging.getLogger(__name__)
 
 TOGETHER = 64  # crops that waited, taken in at once
-# What the data set is called where nothing else is said; of a site, with its name.
-DATASET = "pushed"
 
 
 class Outcome(StrEnum):
@@ -42,64 +47,6 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     RELABELLED = "relabelled"  # only what is said of it was new
     WAITING = "waiting"  # it is kept, and will be stored when nobody else changes the gallery
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """A crop to take in: its file's bytes, and what is known of it.
-
-    ``camera`` and ``identity`` are names at the ``site``; ``timestamp`` is in seconds since 1970
-    UTC; ``frame`` counts within ``sequence``. Crops with one ``name`` in one ``dataset`` are one
-    image, the last one pushed; without a name, those of the same bytes, camera and moment are.
-
-    Raises ImageError where the bytes are no whole picture, UsageError on names and numbers that
-    cannot be.
-    """
-
-    data: bytes
-    camera: str | None = None
-    identity: str | None = None
-    timestamp: float | None = None
-    sequence: int | None = None
-    frame: int | None = None
-    name: str | None = None
-    dataset: str | None = None
-    site: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.site is not None:
-            object.__setattr__(self, "site", names.name(self.site, of="site"))
-        if self.dataset is not None:
-            object.__setattr__(self, "dataset", names.name(self.dataset, of="data set"))
-        if self.name is not None:
-            object.__setattr__(self, "name", names.name(self.name, of="crop"))
-        _ = self.sighting
-        images.picture(self.data, size=(1, 1))
-
-    @property
-    def dataset_name(self) -> str:
-        """The data set that it belongs to."""
-        if self.dataset is not None:
-            return self.dataset
-        return DATASET if self.site is None else f"{DATASET} at {self.site}"
-
-    @property
-    def sighting(self) -> Sighting:
-        """What is known of it; the path is that of its file."""
-        seen = Sighting(
-            path="",
-            camera=self.camera,
-            identity=self.identity,
-            sequence=self.sequence,
-            frame=self.frame,
-            timestamp=self.timestamp,
-        )
-        if self.name is not None:
-            key = f"name {self.name}"
-        else:
-            digest = hashlib.sha256(self.data).hexdigest()
-            key = f"{digest} {seen.camera!r} {seen.timestamp!r} {seen.sequence} {seen.frame}"
-        return replace(seen, path=crops.path_of(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,53 +76,60 @@ def add(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError
 
 
 def put_aside(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError]:
-    """Keep crops until they can be taken in; for each of them that it waits, or why it will not be
-    taken in. They are durable on return. Raises StoreError where they cannot be kept."""
+    """Keep crops until they can be taken in; for each of them that it waits, or why it does not:
+    StoreLocked where too many wait already. They are durable on return. Raises StoreError where
+    nobody can say what waits."""
     found: list[Added | ReidsearchError] = []
+    held = aside.held(session.waiting_folder)
     for crop in given:
-        expired = _expired(session, crop)
-        if expired is not None:
-            found.append(expired)
-            continue
-        told = {one.name: getattr(crop, one.name) for one in fields(crop) if one.name != "data"}
-        aside.put(session.waiting_folder, told, crop.data)
-        id = image_id(_dataset_of(session, crop), crop.sighting.path)
-        found.append(Added(id, Outcome.WAITING))
+        refused: ReidsearchError | None = _expired(session, crop)
+        if refused is None:
+            try:
+                held = waiting.keep(session, crop, beside=held)
+            except StoreError as error:
+                refused = error
+        id = image_id(dataset_of(session, crop), crop.sighting.path)
+        found.append(Added(id, Outcome.WAITING) if refused is None else refused)
     return found
 
 
 def _add_waiting(session: Session, collection: Collection) -> int:
     """Take in what was put aside; how many crops that were."""
     taken = 0
-    files = aside.waiting(session.waiting_folder)
+    folder = session.waiting_folder
+    aside.sweep(folder)
+    files = aside.waiting(folder)
     for start in range(0, len(files), TOGETHER):
         some = files[start : start + TOGETHER]
-        read: list[Crop] = []
-        for file in some:
-            try:
-                told, data = aside.read(file)
-                read.append(Crop(data, **told))  # type: ignore[arg-type]
-            except Exception as error:  # whatever is wrong with one file, the others are fine
-                log.warning("%s was put aside and cannot be taken in: %s", file, error)
-        for outcome in _add_all(session, collection, read):
-            if isinstance(outcome, ReidsearchError):
-                log.warning("A crop that waited is not taken in: %s", outcome.message)
-        for file in some:
-            file.unlink(missing_ok=True)
+        # Who forgets comes before they are read, or when they are images.
+        with collection.catalog.database.held(Mode.SHARED):
+            read = _read(some)
+            for outcome in _add_all(session, collection, read):
+                if isinstance(outcome, ReidsearchError):
+                    log.warning("A crop that waited is not taken in: %s", outcome.message)
+            faults.reach("waiting stored")
+            for file in some:
+                aside.remove(file)
         taken += len(read)
     return taken
+
+
+def _read(files: Sequence[Path]) -> list[Crop]:
+    found = []
+    for file in files:
+        try:
+            found.append(waiting.read(file))
+        except FileNotFoundError:  # it was forgotten just now
+            continue
+        except Exception as error:  # whatever is wrong with one file, the others are fine
+            log.warning("%s was put aside and cannot be taken in: %s", file, error)
+    return found
 
 
 def _expired(session: Session, crop: Crop) -> UsageError | None:
     if crop.timestamp is None or crop.timestamp >= session.config.oldest:
         return None
     return UsageError("the crop is older than may be kept (setting retain_days)")
-
-
-def _dataset_of(session: Session, crop: Crop) -> str:
-    if session.shared and crop.dataset is None:  # its files are on this machine's disk
-        return f"{crop.dataset_name} on {machine()}"
-    return crop.dataset_name
 
 
 def _add_all(
@@ -188,7 +142,7 @@ def _add_all(
         if expired is not None:
             found[at] = expired
             continue
-        group = groups[_dataset_of(session, crop), crop.site]
+        group = groups[dataset_of(session, crop), crop.site]
         group.setdefault(crop.sighting.path, []).append(at)
     for (name, site), places in groups.items():
         some = {path: given[at[-1]] for path, at in places.items()}

@@ -41,13 +41,15 @@ class Collection:
                 raise vectors_missing(len(stored), len(stored))
             return stored, np.empty((0, 0), dtype=np.float32)
         vectors = np.empty((len(stored), blocks[0][1].shape[1]), dtype=np.float32)
+        wanted = np.append(stored.ids, -1)  # nobody's id
         count = 0
         blocks.reverse()
         while blocks:  # each goes when it was copied, or vectors would be held twice
             ids, block = blocks.pop()
-            both = np.flatnonzero(np.isin(ids, stored.ids, assume_unique=True))
-            vectors[np.searchsorted(stored.ids, ids[both])] = block[both]
-            count += len(both)
+            rows = np.searchsorted(stored.ids, ids)
+            known = wanted[rows] == ids  # the others are new, or being deleted
+            vectors[rows[known]] = block if known.all() else block[known]
+            count += int(known.sum())
         if count < len(stored):
             raise vectors_missing(len(stored) - count, len(stored))
         return stored, vectors

@@ -311,13 +311,14 @@ class CheckupDocument(TypedDict):
 class ForgottenDocument(TypedDict):
     """What is gone. ``compacted`` is false where a server still keeps bytes for a while;
     ``backups`` of the catalog went too. ``left`` are places that the gallery was moved from, do not
-    answer, and still hold it."""
+    answer, and still hold it. ``waiting`` counts pushed crops that were not stored yet."""
 
     images: int
     vectors: int
     compacted: bool
     backups: int
     left: list["PlaceDocument"]
+    waiting: int
 
 
 class PlaceDocument(TypedDict):
@@ -374,10 +375,11 @@ class MovedDocument(TypedDict):
 
 
 class SelectedDocument(TypedDict):
-    """What would be forgotten."""
+    """What would be forgotten; ``waiting`` counts pushed crops that are not stored yet."""
 
     images: int
     paths: list[str]
+    waiting: int
 
 
 class AuditDocument(TypedDict):
@@ -452,7 +454,8 @@ class LearnedDocument(TypedDict):
 class StatusDocument(TypedDict):
     """What is stored, and which settings are in force (by name: value, and from where).
     ``first_taken`` and ``last_taken`` are the images' times, in seconds since 1970 UTC; ``scan`` is
-    how each encoder's vectors are searched, exact or quantised."""
+    how each encoder's vectors are searched, exact or quantised; ``waiting`` counts pushed crops
+    that are kept until they can be stored."""
 
     version: str
     settings: dict[str, dict[str, str | None]]
@@ -469,6 +472,7 @@ class StatusDocument(TypedDict):
     learned: list[LearnedDocument]
     last_ingest: RunDocument | None
     running: RunningDocument | None
+    waiting: int
 
 
 class AccuracyDocument(TypedDict):
@@ -822,6 +826,7 @@ def forgotten(done: "Forgotten") -> ForgottenDocument:
         "compacted": done.compacted,
         "backups": done.backups,
         "left": places(done.left),
+        "waiting": done.waiting,
     }
 
 
@@ -873,7 +878,11 @@ def moved(done: "Moved") -> MovedDocument:
 
 
 def selected(done: "Forgotten") -> SelectedDocument:
-    return {"images": len(done.images), "paths": [str(path) for path in done.images]}
+    return {
+        "images": len(done.images),
+        "paths": [str(path) for path in done.images],
+        "waiting": done.waiting,
+    }
 
 
 def audit(entries: "Sequence[AuditEntry]") -> list[AuditDocument]:
@@ -1069,4 +1078,5 @@ def status(now: "Status") -> StatusDocument:
             "command": now.running.command,
             "since": now.running.since,
         },
+        "waiting": now.waiting,
     }

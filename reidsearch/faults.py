@@ -31,6 +31,8 @@ FORGET = (
     "collection swapped",
     "catalog compacted",
 )
+FORGET_WAITING = ("waiting deleted",)
+STORE_WAITING = ("waiting stored",)
 OPTIMISE = (
     "collection copied",
     "optimiser started",

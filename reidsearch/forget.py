@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import calibrate, crops, documents, expand, faults, left, moves
+from reidsearch import aside, calibrate, crops, documents, expand, faults, left, moves, waiting
 from reidsearch.catalog.records import EncoderRecord, ImageRecord, Left
 from reidsearch.collection import Collection
+from reidsearch.config import machine
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.ranking.calibration import Source
 from reidsearch.session import Session
 from reidsearch.stores import Trouble
+from reidsearch.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +24,8 @@ class Selection:
     """Which images are meant: those that fit everything given here.
 
     ``before`` is in seconds since 1970 UTC, and compares with an image's timestamp or, where none
-    is known, with the time of its first ingest. The others are names. Raises UsageError where
-    nothing is given.
+    is known, with the time of its first ingest (of a crop that waits, with when it came). The
+    others are names. Raises UsageError where nothing is given.
     """
 
     identity: str | None = None
@@ -41,6 +43,25 @@ class Selection:
                 hint="Give {identity}, {images}, {before}, {of_camera} or {dataset}.",
             )
 
+    def fits(self, image: ImageRecord) -> bool:
+        """Whether an image that is not in the catalog is meant, as ``Images.matching`` says of one
+        that is."""
+        named = (
+            (self.identity, image.identity),
+            (self.camera, image.camera),
+            (self.dataset, image.dataset),
+            (self.site, image.site),
+        )
+        if any(wanted not in (None, name) for wanted, name in named):
+            return False
+        if self.before is not None:
+            then = image.added if image.timestamp is None else image.timestamp
+            if then is None or not then < self.before:
+                return False
+        spelt = {str(path) for path in self.images}
+        files = {path.absolute() for path in self.images}
+        return not self.images or image.path in spelt or image.file in files
+
 
 @dataclass(frozen=True)
 class Forgotten:
@@ -48,13 +69,15 @@ class Forgotten:
     gallery's own, of pushed crops) and the number of vectors of
     these. ``compacted`` is False where a server keeps the bytes until it tidies up by itself;
     ``backups`` of the catalog went too. ``left`` are places that the gallery was moved from, which
-    do not answer and still hold it. Of a dry run: what would be gone."""
+    do not answer and still hold it; ``waiting`` counts pushed crops that were not stored yet. Of a
+    dry run: what would be gone."""
 
     images: tuple[Path, ...]
     vectors: int = 0
     compacted: bool = True
     backups: int = 0
     left: tuple[Left, ...] = ()
+    waiting: int = 0
 
     def document(self) -> documents.ForgottenDocument:
         """As a JSON document."""
@@ -62,12 +85,8 @@ class Forgotten:
 
 
 def select(session: Session, selection: Selection) -> list[ImageRecord]:
-    """The images that are meant, in path order; may be none.
-
-    Raises UsageError where an identity or camera means one thing at one site and another at the
-    next.
-    """
-    images = session.catalog.images.matching(
+    """The images that are meant, in path order; may be none."""
+    return session.catalog.images.matching(
         identity=selection.identity,
         camera=selection.camera,
         before=selection.before,
@@ -75,6 +94,9 @@ def select(session: Session, selection: Selection) -> list[ImageRecord]:
         site=selection.site,
         paths=selection.images,
     )
+
+
+def _require_one_site(selection: Selection, images: Sequence[ImageRecord]) -> None:
     named = selection.identity is not None or selection.camera is not None
     sites = sorted({image.site for image in images})
     if named and len(sites) > 1:
@@ -82,7 +104,6 @@ def select(session: Session, selection: Selection) -> list[ImageRecord]:
             f"several sites have images of that name: {', '.join(sites)}",
             hint="They are different people and cameras; choose with {site}.",
         )
-    return images
 
 
 def forget(
@@ -92,37 +113,81 @@ def forget(
     dry_run: bool = False,
     confirm: Callable[[Sequence[ImageRecord]], None] | None = None,
 ) -> Forgotten:
-    """Remove the selected images whole, for every encoder; with ``dry_run`` only tell which.
+    """Remove the selected images whole, for every encoder, and pushed crops that wait to be such;
+    with ``dry_run`` only tell which.
 
-    ``confirm`` is shown the images before anything happens, and stops it by raising. What is
-    removed then is just these. Raises as ``select`` and ``remove`` do.
+    ``confirm`` is shown all of them before anything happens, and stops it by raising. What is
+    removed then is just these, also where what waited was stored meanwhile. Raises UsageError where
+    an identity or camera means one thing at one site and another at the next, and as ``remove`` and
+    ``waiting.all`` do.
     """
+    pushed = waiting.all(session)  # first: what is stored meanwhile is among the images
     images = select(session, selection)
-    paths = tuple(image.file for image in images)
+    meant = _meant(pushed, selection, images)
+    future = [one.image for one in meant if one.image is not None]
+    _require_one_site(selection, [*images, *future])
     if dry_run:
-        return Forgotten(paths)
-    if images and confirm is not None:
-        confirm(images)
-    return remove(session, images)
+        return Forgotten(tuple(image.file for image in images), waiting=len(future))
+    if confirm is not None and (images or future):
+        confirm([*images, *future])
+    with session.changing():
+        done = remove(session, images + _stored_by_now(session, selection, images, future), meant)
+        if session.shared:  # files here, of images that another machine has forgotten
+            crops.sweep(session)
+    _tell_of_other_machines(session, selection)
+    return done
 
 
-def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
-    """Remove images whole, for every encoder.
+def _stored_by_now(
+    session: Session,
+    selection: Selection,
+    images: Sequence[ImageRecord],
+    future: Sequence[ImageRecord],
+) -> list[ImageRecord]:
+    """The images that crops have become which waited when the ``images`` were looked for; not those
+    that are another picture of somebody else by now."""
+    known = {image.id for image in images}
+    waited = {(image.id, image.sha256) for image in future if image.id not in known}
+    found = session.catalog.images.of(sorted({id for id, _ in waited}))
+    return [one for one in found if selection.fits(one) or (one.id, one.sha256) in waited]
 
-    They leave all answers at once; then their vectors go, their rows, all neighbours, the log's
-    pictures and hashes of probes with the same content, and the catalog's backups; what was
-    calibrated is learned anew, camera means too, and no expanded vector carries them any more.
-    Places that the gallery was moved from lose all they hold. At
-    last both stores are rewritten, so that no file of theirs holds a byte of it. Where it is cut
-    short, the next call goes on, even one without images. The images' own files are not touched,
-    but for those of crops that were pushed, which are the gallery's. Raises StoreLocked,
-    CatalogLocked, StoreError.
+
+def _meant(
+    pushed: Sequence[Waiting], selection: Selection, images: Sequence[ImageRecord]
+) -> list[Waiting]:
+    """The crops that wait and are to go: those that fit; those that are pushed again, with the same
+    bytes, of what goes, whatever they are told; and damaged ones, of which nobody can say what they
+    show, and which will never be stored."""
+    fitting = [one.image for one in pushed if one.image is not None and selection.fits(one.image)]
+    same = {(image.id, image.sha256) for image in (*images, *fitting)}
+
+    def goes(image: ImageRecord | None) -> bool:
+        # A kill left the row of one that is in no store yet, and so has no hash.
+        return image is None or not same.isdisjoint(((image.id, image.sha256), (image.id, None)))
+
+    return [one for one in pushed if goes(one.image)]
+
+
+def remove(
+    session: Session, images: Sequence[ImageRecord], pushed: Sequence[Waiting] = ()
+) -> Forgotten:
+    """Remove images whole, for every encoder, and crops that were ``pushed`` and wait.
+
+    What waits goes first, so that nothing stores it when the images are gone. These leave all
+    answers at once; then their vectors go, their rows, all neighbours, the log's pictures and
+    hashes of probes with the same content, and the catalog's backups; what was calibrated is
+    learned anew, camera means too, and no expanded vector carries them any more. Places that the
+    gallery was moved from lose all they hold. At last both stores are rewritten, so that no file of
+    theirs holds a byte of it. Where it is cut short, the next call goes on, even one without
+    images. The images' own files are not touched, but for those of crops that were pushed, which
+    are the gallery's. Raises StoreLocked, CatalogLocked, StoreError.
     """
     with session.changing():
         catalog = session.catalog
-        if not images and not catalog.compaction_owed:
+        if not images and not pushed and not catalog.compaction_owed:
             return Forgotten(())
         collections = session.collections()  # first: without a store nothing is to happen
+        waited = _remove_waiting(session, pushed)
         if images:
             catalog.embeddings.mark_deleting([image.id for image in images], compact=True)
             faults.reach("deletion recorded")
@@ -142,7 +207,24 @@ def remove(session: Session, images: Sequence[ImageRecord]) -> Forgotten:
             path.unlink()
         compacted &= catalog.compact()
         faults.reach("catalog compacted")
-    return Forgotten(tuple(image.file for image in images), vectors, compacted, len(backups), still)
+    return Forgotten(
+        tuple(image.file for image in images), vectors, compacted, len(backups), still, waited
+    )
+
+
+def _remove_waiting(session: Session, pushed: Sequence[Waiting]) -> int:
+    """Delete crops that wait, and what the log knows of the same pictures; returns how many those
+    are that are there still. Only while ``changing``: nobody stores any meanwhile."""
+    aside.sweep(session.waiting_folder)
+    there = [one for one in pushed if one.file.exists()]
+    if there:
+        hashes = [one.image.sha256 for one in there if one.image and one.image.sha256]
+        session.catalog.embeddings.mark_deleting((), compact=True)
+        session.catalog.log.forget_probes(hashes)
+    for one in there:
+        aside.remove(one.file)
+        faults.reach("waiting deleted")
+    return sum(one.image is not None for one in there)
 
 
 def forget_encoder(
@@ -209,6 +291,26 @@ def expired(session: Session) -> list[ImageRecord]:
     """The images that are older than may be kept, by the setting ``retain_days``."""
     oldest = session.config.oldest
     return [] if oldest == -math.inf else select(session, Selection(before=oldest))
+
+
+def _tell_of_other_machines(session: Session, selection: Selection) -> None:
+    """What crops wait on another machine's disk, only that one can say."""
+    others = sorted(
+        {
+            one.machine
+            for one in session.catalog.places.datasets()
+            if one.machine not in (None, machine())
+            and selection.dataset in (None, one.name)
+            and selection.site in (None, one.site)
+            and session.catalog.places.dataset_layout(one.id) == crops.LAYOUT
+        }
+    )
+    for name in others:
+        log.warning(
+            "Pushed crops that wait on %s, and files of those that were stored there, are on its "
+            "disk: forget there, too.",
+            name,
+        )
 
 
 def _tell_of_dead_replicas(one: Collection) -> None:

@@ -19,12 +19,13 @@ from reidsearch.session import Session
 from reidsearch.types import Split, choice
 
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
-    from reidsearch.add import Added, Crop
+    from reidsearch.add import Added
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
     from reidsearch.backup import Backup
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
     from reidsearch.compare import Comparison
+    from reidsearch.crop import Crop
     from reidsearch.doctor import Checkup
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
@@ -196,7 +197,9 @@ class Gallery:
 
     def put_aside(self, crops: "Sequence[Crop]") -> "list[Added | ReidsearchError]":
         """Keep crops where ``add`` raises StoreLocked: they are durable when this returns, and are
-        taken in, before others, by the next ``add`` or ``keep_current``. Raises StoreError.
+        taken in, before others, by the next ``add`` or ``keep_current``. One that cannot be kept
+        has its error in its place: StoreLocked where too many wait, StoreError where the disk is
+        full. Raises StoreError where nobody can say what waits.
 
         >>> from pathlib import Path
         >>> from reidsearch import Crop
@@ -703,7 +706,8 @@ class Gallery:
         dry_run: bool = False,
         confirm: "Callable[[Sequence[ImageRecord]], None] | None" = None,
     ) -> "Forgotten":
-        """Remove the images that fit everything given here, down to the bytes in the stores' files.
+        """Remove the images that fit everything given here, down to the bytes in the stores' files,
+        and pushed crops that wait to be such.
 
         ``dry_run`` only tells which these are; ``confirm`` is shown them first, and stops it by
         raising. Raises UsageError where nothing is given, or a name means different people or

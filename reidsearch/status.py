@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reidsearch import __version__, documents, files, lock, names
+from reidsearch import __version__, aside, documents, files, lock, names
 from reidsearch.catalog.records import EncoderRecord, ImageCount, IngestRun
 from reidsearch.config import KEYS
 from reidsearch.lock import Holder
@@ -56,7 +56,7 @@ class Status:
     split, encoder and state, ``learned`` and ``expanded`` are what ``calibrate`` or a first trace
     made; ``last_ingest`` is None before the first. All call an encoder by its name and the
     beginning of its fingerprint. ``running`` is another process that holds the gallery at this
-    moment."""
+    moment; ``waiting`` counts pushed crops that are kept until they can be stored."""
 
     version: str
     settings: tuple[SettingInForce, ...]
@@ -72,6 +72,7 @@ class Status:
     learned: tuple[LearnedFrom, ...]
     last_ingest: IngestRun | None
     running: Holder | None
+    waiting: int
 
     def document(self) -> documents.StatusDocument:
         """As a JSON document."""
@@ -120,6 +121,7 @@ def status(session: Session) -> Status:
         learned=tuple(learned),
         last_ingest=None if run is None else replace(run, encoder=encoders[run.encoder]),
         running=None if running is None or running.pid == os.getpid() else running,
+        waiting=len(aside.waiting(session.waiting_folder)),
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import reidsearch
-from reidsearch.add import Crop, Outcome
+from reidsearch.add import Outcome
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.client.connection import NotUnderstood
 from reidsearch.config import TOKEN
+from reidsearch.crop import Crop
 from reidsearch.errors import (
     ImageError,
     NotCalibrated,

@@ -354,7 +354,7 @@ def test_every_fault_point_in_the_code_is_tested() -> None:
         *(*faults.INGEST, *faults.RELABEL, *faults.MOVE, *faults.FORGET, *faults.FORGET_ENCODER),
         *(*faults.UPGRADE, *faults.DESCRIBE, *faults.EXPAND, *faults.PUSH),
         *(*faults.OPTIMISE, *faults.MOVE_VECTORS, *faults.MOVE_CATALOG, *faults.REMOVE_OLD),
-        *(*faults.BACKUP, *faults.RESTORE),
+        *(*faults.BACKUP, *faults.RESTORE, *faults.FORGET_WAITING, *faults.STORE_WAITING),
     }
     reached = set()
     for path in Path(faults.__file__).parent.rglob("*.py"):

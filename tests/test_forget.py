@@ -229,6 +229,7 @@ def test_an_encoder_is_forgotten_with_all_that_was_made_with_it(
         "compacted": True,
         "backups": 0,
         "left": [],
+        "waiting": 0,
     }
     with every(settings) as (catalog, collections):
         assert [one.encoder_name for one in collections] == ["colours"]

@@ -76,6 +76,24 @@ def test_crops_may_be_pushed_by_name_from_every_machine(
     assert filled.keep_current().removed == 0
 
 
+def test_forgetting_reaches_what_waits_here_and_names_the_machines_where_more_may(
+    filled: Gallery,
+    market: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    crop = reidsearch.Crop((market / PROBE).read_bytes(), camera="lobby", identity="ann")
+    monkeypatch.setenv("REIDSEARCH_MACHINE", "south")
+    filled.add([crop])
+    monkeypatch.setenv("REIDSEARCH_MACHINE", "north")
+    filled.put_aside([crop])
+    done = filled.forget(identity="ann")
+    assert (len(done.images), done.waiting) == (1, 1)
+    assert "wait on south" in caplog.text
+    assert filled.keep_current().removed == 0
+    assert filled.forget(identity="ann", dry_run=True).images == ()
+
+
 def test_vectors_of_a_catalog_for_many_machines_are_on_a_server(
     settings: Config, catalog_url: str, market: Path
 ) -> None:

@@ -170,8 +170,12 @@ class Embeddings(TableGroup):
                     .values(sha256=bindparam("to")),
                     [{"of": id, "to": digest} for id, (digest, _) in indexed.items()],
                 )
-                _set_state(db, encoder_id, [(id, State.INDEXED, None) for id in indexed])
-                self._set_checksums(db, encoder_id, {id: c for id, (_, c) in indexed.items()})
+                _set_state(
+                    db,
+                    encoder_id,
+                    [(id, State.INDEXED, None) for id in indexed],
+                    checksums={id: checksum for id, (_, checksum) in indexed.items()},
+                )
                 small = [{"image_id": i, "picture": p} for i, p in (thumbnails or {}).items()]
                 upsert(db, thumbnail, small, key=["image_id"], change=["picture"])
             if failed:
@@ -327,21 +331,18 @@ class Embeddings(TableGroup):
     ) -> None:
         """Their vectors will be replaced, with all that is stored beside them: by that worker, or
         by whoever comes first."""
+        for some in self._batches(ids):
+            outdate_images(db, encoder_id, some)
         if ids:
-            outdate_images(db, encoder_id, ids)
             outdate(db)
         pending = [(id, State.PENDING, None) for id in ids]
         _set_state(db, encoder_id, pending, worker=worker)
 
     def set_checksums(self, encoder_id: int, checksums: Mapping[int, int]) -> None:
         """Record the checksums of vectors, by image id."""
+        if not checksums:
+            return
         with self._writing() as db:
-            self._set_checksums(db, encoder_id, checksums)
-
-    def _set_checksums(
-        self, db: Connection, encoder_id: int, checksums: Mapping[int, int | None]
-    ) -> None:
-        if checksums:
             db.execute(
                 update(embedding)
                 .where(
@@ -432,7 +433,10 @@ def _set_state(
     states: Sequence[tuple[int, State, str | None]],
     *,
     worker: int | None = None,
+    checksums: Mapping[int, int | None] | None = None,
 ) -> None:
+    """Of these images (id, state, why it failed); with ``checksums`` those of their vectors, too,
+    which stay as they are otherwise."""
     rows = [
         {
             "encoder_id": encoder_id,
@@ -440,8 +444,9 @@ def _set_state(
             "state": str(state),
             "reason": reason,
             "worker": worker,
+            **({} if checksums is None else {"checksum": checksums[id]}),
         }
         for id, state, reason in states
     ]
-    columns = ("state", "reason", "worker")
+    columns = ["state", "reason", "worker", *(["checksum"] if checksums is not None else [])]
     upsert(db, embedding, rows, key=["encoder_id", "image_id"], change=columns)

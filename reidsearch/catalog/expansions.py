@@ -6,7 +6,7 @@ that dies anywhere leaves them marked.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.records import ExpandedRecord, ExpansionRecord
@@ -99,7 +99,8 @@ class Expansions(TableGroup):
     def outdate(self, encoder_id: int, ids: Sequence[int]) -> None:
         """Note that these vectors are missing or wrong."""
         with self._writing() as db:
-            outdate_images(db, encoder_id, ids)
+            for some in self._batches(ids):
+                outdate_images(db, encoder_id, some)
             outdate(db, encoder_id)
 
 
@@ -115,8 +116,7 @@ def outdate(db: Connection, encoder_id: int | None = None) -> None:
 
 
 def outdate_images(db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
-    """The expanded vectors of these images are to be made anew, whatever they were made of."""
-    mine = update(expanded).where(
-        expanded.c.encoder_id == encoder_id, expanded.c.image_id == bindparam("of")
-    )
-    db.execute(mine.values(made_of=None), [{"of": id} for id in ids])
+    """The expanded vectors of these images, as many as one query takes, are to be made anew,
+    whatever they were made of."""
+    mine = update(expanded).where(expanded.c.encoder_id == encoder_id, expanded.c.image_id.in_(ids))
+    db.execute(mine.values(made_of=None))

@@ -107,7 +107,7 @@ class Places(TableGroup):
         query = (
             select(camera.c.id, camera.c.name, site.c.name.label("site"))
             .join(site)
-            .where(camera.c.id.in_(select(image.c.camera_id)))  # one look at all, not one each
+            .where(select(image.c.id).where(image.c.camera_id == camera.c.id).exists())
         )
         with self._reading() as db:
             found = [CameraRecord(**row._mapping) for row in db.execute(query)]

@@ -92,12 +92,12 @@ def _print_gone(gone: "Forgotten", *, json: bool, dry_run: bool) -> None:
         return
     if json:
         output.print_json(gone.document())
-    elif not gone.images and not gone.vectors:
+    elif not gone.images and not gone.vectors and not gone.waiting:
         output.say("Nothing that is stored fits.")
     else:
-        print_table(
-            [("images", len(gone.images)), ("vectors", gone.vectors)], columns=("", "forgotten")
-        )
+        rows = [("images", len(gone.images)), ("vectors", gone.vectors)]
+        rows += [("crops that waited", gone.waiting)] if gone.waiting else []
+        print_table(rows, columns=("", "forgotten"))
     if gone.backups:
         output.say("The catalog's backups went too: they held the same rows.")
     for one in gone.left:
@@ -122,7 +122,8 @@ def _print_selected(gone: "Forgotten", *, json: bool) -> None:
     if gone.images:
         print_table([(Path(path),) for path in gone.images], columns=("would be forgotten",))
     vectors = f" and {counted(gone.vectors, 'vector')}" if gone.vectors else ""
-    output.say(f"{counted(len(gone.images), 'image')}{vectors}; nothing was changed.")
+    crops = f" and {counted(gone.waiting, 'pushed crop')} not stored yet" if gone.waiting else ""
+    output.say(f"{counted(len(gone.images), 'image')}{vectors}{crops}; nothing was changed.")
 
 
 def _confirm(images: Sequence["ImageRecord"]) -> None:

@@ -11,6 +11,7 @@ from reidsearch.cli import output
 from reidsearch.cli.options import Json
 from reidsearch.cli.tables import print_table
 from reidsearch.types import Scan
+from reidsearch.words import counted
 
 if TYPE_CHECKING:
     from reidsearch.status import Status
@@ -39,6 +40,11 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         verb = now.running.command
         what = "An ingest" if verb == "ingest" else f"reidsearch {verb}"
         output.say(f"{what} is running (process {now.running.pid}).")
+    if now.waiting:
+        output.say(
+            f"{counted(now.waiting, 'pushed crop')} "
+            f"{'waits' if now.waiting == 1 else 'wait'} until nobody else changes the gallery."
+        )
     if not now.images:
         output.say("Nothing is stored yet. Fill the gallery with: reidsearch ingest FOLDER")
         return

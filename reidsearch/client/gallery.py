@@ -19,10 +19,11 @@ from reidsearch.question import Question
 from reidsearch.session import Session
 
 if TYPE_CHECKING:
-    from reidsearch.add import Added, Crop
+    from reidsearch.add import Added
     from reidsearch.answer import Answer
     from reidsearch.audit import AuditEntry
     from reidsearch.catalog.records import CameraRecord, ImageRecord
+    from reidsearch.crop import Crop
     from reidsearch.forget import Forgotten
     from reidsearch.inquiry import Inquiry
     from reidsearch.probe import Time
@@ -211,7 +212,7 @@ class RemoteGallery(Gallery):
         meant = self._read(documents.SelectedDocument, found, read.selected)
         if dry_run:
             return meant
-        if confirm is not None and meant.images:
+        if confirm is not None and (meant.images or meant.waiting):
             raise UsageError(
                 "nobody can be asked from afar whether that is to be forgotten",
                 hint="Look with a dry run, then do it without asking.",

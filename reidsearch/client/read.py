@@ -169,6 +169,7 @@ def status(told: documents.StatusDocument) -> Status:
         running=None
         if running is None
         else Holder(running["pid"], running["command"], running["since"]),
+        waiting=told["waiting"],
     )
 
 
@@ -199,13 +200,15 @@ def audit(told: Sequence[documents.AuditDocument]) -> list[AuditEntry]:
 
 def selected(told: documents.SelectedDocument) -> Forgotten:
     """What would be forgotten."""
-    return Forgotten(tuple(map(Path, told["paths"])))
+    return Forgotten(tuple(map(Path, told["paths"])), waiting=told["waiting"])
 
 
 def forgotten(told: documents.ForgottenDocument, paths: Sequence[Path]) -> Forgotten:
     """What was forgotten, of these paths."""
     left = tuple(Left(part=Part(one["part"]), address=one["address"]) for one in told["left"])
-    return Forgotten(tuple(paths), told["vectors"], told["compacted"], told["backups"], left)
+    return Forgotten(
+        tuple(paths), told["vectors"], told["compacted"], told["backups"], left, told["waiting"]
+    )
 
 
 def added(told: documents.AddedDocument) -> Added:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from reidsearch.add import Added, Crop
+from reidsearch.add import Added
+from reidsearch.crop import Crop
 from reidsearch.errors import EmptyGallery, ReidsearchError, StoreLocked
 from reidsearch.gallery import Gallery
 from reidsearch.service.problems import busy

@@ -1,5 +1,6 @@
 """What is counted, in Prometheus' text format."""
 
+import math
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -38,6 +39,11 @@ class Metrics:
                 ("crops_waiting", "Pushed crops that are not durable yet."),
             )
         }
+        self._aside = Gauge(
+            "reidsearch_crops_aside",
+            "Pushed crops that are durable, and wait until nobody else changes the gallery.",
+            registry=self._registry,
+        )
         self._images = Gauge(
             "reidsearch_images",
             "Images by encoder, split and state.",
@@ -52,9 +58,11 @@ class Metrics:
         self._seconds.labels(method, place).observe(seconds)
 
     def text(self, gauges: dict[str, int], status: Status | None) -> bytes:
-        """All of it now; without images where the gallery cannot tell."""
+        """All of it now; without images, and crops that are put aside, where the gallery cannot
+        tell."""
         for name, value in gauges.items():
             self._gauges[name].set(value)
+        self._aside.set(math.nan if status is None else status.waiting)
         self._images.clear()
         for labels, images in _counts(status):
             self._images.labels(*labels).inc(images)

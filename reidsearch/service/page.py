@@ -5,7 +5,7 @@ These routes are the page's own and change with it: programs have ``/api``.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form
@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from reidsearch import images
 from reidsearch.errors import NotCalibrated, ReidsearchError
 from reidsearch.gallery import Gallery
+from reidsearch.inquiry import Inquiry
 from reidsearch.probe import Probe, seconds
 from reidsearch.service import problems
 from reidsearch.service.asking import (
@@ -30,7 +31,7 @@ from reidsearch.service.asking import (
     read,
 )
 from reidsearch.service.assets import ASSETS, PREFIX, STYLE
-from reidsearch.service.parts import Asking, Searching, only, service_of
+from reidsearch.service.parts import Searching, only, service_of
 from reidsearch.service.problems import Problem
 from reidsearch.service.vocabulary import PAGE
 from reidsearch.views import fragments, pages
@@ -63,7 +64,8 @@ async def style() -> Response:
 async def filters(asking: Searching) -> Response:
     """What can be asked for; or why nothing can be."""
 
-    def draw(gallery: Gallery) -> str:
+    def draw() -> str:
+        gallery = asking.gallery
         gallery.ready()
         return fragments.filters(
             gallery.cameras(),
@@ -72,7 +74,7 @@ async def filters(asking: Searching) -> Response:
             zone=gallery.config.timezone,
         )
 
-    return await _drawn(asking, draw)
+    return await _response(asking.run(draw))
 
 
 @router.post(PREFIX + "answer", dependencies=[Depends(only(*ANSWER))])
@@ -96,8 +98,9 @@ async def answer(
     """The hits for pictures of one person."""
     sent = await read(image)
 
-    def draw(gallery: Gallery) -> str:
-        found = gallery.query(
+    def ask() -> Inquiry:
+        gallery = asking.gallery
+        return gallery.inquiry(
             _asked(gallery, sent, image_id or (), camera=camera, time=time),
             unlike=[gallery.stored(id) for id in unlike_id or ()],
             exclude_camera=exclude_camera,
@@ -112,10 +115,13 @@ async def answer(
             top_k=top_k,
             by_stay=by_stay,
         )
-        same = frozenset(image_id or ())
-        return fragments.answer(found, look=gallery.pictures, same=same, top_k=top_k)
 
-    return await _drawn(asking, draw)
+    async def drawn() -> str:
+        found = await asking.answer(ask)
+        look, same = asking.gallery.pictures, frozenset(image_id or ())
+        return await asking.run(fragments.answer, found, look=look, same=same, top_k=top_k)
+
+    return await _response(drawn())
 
 
 @router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED))])
@@ -135,7 +141,8 @@ async def trace(
     """The stays of the person in these pictures."""
     sent = await read(image)
 
-    def draw(gallery: Gallery) -> str:
+    def draw() -> str:
+        gallery = asking.gallery
         found = gallery.trace(
             _asked(gallery, sent, image_id or (), camera=camera, time=time),
             unlike=[gallery.stored(id) for id in unlike_id or ()],
@@ -150,7 +157,7 @@ async def trace(
         same = frozenset(image_id or ())
         return fragments.trace(found, look=gallery.pictures, same=same, vocabulary=PAGE)
 
-    return await _drawn(asking, draw)
+    return await _response(asking.run(draw))
 
 
 @router.get(PREFIX + "{name}")
@@ -192,9 +199,9 @@ def _asked(
     return [*mine, *(gallery.stored(id) for id in ids)]
 
 
-async def _drawn(asking: Asking, draw: Callable[[Gallery], str]) -> Response:
-    """What ``draw`` makes of the gallery, or a problem in the page's words."""
+async def _response(drawn: Awaitable[str]) -> Response:
+    """What is drawn of the gallery, or a problem in the page's words."""
     try:
-        return HTMLResponse(await asking.run(draw, asking.gallery))
+        return HTMLResponse(await drawn)
     except ReidsearchError as error:
         return problems.of_library(error, PAGE)

@@ -9,7 +9,8 @@ from PIL import Image
 from starlette.responses import Response
 
 from reidsearch import documents, images
-from reidsearch.add import Crop, Outcome
+from reidsearch.add import Outcome
+from reidsearch.crop import Crop
 from reidsearch.errors import ImageError, ReidsearchError
 from reidsearch.probe import seconds
 from reidsearch.service.asking import Id
