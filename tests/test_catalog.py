@@ -126,6 +126,17 @@ def test_a_name_means_one_thing_at_one_site_and_another_at_the_next(
     assert len(catalog.places.cameras()) == catalog.places.people() == apart
 
 
+@pytest.mark.parametrize("looked_at", [1, 5_000])
+def test_a_camera_is_listed_while_any_image_is_of_it(
+    catalog: Catalog, ids: tuple[int, int], looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reidsearch.catalog.places.LOOKED_AT", looked_at)
+    stale(catalog, ids, [candidate(f"{at}.jpg", camera=f"{at % 3}") for at in range(30)])
+    assert [one.name for one in catalog.places.cameras()] == ["0", "1", "2"]
+    stale(catalog, ids, [candidate(f"{at}.jpg", camera="0") for at in range(30) if at % 3 == 1])
+    assert [one.name for one in catalog.places.cameras()] == ["0", "2"]
+
+
 def test_a_data_set_stays_at_its_site_until_it_is_told_another(
     catalog: Catalog, tmp_path: Path
 ) -> None:

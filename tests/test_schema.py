@@ -47,8 +47,6 @@ def made_by(path: Path, revision: str) -> None:
             rows |= ROWS_WITH_MEANS
         if revision >= "0011":
             rows |= ROWS_WITH_MACHINES
-        if revision >= "0012":
-            rows |= ROWS_WITH_CELLS
         for table, values in rows.items():
             if table in tables:
                 db.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
@@ -75,10 +73,6 @@ ROWS_WITH_SITES = {
 }
 ROWS_WITH_MEANS = {"expansion": "(1, 'times 8 3', 1, 1, x'00', x'00', x'00')"}
 ROWS_WITH_MACHINES = {"dataset": "(1, 'old', '/data', 1, NULL, NULL)"}
-ROWS_WITH_CELLS = {
-    "calibration": "(1, 1.5, 'train', 1, 9, x'00', 0.1, x'00', x'00', 'all', 9)",
-    "expansion": "(1, 'times 8 3', 1, 1, x'00', x'00', x'00', NULL)",
-}
 IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id, sha256) VALUES "
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 

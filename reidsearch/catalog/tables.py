@@ -69,7 +69,7 @@ image = Table(
     Column("dataset_id", ForeignKey("dataset.id"), nullable=False, index=True),
     Column("split", String, nullable=False),
     Column("path", Sorted, nullable=False),
-    Column("camera_id", ForeignKey("camera.id"), index=True),
+    Column("camera_id", ForeignKey("camera.id")),
     Column("identity_id", ForeignKey("identity.id")),
     Column("sequence", Large),
     Column("frame", Large),
