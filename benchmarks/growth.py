@@ -75,7 +75,7 @@ def draw(reports: Sequence[Report], out: Path) -> None:
     with rc_context(STYLE):
         figure = Figure(figsize=INCHES, layout="constrained")
         processes, searches, memory = figure.subplots(1, 3)
-        _plot(processes, "A whole process, seconds of the processor", crops, {
+        _plot(processes, "A whole process, seconds", crops, {
             "a cold query": [one["processor"]["cold_query_seconds"] for one in reports],
             "taking in 15 crops": [one["processor"]["ingest_15_seconds"] for one in reports],
         })  # fmt: skip
@@ -87,7 +87,7 @@ def draw(reports: Sequence[Report], out: Path) -> None:
         found["no filter, exact"] = [
             one["processor"]["searches"]["none"]["exact_p50_ms"] for one in reports
         ]
-        _plot(searches, "A warm search, ms of the processor", crops, found)
+        _plot(searches, "A warm search, milliseconds", crops, found)
         searches.set_yscale("log")
         _plot(memory, "MB", crops, {
             "on disk": [one["bytes_on_disk"] / 1e6 for one in reports],
