@@ -82,14 +82,17 @@ def put_aside(session: Session, given: Sequence[Crop]) -> list[Added | Reidsearc
     found: list[Added | ReidsearchError] = []
     held = aside.held(session.waiting_folder)
     for crop in given:
-        refused: ReidsearchError | None = _expired(session, crop)
-        if refused is None:
-            try:
-                held = waiting.keep(session, crop, beside=held)
-            except StoreError as error:
-                refused = error
+        expired = _expired(session, crop)
+        if expired is not None:
+            found.append(expired)
+            continue
+        try:
+            held = waiting.keep(session, crop, beside=held)
+        except StoreError as error:
+            found.append(error)
+            continue
         id = image_id(dataset_of(session, crop), crop.sighting.path)
-        found.append(Added(id, Outcome.WAITING) if refused is None else refused)
+        found.append(Added(id, Outcome.WAITING))
     return found
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -92,14 +92,10 @@ def remove(file: Path) -> None:
 def sweep(folder: Path) -> None:
     """Delete what processes that were killed left half written, which nobody was told is kept.
     Raises StoreError."""
-    for file in _unfinished(folder):
+    for file in folder.glob(f"*{ENDING}.*.partial") if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):
             if time.time() - file.stat().st_mtime > WRITTEN:
                 remove(file)
-
-
-def _unfinished(folder: Path) -> Iterable[Path]:
-    return folder.glob(f"*{ENDING}.*.partial") if folder.is_dir() else ()
 
 
 def _not_kept(folder: Path, error: OSError) -> StoreError:

@@ -58,9 +58,9 @@ class Selection:
             then = image.added if image.timestamp is None else image.timestamp
             if then is None or not then < self.before:
                 return False
-        spelt = {str(path) for path in self.images}
-        files = {path.absolute() for path in self.images}
-        return not self.images or image.path in spelt or image.file in files
+        if not self.images or image.path in map(str, self.images):
+            return True
+        return image.file in (path.absolute() for path in self.images)
 
 
 @dataclass(frozen=True)

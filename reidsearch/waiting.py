@@ -82,7 +82,7 @@ def all(session: Session) -> list[Waiting]:
             continue
         name = dataset_of(session, crop)
         # The first crop of a new data set says where that is.
-        site = crop.site or sites.setdefault(name, SITE)
+        site = crop.site or sites.get(name, SITE)
         sites.setdefault(name, site)
         found.append(Waiting(file, _image(session, crop, name, site, places.get(name), came)))
     return found
