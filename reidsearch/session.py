@@ -40,6 +40,7 @@ from reidsearch.files import copy_folder, may_write
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore, address_of, holding, is_at
 from reidsearch.stores.lender import Lender
 from reidsearch.stores.lent import LentStore, Loan
+from reidsearch.stores.wire import Ended
 
 log = logging.getLogger(__name__)
 
@@ -295,13 +296,7 @@ class Session:
                     held.enter_context(self.catalog.database.held(Mode.EXCLUSIVE))
                 else:
                     sqlite.make_folder(self.config.data_dir)
-                    self._hold_embedded()
-                    if not self._held and not self._changes:
-                        held.enter_context(
-                            lock.Held(self.config.data_dir, purpose=self._purpose)
-                            if self._loan is None
-                            else self._loan.turn()
-                        )
+                    self._take_turn(held)
                 self._require_here()
             self._changes += 1
             try:
@@ -339,6 +334,23 @@ class Session:
         finally:
             self._changing.release()
 
+    def _take_turn(self, held: ExitStack) -> None:
+        """To be the one process that changes a data dir, until ``held`` ends."""
+        while True:
+            self._hold_embedded()
+            if self._held or self._changes:
+                return
+            try:
+                held.enter_context(
+                    lock.Held(self.config.data_dir, purpose=self._purpose)
+                    if self._loan is None
+                    else self._loan.turn()
+                )
+                return
+            except StoreUnreachable:  # who lent it ended first, so that nothing has happened yet
+                if self._loan is None or not self._loan.over:
+                    raise
+
     def again(self, work: Callable[[], T]) -> T:
         """What ``work`` returns, which changes nothing; from the beginning where whoever lent the
         vectors ended in the middle of it."""
@@ -365,11 +377,13 @@ class Session:
     @contextmanager
     def turn(self, borrower: str) -> Iterator[None]:
         """The right to change the gallery, for another process. Raises StoreLocked where it is
-        being changed, and that does not end."""
+        being changed, and that does not end, Ended where this session does."""
         if not self._changing.acquire(timeout=lock.PATIENCE):
             raise self._changed_by(self._borrower or f"reidsearch {self._purpose}")
-        self._borrower = borrower
         try:
+            if self._ending:
+                raise Ended
+            self._borrower = borrower
             yield
         finally:
             self._borrower = None
@@ -473,19 +487,28 @@ class Session:
                 self._claiming = False
 
     def close(self) -> None:
-        """Let go of everything, after a change that another thread makes has ended, and at once of
-        what other processes have on loan. Idempotent."""
+        """Let go of everything, after a change that another thread makes has ended, or another
+        process on loan; a service, which is to end within seconds, takes back at once what it lent.
+        Idempotent."""
         with self._opening:
             self._ending = True
             if self._lends_later is not None:
                 self._lends_later.cancel()
         if self._lender is not None:
+            if self._served_at is None:
+                self._await_borrower()
             self._lender.close()
         with self._changing, self._opening:
             self._closed = True
             self._close_collections()
             self._catalog = self._encoder = None
             self._resources.close()
+
+    def _await_borrower(self) -> None:
+        if (who := self._borrower) is not None:
+            log.info("%s changes the gallery through this process. Waiting ...", who)
+        with self._changing:
+            pass
 
     def collection_name(self, encoder: str) -> str:
         """What the collection for that encoder (its fingerprint) is called."""

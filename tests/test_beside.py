@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.gallery import Gallery
 from reidsearch.session import WAITING
 from reidsearch.stores import Matches, lender
-from reidsearch.stores.lent import LentStore
+from reidsearch.stores.lent import LentStore, Loan
 from tests import serving
 from tests.conftest import COLORS, write_crop
 from tests.processes import contents, like, wait_until_it_stands
@@ -271,6 +271,53 @@ def test_a_search_whose_lender_ends_in_the_middle_begins_anew(
         monkeypatch.setattr(LentStore, "search", ends)
         assert other.query(market / PROBE) == first
         assert [one.command for one in other.audit()] == ["query", "query"]
+
+
+def test_who_waits_for_their_turn_has_it_when_the_lender_ends(
+    market: Path, gallery: Gallery, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.close()
+    with Gallery(settings) as other:
+        lending = Gallery(settings, purpose="ingest", address="http://127.0.0.1:1")
+        lending.hold()
+        turn = Loan.turn
+
+        def ends(self: Loan) -> AbstractContextManager[None]:
+            lending.close()
+            return turn(self)
+
+        monkeypatch.setattr(Loan, "turn", ends)
+        assert other.query(market / PROBE).hits
+        assert other.forget(identity=1).images
+        assert lock.holder(settings.data_dir) is not None  # by now it is the other's own
+
+
+def test_what_ends_waits_for_who_changes_the_gallery_through_it(
+    market: Path,
+    gallery: Gallery,
+    settings: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gallery.close()
+    caplog.set_level("INFO", logger="reidsearch")
+    monkeypatch.setattr(session, "LENDS_AFTER", 0.0)
+    notebook = Gallery(settings, purpose="notebook")
+    assert notebook.query(market / PROBE).hits
+    serving.until(lambda: (settings.data_dir / lender.FILE).exists())
+    forget = spawn(
+        settings, "forget", "--identity", "1", "--yes", fault="deletion recorded!SIGSTOP"
+    )
+    wait_until_it_stands(forget)
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(notebook.close)
+        who = f"reidsearch forget (process {forget.pid})"
+        serving.until(lambda: any(who in one.getMessage() for one in caplog.records))
+        assert not closing.done()
+        forget.send_signal(signal.SIGCONT)
+        _, said = forget.communicate(timeout=LONG)
+        assert forget.returncode == 0, said
+        closing.result(LONG)
 
 
 def test_a_service_that_ends_takes_back_what_it_lent_at_once(

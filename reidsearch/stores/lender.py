@@ -45,7 +45,7 @@ class Lending(Protocol):
 
     def turn(self, borrower: str) -> AbstractContextManager[None]:
         """The right to change the gallery, for a borrower, called so in messages to others that
-        wait for it. Raises StoreLocked."""
+        wait for it. Raises StoreLocked, Ended where nothing is lent any more."""
 
 
 class Lender:
