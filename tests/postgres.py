@@ -57,10 +57,15 @@ class Cluster:
         return str(self.folder / "data")
 
     def _run(self, program: str, *words: str) -> None:
-        command = [str(self._bin / program), *words]
-        if os.geteuid() == 0:  # a server refuses to run as root
-            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+        command = as_postgres([str(self._bin / program), *words])
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def as_postgres(command: list[str]) -> list[str]:
+    """The command of a server, which refuses to run as root."""
+    if os.geteuid() != 0:
+        return command
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
 
 
 @contextmanager
