@@ -31,7 +31,8 @@ def error_of(error: Error, address: str) -> CatalogError:
     if code in FULL:
         return CatalogError(
             f"the catalog's server at {address} has no space left: {said}",
-            hint="Free some of its disk; nothing that was confirmed is lost.",
+            hint="Free some of its disk, and run {same_call} again: it goes on where this ended, "
+            "and nothing that was confirmed is lost.",
         )
     if code == STANDBY:
         return CatalogError(
