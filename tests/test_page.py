@@ -540,9 +540,7 @@ def test_the_page_does_not_jump_while_it_fills(visit: Visit, picture: Path) -> N
     assert visit.page.evaluate("window.jumps") < 0.1
 
 
-def test_a_question_asks_the_service_once_and_for_nothing_else(
-    visit: Visit, picture: Path
-) -> None:
+def test_a_question_asks_the_service_once_and_for_nothing_else(visit: Visit, picture: Path) -> None:
     visit.choose(picture)
     visit.hits(20)
     visit.requests.clear()
@@ -550,7 +548,9 @@ def test_a_question_asks_the_service_once_and_for_nothing_else(
     expect(visit.page.locator("#together li[data-key=p2]")).to_have_count(1)
     visit.settled()
     visit.page.wait_for_timeout(500)  # what a step of the address sets off comes later
-    assert [urlsplit(one).path for one in visit.requests if one.startswith("http")] == ["/page/answer"]
+    assert [urlsplit(one).path for one in visit.requests if one.startswith("http")] == [
+        "/page/answer"
+    ]
 
 
 def test_what_is_no_picture_is_told_and_nothing_is_lost(visit: Visit, tmp_path: Path) -> None:
