@@ -12,12 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from reidsearch import basis, documents, expand, forget, images, ingest, moves, transfer
+from reidsearch import basis, expand, forget, images, ingest, moves, transfer
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
 from reidsearch.config import machine
 from reidsearch.datasets import parse_name
+from reidsearch.documents.checkups import CheckupDocument, checkup_document
 from reidsearch.encoder import fingerprint
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
@@ -128,9 +129,9 @@ class Checkup:
     left: tuple[Finding, ...]
     fixed: bool
 
-    def document(self) -> documents.CheckupDocument:
+    def document(self) -> CheckupDocument:
         """As a JSON document."""
-        return documents.checkup(self)
+        return checkup_document(self)
 
 
 def examine(session: Session, *, fix: bool = False) -> Checkup:

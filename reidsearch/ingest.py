@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from reidsearch import documents, faults, forget, indexing, moves, names, places, upkeep
+from reidsearch import faults, forget, indexing, moves, names, places, upkeep
 from reidsearch.catalog import Candidate, Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import ImageRecord
@@ -24,6 +24,7 @@ from reidsearch.collection import Collection
 from reidsearch.config import machine
 from reidsearch.contents import Contents, contents
 from reidsearch.datasets import TABLE
+from reidsearch.documents.ingests import IngestDocument, ingest_document
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
@@ -98,9 +99,9 @@ class IngestSummary:
     def images_per_second(self) -> float:
         return self.ingested / self.seconds if self.seconds else 0.0
 
-    def document(self) -> documents.IngestDocument:
+    def document(self) -> IngestDocument:
         """As a JSON document."""
-        return documents.ingest(self)
+        return ingest_document(self)
 
 
 def ingest(

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reidsearch import documents, expand, faults, forget, transfer
+from reidsearch import expand, faults, forget, transfer
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord, Left, Part, Whereabouts
 from reidsearch.config import CATALOG_SCHEMES, CatalogUrl, machine
+from reidsearch.documents.moving import MovedDocument, moved_document
 from reidsearch.errors import (
     CatalogLocked,
     CopiedGallery,
@@ -67,9 +68,9 @@ class Moved:
     left: tuple[Left, ...]
     seconds: float
 
-    def document(self) -> documents.MovedDocument:
+    def document(self) -> MovedDocument:
         """As a JSON document."""
-        return documents.moved(self)
+        return moved_document(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import archive, crops, doctor, documents, faults, left, lock, move, transfer
+from reidsearch import archive, crops, doctor, faults, left, lock, move, transfer
 from reidsearch.archive import Archive, Encoded
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.sqlite import make_folder
 from reidsearch.config import Config, machine
 from reidsearch.doctor import Finding, Kind
+from reidsearch.documents.backups import RestoredDocument, restored_document
 from reidsearch.errors import BackupError, UsageError
 from reidsearch.files import settle
 from reidsearch.following import whereabouts
@@ -59,9 +60,9 @@ class Restored:
     found: tuple[Finding, ...]
     seconds: float
 
-    def document(self) -> documents.RestoredDocument:
+    def document(self) -> RestoredDocument:
         """As a JSON document."""
-        return documents.restored(self)
+        return restored_document(self)
 
 
 def restore(

@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reidsearch import __version__, aside, documents, files, lock, names
+from reidsearch import __version__, aside, files, lock, names
 from reidsearch.catalog.records import EncoderRecord, ImageCount, IngestRun
 from reidsearch.config import KEYS
+from reidsearch.documents.statuses import StatusDocument, status_document
 from reidsearch.lock import Holder
 from reidsearch.ranking.cells import Pairing
 from reidsearch.session import Session
@@ -74,9 +75,9 @@ class Status:
     running: Holder | None
     waiting: int
 
-    def document(self) -> documents.StatusDocument:
+    def document(self) -> StatusDocument:
         """As a JSON document."""
-        return documents.status(self)
+        return status_document(self)
 
 
 def status(session: Session) -> Status:
