@@ -384,10 +384,10 @@ def _unknown_files(
 
 def _strays(session: Session, findings: list[Finding]) -> None:
     """Embedded collections that belong to no encoder of the catalog."""
-    folder = session.vectors_folder
+    folder = session.vectors.folder
     if session.address != EMBEDDED or not folder.is_dir():
         return
-    own = {session.collection_name(one.fingerprint) for one in session.catalog.encoders()}
+    own = {session.vectors.collection_name(one.fingerprint) for one in session.catalog.encoders()}
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name not in own:
             repair = Repair(lambda ids, path=path: shutil.rmtree(path))  # type: ignore[misc]

@@ -206,11 +206,11 @@ def _opened_at(
 ) -> VectorStore:
     """The store of an encoder's vectors in their new place, with whatever is there by now."""
     if target == EMBEDDED:
-        snapshots.unpack(from_, session.vectors_path(encoder))
-        return session.store_at(target, encoder)
-    store = session.store_at(target, encoder)
+        snapshots.unpack(from_, session.vectors.path(encoder.fingerprint))
+        return session.vectors.store_at(target, encoder)
+    store = session.vectors.store_at(target, encoder)
     try:
-        if not session.owns(store):
+        if not session.vectors.owns(store):
             raise CopiedGallery(
                 f"{target} holds vectors of another copy of this gallery",
                 hint="Remove that collection there, or make the other one a gallery of its own: "
