@@ -16,10 +16,10 @@ from reidsearch import basis, expand, forget, images, ingest, moves, transfer
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
-from reidsearch.config import machine
 from reidsearch.datasets import parse_name
 from reidsearch.documents.checkups import CheckupDocument, checkup_document
 from reidsearch.encoder import fingerprint
+from reidsearch.environment import machine
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
 from reidsearch.stores import EMBEDDED, Trouble

@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from reidsearch import faults, lock
-from reidsearch.config import OPERATOR, Config
+from reidsearch.config import Config
+from reidsearch.environment import OPERATOR
 from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.gallery import Gallery
 from reidsearch.session import WAITING, access

@@ -15,7 +15,8 @@ import pytest
 
 import reidsearch as package
 from reidsearch import Gallery, faults
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
+from reidsearch.settings import CatalogUrl
 from tests.conftest import COLORS, write_crop
 from tests.postgres import Cluster, cluster, database, run_sql
 from tests.processes import LONG, wait_until_it_stands

@@ -20,7 +20,7 @@ from reidsearch.catalog import Catalog, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
 from reidsearch.collection import Collection
-from reidsearch.config import CatalogUrl, Config, catalog_file
+from reidsearch.config import Config, catalog_file
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import (
     CatalogError,
@@ -38,6 +38,7 @@ from reidsearch.session.current import CurrentCatalog
 from reidsearch.session.opened import OpenCollections, notice_missing
 from reidsearch.session.place import VectorsPlace
 from reidsearch.session.turns import Turns
+from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore
 
 CATALOG = catalog_file(Path()).name

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from reidsearch import following
 from reidsearch.catalog import Catalog, schema
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
 from reidsearch.session.copies import Copies
+from reidsearch.settings import CatalogUrl
 
 
 class CurrentCatalog:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import EncoderRecord
-from reidsearch.config import Config, api_key
+from reidsearch.config import Config
+from reidsearch.environment import api_key
 from reidsearch.errors import CopiedGallery, StoreElsewhere, UsageError
 from reidsearch.session.current import CurrentCatalog
 from reidsearch.stores import EMBEDDED, VectorStore, address_of, is_at
