@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 import reidsearch as package
-from reidsearch import Gallery, faults
+from reidsearch import CatalogError, Gallery, faults
 from reidsearch.config import Config
 from reidsearch.settings import CatalogUrl
 from tests.conftest import COLORS, write_crop
@@ -169,3 +170,35 @@ def test_a_server_that_is_restarted_during_an_ingest_costs_nothing_that_was_conf
     with closing(Gallery(settings, purpose="test")) as opened:
         assert opened.ingest(folder, on_progress=restart).ingested == 120
         assert opened.doctor().left == ()
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+def test_a_server_that_is_restarted_within_transactions_costs_nothing_that_was_confirmed(
+    restartable: tuple[Cluster, Config], tmp_path: Path, how: str
+) -> None:
+    server, settings = restartable
+    folder = crops(tmp_path / "crops", 120)
+    commits = iter(range(1000))
+    confirmed = refused = 0
+    with closing(Gallery(settings, purpose="test")) as opened:
+        assert opened.ingest(crops(tmp_path / "first", 1)).ingested == 1
+
+        @event.listens_for(opened._session.catalog.engine, "commit")
+        def _restart(connection: object) -> None:
+            if next(commits) in (1, 3, 6, 10):  # all is written, and none of it confirmed
+                server.stop(how)
+                server.start()
+
+        while not confirmed:
+            try:
+                confirmed = opened.ingest(folder).found
+            except CatalogError as error:
+                # What must not be done twice, and may have been, or was done beside others.
+                assert "Run the same call again" in error.hint
+                refused += 1
+        assert next(commits) > 10
+        assert confirmed == 120
+        assert refused <= 4
+        checkup = opened.doctor()
+        assert checkup.left == ()
+        assert checkup.images == checkup.vectors == 121

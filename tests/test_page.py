@@ -540,6 +540,19 @@ def test_the_page_does_not_jump_while_it_fills(visit: Visit, picture: Path) -> N
     assert visit.page.evaluate("window.jumps") < 0.1
 
 
+def test_a_question_asks_the_service_once_and_for_nothing_else(
+    visit: Visit, picture: Path
+) -> None:
+    visit.choose(picture)
+    visit.hits(20)
+    visit.requests.clear()
+    visit.choose(picture)
+    expect(visit.page.locator("#together li[data-key=p2]")).to_have_count(1)
+    visit.settled()
+    visit.page.wait_for_timeout(500)  # what a step of the address sets off comes later
+    assert [urlsplit(one).path for one in visit.requests if one.startswith("http")] == ["/page/answer"]
+
+
 def test_what_is_no_picture_is_told_and_nothing_is_lost(visit: Visit, tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear all, ...")
     visit.page.get_by_role("checkbox", name="lobby").check()
@@ -548,6 +561,24 @@ def test_what_is_no_picture_is_told_and_nothing_is_lost(visit: Visit, tmp_path: 
     assert "picture of one person" in visit.problem()
     expect(visit.page.get_by_role("checkbox", name="lobby")).to_be_checked()
     expect(visit.page.locator("#together .gone")).to_contain_text("cannot show it")
+
+
+def test_a_picture_that_is_gone_from_the_disk_is_still_asked_with(
+    visit: Visit, picture: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jpg").write_bytes(picture.read_bytes())
+    visit.choose(tmp_path / "mine.jpg")
+    first = visit.hits(20)
+    (tmp_path / "mine.jpg").unlink()
+    visit.page.get_by_role("button", name="More").click()
+    assert visit.hits(40)[:20] == first
+
+
+def test_a_folder_is_told_from_a_picture(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "crops").mkdir()
+    visit.drop(tmp_path / "crops")
+    assert "crops cannot be read" in visit.problem()
+    assert not [one for one in visit.requests if "answer" in one]
 
 
 def test_a_picture_that_is_too_large_is_told_before_it_is_sent(
