@@ -22,8 +22,8 @@ from reidsearch import __version__, archive, faults
 from reidsearch.archive import Encoded, Manifest, Writer, member_of
 from reidsearch.catalog import Catalog, copying, schema, sqlite
 from reidsearch.collection import Collection
-from reidsearch.config import machine
 from reidsearch.documents.backups import BackupDocument, backup_document
+from reidsearch.environment import machine
 from reidsearch.errors import BackupError, EmptyGallery, StoreError, UsageError
 from reidsearch.files import bytes_on_disk, settle
 from reidsearch.following import whereabouts

@@ -19,9 +19,10 @@ from reidsearch import archive, crops, doctor, faults, left, lock, move, transfe
 from reidsearch.archive import Archive, Encoded
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.sqlite import make_folder
-from reidsearch.config import Config, machine
+from reidsearch.config import Config
 from reidsearch.doctor import Finding, Kind
 from reidsearch.documents.backups import RestoredDocument, restored_document
+from reidsearch.environment import machine
 from reidsearch.errors import BackupError, UsageError
 from reidsearch.files import settle
 from reidsearch.following import whereabouts
