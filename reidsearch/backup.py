@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import __version__, archive, aside, documents, faults, waiting
+from reidsearch import __version__, archive, aside, faults, waiting
 from reidsearch.archive import Encoded, Manifest, Writer, member_of
 from reidsearch.catalog import Catalog, copying, schema, sqlite
 from reidsearch.collection import Collection
-from reidsearch.config import machine
+from reidsearch.documents.backups import BackupDocument, backup_document
+from reidsearch.environment import machine
 from reidsearch.errors import BackupError, EmptyGallery, StoreError, UsageError
 from reidsearch.files import bytes_on_disk, settle
 from reidsearch.following import whereabouts
@@ -54,9 +55,9 @@ class Backup:
     bytes: int
     seconds: float
 
-    def document(self) -> documents.BackupDocument:
+    def document(self) -> BackupDocument:
         """As a JSON document."""
-        return documents.backup(self)
+        return backup_document(self)
 
 
 def backup(session: Session, out: Path) -> Backup:

@@ -20,7 +20,6 @@ from reidsearch import (
     aside,
     crops,
     doctor,
-    documents,
     faults,
     left,
     lock,
@@ -31,8 +30,10 @@ from reidsearch import (
 from reidsearch.archive import Archive, Encoded
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.sqlite import make_folder
-from reidsearch.config import Config, machine
+from reidsearch.config import Config
 from reidsearch.doctor import Finding, Kind
+from reidsearch.documents.backups import RestoredDocument, restored_document
+from reidsearch.environment import machine
 from reidsearch.errors import BackupError, UsageError
 from reidsearch.files import settle
 from reidsearch.following import whereabouts
@@ -74,9 +75,9 @@ class Restored:
     found: tuple[Finding, ...]
     seconds: float
 
-    def document(self) -> documents.RestoredDocument:
+    def document(self) -> RestoredDocument:
         """As a JSON document."""
-        return documents.restored(self)
+        return restored_document(self)
 
 
 def restore(

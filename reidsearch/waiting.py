@@ -9,8 +9,8 @@ from reidsearch import aside, crops
 from reidsearch.aside import Held
 from reidsearch.catalog.places import SITE
 from reidsearch.catalog.records import DatasetRecord, ImageRecord
-from reidsearch.config import machine
 from reidsearch.crop import Crop, dataset_of
+from reidsearch.environment import machine
 from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.hashes import image_id
 from reidsearch.session import Session

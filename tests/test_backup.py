@@ -16,9 +16,10 @@ import pytest
 
 import reidsearch
 from reidsearch import Added, BackupError, Crop, Gallery, StoreError, UsageError, archive, restoring
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
 from reidsearch.errors import EmptyGallery
 from reidsearch.session import CATALOG
+from reidsearch.settings import CatalogUrl
 from tests.conftest import Run
 from tests.qdrant_server import QdrantStandIn
 from tests.test_move import stored

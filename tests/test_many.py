@@ -16,7 +16,8 @@ from sqlalchemy import event
 
 import reidsearch as package
 from reidsearch import CatalogError, Gallery, faults
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
+from reidsearch.settings import CatalogUrl
 from tests.conftest import COLORS, write_crop
 from tests.postgres import Cluster, cluster, database, run_sql
 from tests.processes import LONG, wait_until_it_stands

@@ -14,9 +14,10 @@ import pytest
 from reidsearch import Added, CopiedGallery, Crop, Gallery, StoreError, UsageError, move
 from reidsearch.catalog import schema
 from reidsearch.catalog.records import Left, Part
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
 from reidsearch.errors import CatalogMoved, EmptyGallery
 from reidsearch.session import CATALOG, VECTORS
+from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED
 from reidsearch.types import Kind, Points
 from tests.conftest import Run, write_crop

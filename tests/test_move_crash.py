@@ -16,9 +16,10 @@ import pytest
 
 from reidsearch import Crop, Gallery, faults
 from reidsearch.catalog import schema
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
 from reidsearch.files import copy_folder
 from reidsearch.session import CATALOG
+from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED
 from tests.conftest import COLORS, write_crop
 from tests.processes import finish, reidsearch
