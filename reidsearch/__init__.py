@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from reidsearch.exploration import Exploration, Suspect
     from reidsearch.forget import Forgotten
     from reidsearch.gallery import Gallery
-    from reidsearch.ingest import IngestSummary
     from reidsearch.move import Moved, MovedPart
     from reidsearch.opening import open, restore
     from reidsearch.probe import Probe
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from reidsearch.settings import Audit
     from reidsearch.status import Status
     from reidsearch.stays import Stay
+    from reidsearch.summary import IngestSummary
     from reidsearch.trace import Trace
     from reidsearch.types import Split
 
@@ -104,15 +104,15 @@ _HOMES = {
     "exploration": ("Exploration", "Suspect"),
     "forget": ("Forgotten",),
     "gallery": ("Gallery",),
-    "ingest": ("IngestSummary",),
     "move": ("Moved", "MovedPart"),
     "opening": ("open", "restore"),
     "probe": ("Probe",),
     "ranking.calibration": ("Calibration", "Source"),
     "restoring": ("Restored",),
-    "status": ("Status",),
     "settings": ("Audit",),
+    "status": ("Status",),
     "stays": ("Stay",),
+    "summary": ("IngestSummary",),
     "trace": ("Trace",),
     "types": ("Split",),
 }
