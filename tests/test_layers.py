@@ -97,7 +97,7 @@ LAYERS = [
     {"datasets"},
     {"views"},
     {"views.endings", "views.fonts", "views.made", "views.palette", "views.timeline"},
-    {"views.plots", "views.verdicts"},
+    {"views.icon", "views.plots", "views.verdicts"},
     {"views.captions", "views.pages", "views.thumbnails"},
     {"views.cards", "views.painter", "views.tracks"},
     {

@@ -242,7 +242,7 @@ async function enlarged(id, figure) {
     const picture = at("enlarged-picture");
     picture.src = url;
     picture.alt = figure.querySelector("img")?.alt ?? "";
-    at("enlarged-caption").textContent = [figure.title, picture.alt].join(": ");
+    at("enlarged-caption").textContent = picture.alt || figure.title;
     at("enlarged").showModal();
     at("enlarged").addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
   });
