@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from reidsearch.backup import Backup
     from reidsearch.compare import Comparison
     from reidsearch.crop import Crop
-    from reidsearch.doctor import Checkup, Finding
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
         BackupError,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     )
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
+    from reidsearch.findings import Checkup, Finding
     from reidsearch.forget import Forgotten
     from reidsearch.gallery import Gallery
     from reidsearch.move import Moved, MovedPart
@@ -75,7 +75,6 @@ _HOMES = {
     "backup": ("Backup",),
     "compare": ("Comparison",),
     "crop": ("Crop",),
-    "doctor": ("Checkup", "Finding"),
     "encoders": ("EncoderCard",),
     "errors": (
         "BackupError",
@@ -102,6 +101,7 @@ _HOMES = {
     ),
     "evaluate": ("Evaluation",),
     "exploration": ("Exploration", "Suspect"),
+    "findings": ("Checkup", "Finding"),
     "forget": ("Forgotten",),
     "gallery": ("Gallery",),
     "move": ("Moved", "MovedPart"),

@@ -26,11 +26,11 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.crop import Crop
-    from reidsearch.doctor import Checkup
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
+    from reidsearch.findings import Checkup
     from reidsearch.forget import Forgotten
     from reidsearch.inquiry import Inquiry
     from reidsearch.losses import Loss

@@ -140,6 +140,7 @@ LAYERS = [
     {"add", "compare", "first_trace", "yardstick"},
     {"trace", "upkeep"},
     {"ingest"},
+    {"findings"},
     {"doctor"},
     {"restoring"},
     {"gallery"},
