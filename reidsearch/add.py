@@ -19,10 +19,10 @@ from reidsearch import aside, crops, faults, indexing, waiting
 from reidsearch.catalog import Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.collection import Collection
-from reidsearch.config import machine
 from reidsearch.crop import Crop, dataset_of
 from reidsearch.documents.ingests import AddedDocument, added_document
 from reidsearch.encoder import Encoder
+from reidsearch.environment import machine
 from reidsearch.errors import (
     CatalogLocked,
     EncoderError,

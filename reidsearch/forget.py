@@ -9,8 +9,8 @@ from pathlib import Path
 from reidsearch import aside, calibrate, crops, expand, faults, left, moves, waiting
 from reidsearch.catalog.records import EncoderRecord, ImageRecord, Left
 from reidsearch.collection import Collection
-from reidsearch.config import machine
 from reidsearch.documents.forgetting import ForgottenDocument, forgotten_document
+from reidsearch.environment import machine
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.ranking.calibration import Source
 from reidsearch.session import Session

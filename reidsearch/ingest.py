@@ -21,11 +21,11 @@ from reidsearch.catalog import Candidate, Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
-from reidsearch.config import machine
 from reidsearch.contents import Contents, contents
 from reidsearch.datasets import TABLE
 from reidsearch.documents.ingests import IngestDocument, ingest_document
 from reidsearch.encoder import Encoder
+from reidsearch.environment import machine
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.indexing import Decoded, Point

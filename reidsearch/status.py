@@ -133,5 +133,5 @@ def _scan(session: Session, encoder: EncoderRecord) -> Scan:
     if session.address != EMBEDDED:
         many = encoder.indexed > config.exact_up_to
         return Scan.QUANTISED if many and config.qdrant_quantised else Scan.EXACT
-    path = session.vectors_folder / session.collection_name(encoder.fingerprint)
+    path = session.vectors.path(encoder.fingerprint)
     return Scan.QUANTISED if folder.is_quantised(path) else Scan.EXACT

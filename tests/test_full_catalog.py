@@ -15,7 +15,8 @@ import pytest
 
 from reidsearch import CatalogError, Gallery
 from reidsearch.catalog import postgres
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
+from reidsearch.settings import CatalogUrl
 from tests.postgres import Cluster, cluster, programs, run_sql
 from tests.qdrant_server import QdrantStandIn
 from tests.test_many import crops

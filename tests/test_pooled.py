@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reidsearch import Gallery
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
+from reidsearch.settings import CatalogUrl
 from tests import pgbouncer
 from tests.pgbouncer import Pooler
 from tests.postgres import Cluster

@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from reidsearch.catalog import hold
 from reidsearch.catalog.database import HoldLost, Mode
 from reidsearch.catalog.refusals import error_of
-from reidsearch.config import catalog_password
+from reidsearch.environment import catalog_password
 from reidsearch.errors import CatalogError, CatalogUnreachable, UsageError
 
 if TYPE_CHECKING:  # which only those have who asked for it

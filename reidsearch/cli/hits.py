@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from reidsearch import times
 from reidsearch.cli import output
 from reidsearch.cli.tables import Cells, print_table, showable_or
-from reidsearch.config import machine
 from reidsearch.documents.hits import HitDocument, hit_document
+from reidsearch.environment import machine
 from reidsearch.ranking.clock import FRAMES, SECONDS
 from reidsearch.views import captions, verdicts
 

@@ -10,7 +10,7 @@ from reidsearch import errors, times
 from reidsearch.client import read
 from reidsearch.client.connection import Connection, Fields, File
 from reidsearch.client.shape import checked
-from reidsearch.config import Config, token
+from reidsearch.config import Config
 from reidsearch.documents.answers import AnswerDocument
 from reidsearch.documents.audits import AuditDocument
 from reidsearch.documents.cameras import CameraDocument
@@ -18,6 +18,7 @@ from reidsearch.documents.forgetting import ForgottenDocument, SelectedDocument
 from reidsearch.documents.ingests import AddedDocument
 from reidsearch.documents.statuses import StatusDocument
 from reidsearch.documents.traces import TraceDocument
+from reidsearch.environment import token
 from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, UnknownImage, UsageError
 from reidsearch.gallery import FilePath, Gallery
 from reidsearch.inquiry import PLAIN

@@ -10,21 +10,23 @@ if TYPE_CHECKING:
 
 
 class BackupDocument(TypedDict):
-    """A backup that was written to a file; ``crops`` are those that were pushed, with their
-    files."""
+    """A backup that was written to a file; ``crops`` are those that were pushed, with their files,
+    ``waiting`` those of them that were not stored yet."""
 
     file: str
     images: int
     vectors: int
     expanded: int
     crops: int
+    waiting: int
     bytes: int
     seconds: float
 
 
 class RestoredDocument(TypedDict):
     """A gallery that was made from a backup, by its key; ``made`` says when the backup was (ISO
-    8601, UTC), ``findings`` how many of each kind doctor has of the restored gallery."""
+    8601, UTC), ``waiting`` the pushed crops that are to be stored yet, ``findings`` how many of
+    each kind doctor has of the restored gallery."""
 
     gallery: str
     made: str
@@ -32,6 +34,7 @@ class RestoredDocument(TypedDict):
     vectors: int
     expanded: int
     crops: int
+    waiting: int
     findings: dict[str, int]
     seconds: float
 
@@ -43,6 +46,7 @@ def backup_document(done: "Backup") -> BackupDocument:
         "vectors": done.vectors,
         "expanded": done.expanded,
         "crops": done.crops,
+        "waiting": done.waiting,
         "bytes": done.bytes,
         "seconds": round(done.seconds, 3),
     }
@@ -56,6 +60,7 @@ def restored_document(done: "Restored") -> RestoredDocument:
         "vectors": done.vectors,
         "expanded": done.expanded,
         "crops": done.crops,
+        "waiting": done.waiting,
         "findings": dict(Counter(str(one.kind) for one in done.found)),
         "seconds": round(done.seconds, 3),
     }
