@@ -37,25 +37,13 @@ function change(next) {
   return shown;
 }
 
-// Ask the question, and draw its pictures along with an answer that comes at once: where browser and
-// service share a machine, what the one does meanwhile takes longer from the other than it lasts.
+// Ask the question, and draw it while the answer is waited for.
 function show() {
-  const answered = question.together.length > 0 ? ask() : put(welcome);
+  const any = question.together.length > 0;
+  const answered = any ? ask() : put(welcome); // what comes next takes time, of the browser's too
   filters.show(question.filters);
   filters.only({ trace: question.view === "trace", brought: question.together.some(broughtAs) });
   for (const input of document.getElementsByName("view")) input.checked = input.value === question.view;
-  hideDetails();
-  if (question.lost) {
-    tell(new Problem("A picture of this question is not in this page any more.", {
-      hint: "Pictures that you bring are nowhere but in the open page. Choose it again.",
-    }));
-  }
-  const soon = new Promise((resolve) => setTimeout(resolve, SOON));
-  Promise.race([answered, soon]).then(drawPictures, drawPictures);
-  return answered;
-}
-
-function drawPictures() {
   showPictures(at("together"), question.together, {
     called: "picture",
     onRemove: (key) => change({ together: question.together.filter((one) => one !== key) }),
@@ -65,10 +53,16 @@ function drawPictures() {
     called: "not this one",
     onRemove: (key) => change({ unlike: question.unlike.filter((one) => one !== key) }),
   });
-  const any = question.together.length > 0;
   for (const id of ["another", "views"]) at(id).hidden = !any;
   at("unlike-title").hidden = question.unlike.length === 0;
   document.body.classList.toggle("asked", any);
+  hideDetails();
+  if (question.lost) {
+    tell(new Problem("A picture of this question is not in this page any more.", {
+      hint: "Pictures that you bring are nowhere but in the open page. Choose it again.",
+    }));
+  }
+  return answered;
 }
 
 async function ask() {
