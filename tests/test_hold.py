@@ -105,7 +105,7 @@ def test_nothing_stays_held_in_a_session_that_a_pooler_gives_to_others(url: str)
             one.close()
         with one.working(), one.held(Mode.EXCLUSIVE):
             pass
-        with other.engine.connect() as db:
+        with other.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
             held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = ("
             held += "SELECT oid FROM pg_database WHERE datname = current_database())"
             until(lambda: db.exec_driver_sql(held).scalar() == 0)  # a connection has just ended
