@@ -184,8 +184,14 @@ class Images(TableGroup):
                 update(image).where(image.c.id == id).values(size=size, modified_ns=modified_ns)
             )
 
-    def stored(self, encoder_id: int, splits: Iterable[Split] = tuple(Split)) -> StoredImages:
-        """All indexed images of these splits."""
+    def stored(
+        self,
+        encoder_id: int,
+        splits: Iterable[Split] = tuple(Split),
+        *,
+        ids: Sequence[int] | None = None,
+    ) -> StoredImages:
+        """All indexed images of these splits; of these ids alone, where they are given."""
         query = (
             select(
                 image.c.id,
@@ -203,7 +209,11 @@ class Images(TableGroup):
             .order_by(image.c.id)
         )
         with self._reading() as db:
-            rows = db.execute(query).all()
+            if ids is None:
+                rows = db.execute(query).all()
+            else:
+                some = (query.where(image.c.id.in_(part)) for part in self._batches(sorted(ids)))
+                rows = [row for one in some for row in db.execute(one)]
             people = _names(db, identity)
             cameras = _names(db, camera)
         keys = query.selected_columns.keys()

@@ -1,0 +1,311 @@
+"""A few images more, or fewer, among many: which expanded vectors change, and what they carry.
+
+Nothing is read but what the catalog keeps of all (``carried``), the rough copies of those that may
+be neighbours of new ones, or have them as neighbours, and the vectors of those of which the copies
+leave that open. What comes out is what all vectors from scratch would give: copies tell for certain
+who is too far away, and scores are those of the vectors in full.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidsearch import carried
+from reidsearch.basis import Basis
+from reidsearch.carried import Carried
+from reidsearch.catalog import ExpandedPart
+from reidsearch.collection import Collection
+from reidsearch.ranking import expansion
+from reidsearch.ranking.arrays import groups
+from reidsearch.ranking.cells import Division
+from reidsearch.ranking.expansion import NONE, Neighbours, Pool
+from reidsearch.ranking.knn import ROUNDING
+from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.ranking.rough import Codes, Rough
+from reidsearch.types import Ids, Vectors
+
+READ = 8  # parts whose copies are read at once
+SCORES = 1 << 22  # and the most scores that are held at once: 16 MB, and a few times that beside
+
+
+@dataclass(frozen=True)
+class Increment:
+    """All images as they are ``now``; at which positions those are whose expanded vectors are
+    others than before (``changed``, C, ascending), their ``own`` vectors without what cameras add
+    (C x D), the ``lists`` of their neighbours, which are positions in ``vectors``; and the
+    ``parts`` that are to be recorded anew."""
+
+    now: Carried
+    changed: Ids
+    own: Vectors
+    lists: Neighbours
+    vectors: Vectors
+    parts: list[ExpandedPart]
+
+
+def find(
+    collection: Collection,
+    ranking: Ranking,
+    known: Basis,
+    before: Carried,
+    *,
+    due: Ids,
+    gone: Ids,
+) -> Increment | None:
+    """Of a gallery that was as ``before``, where the images ``due`` came or changed, and those
+    ``gone`` are there no more (ids). None where it has outgrown its basis.
+
+    Raises EmptyGallery where the vector store lacks some of what the catalog lists.
+    """
+    stored = collection.catalog.images.stored(collection.encoder_id, ids=due.tolist())
+    vectors = known.means.adapted(collection.vectors(stored.ids), stored.labels.camera)
+    rough = Rough.of(vectors)
+    nobody = expansion.nobody(len(stored), before.nearest.shape[1])
+    new = Carried.of(stored, ranking, known.divide(vectors), nobody).copied(rough)
+    lost = np.concatenate([due, gone])
+    left = np.flatnonzero(~np.isin(before.ids, lost))
+    now = (before if len(left) == len(before) else before[left]).with_those(new)
+    if known.outgrown(now.seen.camera):
+        return None
+    fresh = np.searchsorted(now.ids, new.ids)
+    anew = np.zeros(len(now), dtype=bool)
+    if len(left) < len(before):  # else nobody's neighbour has gone
+        anew |= np.isin(now.nearest, lost).any(axis=1)
+    anew[fresh] = True
+    reader = _Reader(collection, known, now, fresh, vectors)
+    search = _Search(
+        now, ranking, carried.sites(collection, now.dataset), np.flatnonzero(anew), fresh, reader
+    )
+    copies = _Copies(collection, before, now, fresh, rough)
+    for part, members, some in copies.of(search.parts):
+        search.look(part, members, some)
+    changed, found = search.settled()
+    now.nearest[changed] = np.where(found.nearest == NONE, NONE, now.ids[found.nearest])
+    now.scores[changed] = found.scores
+    reader.read(np.union1d(changed, found.nearest[found.nearest != NONE]))
+    return Increment(
+        now,
+        changed,
+        reader.at(changed),
+        Neighbours(_positions(found.nearest, reader.there), found.scores),
+        reader.vectors,
+        copies.parts(changed),
+    )
+
+
+def _positions(wanted: Ids, there: Ids) -> Ids:
+    """Where each of ``wanted`` is in ``there``, which ascend and have it; NONE where it is that."""
+    return np.where(wanted == NONE, NONE, np.searchsorted(there, wanted))
+
+
+class _Reader:
+    """The ``vectors``, without what cameras add, of the images that they were needed of, at the
+    positions ``there``, ascending."""
+
+    def __init__(
+        self, collection: Collection, known: Basis, now: Carried, there: Ids, vectors: Vectors
+    ) -> None:
+        self.there, self.vectors = there, vectors
+        self._collection, self._known, self._now = collection, known, now
+
+    def read(self, wanted: Ids) -> None:
+        """Have those at these positions, too."""
+        missing = np.setdiff1d(wanted, self.there)
+        if len(missing):
+            found = self._collection.vectors(self._now.ids[missing])
+            self._known.means.adapted(found, self._now.seen.camera[missing], out=found)
+            there = np.concatenate([self.there, missing])
+            order = np.argsort(there)
+            self.there, self.vectors = there[order], np.concatenate([self.vectors, found])[order]
+
+    def at(self, rows: Ids) -> Vectors:
+        """Those at these positions, which were read."""
+        found: Vectors = self.vectors[np.searchsorted(self.there, rows)]
+        return found
+
+
+class _Copies:
+    """Rough copies of vectors: those that the catalog keeps, and those of the images that are
+    ``fresh`` (positions in ``now``, ascending)."""
+
+    def __init__(
+        self, collection: Collection, before: Carried, now: Carried, fresh: Ids, rough: Rough
+    ) -> None:
+        self._collection = collection
+        self._before, self._then = before, groups(before.parts)
+        self._now, self._rows = now, groups(now.parts)
+        self._fresh, self._rough = fresh, rough
+
+    def of(self, parts: Ids) -> Iterator[tuple[int, Ids, Rough]]:
+        """Of each of these parts that anybody is in now: it, their positions, and their copies."""
+        there = [part for part in parts.tolist() if part in self._rows]
+        for start in range(0, len(there), READ):
+            some = there[start : start + READ]
+            kept = self._collection.catalog.expansions.copies(self._collection.encoder_id, some)
+            for part in some:
+                rows = self._rows[part]
+                yield part, rows, self._put_together(part, rows, kept.get(part, b""))
+
+    def _put_together(self, part: int, rows: Ids, kept: bytes) -> Rough:
+        dimension = self._rough.codes.shape[1]
+        then = self._before.ids[self._then.get(part, rows[:0])]
+        codes: Codes = np.frombuffer(kept, dtype=np.int8).reshape(len(then), dimension)
+        ids, new = self._now.ids[rows], np.isin(rows, self._fresh)
+        if new.any() or len(then) != len(rows):
+            whole = np.empty((len(rows), dimension), dtype=np.int8)
+            whole[new] = self._rough.codes[np.searchsorted(self._fresh, rows[new])]
+            whole[~new] = codes[np.searchsorted(then, ids[~new])]
+            codes = whole
+        return Rough(codes, self._now.step[rows], self._now.error[rows])
+
+    def parts(self, changed: Ids) -> list[ExpandedPart]:
+        """The parts that are to be recorded anew where those at the positions ``changed``, and all
+        that are fresh, carry others now."""
+        stayed = np.delete(self._now.ids, self._fresh)
+        lost = self._before.parts[~np.isin(self._before.ids, stayed)]
+        others = np.union1d(lost, self._now.parts[self._fresh])
+        codes = {part: rough.codes.tobytes() for part, _, rough in self.of(others)}
+        return [
+            ExpandedPart(
+                part=part,
+                images=self._now[self._rows.get(part, changed[:0])].to_bytes(),
+                copies=codes.get(part),
+            )
+            for part in np.union1d(others, self._now.parts[changed]).tolist()
+        ]
+
+
+class _Search:
+    """The lists of those at the positions ``alone`` (A, ascending), made anew; and whose list gets
+    one of those in it that are ``fresh`` (F) among them. ``parts`` are to be looked through."""
+
+    def __init__(
+        self,
+        now: Carried,
+        ranking: Ranking,
+        site: Ids,
+        alone: Ids,
+        fresh: Ids,
+        reader: _Reader,
+    ) -> None:
+        self._now, self._ranking, self._site = now, ranking, site
+        self._alone, self._reader = alone, reader
+        reader.read(alone)
+        self._vectors = reader.at(alone)
+        self._bars = np.full(len(alone), -np.inf, dtype=np.float32)  # of the nearest so far
+        # Whose lists stay takes one that is nearer than its last.
+        self._least = now.scores[:, -1] - np.float32(ROUNDING)
+        self._least[alone] = np.inf
+        self._own: list[tuple[Ids, Ids, Vectors, Vectors]] = []
+        self._others: list[tuple[Ids, Ids]] = []
+        at = np.searchsorted(alone, fresh)
+        self._lookers: dict[int, Ids] | None = None
+        self._homes = {NONE: at}  # where all pairs are compared, all are at home in one
+        self.parts = np.unique(now.parts)
+        if now.looked.shape[1]:
+            self._lookers = Division(now.looked[alone], 0).lookers(np.arange(len(alone)))
+            self._homes = {cell: at[some] for cell, some in groups(now.looked[fresh, 0]).items()}
+            guests = np.isin(now.looked, now.looked[fresh, 0]).any(axis=1)
+            self.parts = np.union1d(list(self._lookers), now.parts[guests]).astype(np.int64)
+
+    def look(self, part: int, members: Ids, rough: Rough) -> None:
+        """Look through a part: the images at these positions, and their copies."""
+        every = np.arange(len(self._alone))
+        mine = every if self._lookers is None else self._lookers.get(part, every[:0])
+        step = max(1, SCORES // len(members))
+        for start in range(0, len(mine), step):
+            self._look_for(mine[start : start + step], members, rough)
+        kept = self._least[members] < np.inf
+        for cell, at in self._homes.items():
+            met = kept
+            if self._lookers is not None:
+                met = kept & (self._now.looked[members] == cell).any(axis=1)
+            there = np.flatnonzero(met)
+            if len(there):
+                for start in range(0, len(at), step):
+                    self._offer(at[start : start + step], members[there], rough[there])
+
+    def _look_for(self, mine: Ids, members: Ids, rough: Rough) -> None:
+        """Note which of these may be among the nearest of ``mine``, places in ``alone``."""
+        k = self._now.nearest.shape[1]
+        upper, lower = self._bounds(mine, members, rough)
+        if len(members) > k:
+            nearest = np.partition(lower, -k, axis=1)[:, -k]
+            self._bars[mine] = np.maximum(self._bars[mine], nearest)
+        row, column = np.nonzero((upper >= self._bars[mine, None]) & np.isfinite(upper))
+        found = mine[row], members[column], upper[row, column], lower[row, column]
+        self._own.append(found)
+
+    def _offer(self, mine: Ids, members: Ids, rough: Rough) -> None:
+        """Note in whose lists ``mine`` may be, places in ``alone``."""
+        upper, _ = self._bounds(mine, members, rough)
+        row, column = np.nonzero((upper >= self._least[members]) & np.isfinite(upper))
+        self._others.append((members[column], self._alone[mine[row]]))
+
+    def _bounds(self, mine: Ids, members: Ids, rough: Rough) -> tuple[Vectors, Vectors]:
+        """What the scores are at most and at least: -inf across sites, and of each with itself."""
+        cosines = rough.cosines(self._vectors[mine])
+        rows = self._alone[mine]
+        added = self._ranking.added(self._seen(rows), self._seen(members))
+        apart = self._site[rows, None] != self._site[members]
+        apart |= rows[:, None] == members
+        added[apart] = -np.inf
+        upper: Vectors = np.minimum(cosines + rough.error, 1) + added
+        lower: Vectors = np.minimum(cosines - rough.error, 1) + added
+        return upper, lower
+
+    def _seen(self, rows: Ids) -> Sighted:
+        return Sighted(self._now.seen.camera[rows], self._now.seen.times[rows])
+
+    def settled(self) -> tuple[Ids, Neighbours]:
+        """Whose lists are others now, as positions, ascending, and what they are then: positions,
+        too."""
+        k = self._now.nearest.shape[1]
+        row, near = self._may_be_nearest(k)
+        member, fresh = (
+            (np.concatenate(some) for some in zip(*self._others, strict=True))
+            if self._others
+            else (row[:0], row[:0])
+        )
+        self._reader.read(np.unique(np.concatenate([near, member])))
+        there = self._reader.there
+        pool = Pool(self._reader.vectors, self._site[there], self._seen(there), self._ranking)
+
+        def scores(a: Ids, b: Ids) -> Vectors:
+            return pool.scores(np.searchsorted(there, a), np.searchsorted(there, b))
+
+        mine = scores(self._alone[row], near)
+        alone = expansion.first(len(self._alone), row, near, mine, k=k)
+        touched, of = np.unique(member, return_inverse=True)
+        ids = self._now.nearest[touched]
+        old = np.where(ids == NONE, NONE, np.searchsorted(self._now.ids, ids))
+        at, nth = np.nonzero(old != NONE)
+        others = expansion.first(
+            len(touched),
+            np.concatenate([at, of]),
+            np.concatenate([old[at, nth], fresh]),
+            np.concatenate([self._now.scores[touched][at, nth], scores(member, fresh)]),
+            k=k,
+        )
+        better = np.flatnonzero((others.nearest != old).any(axis=1))
+        changed = np.concatenate([self._alone, touched[better]])
+        order = np.argsort(changed)
+        nearest = np.concatenate([alone.nearest, others.nearest[better]])
+        both = np.concatenate([alone.scores, others.scores[better]])
+        return changed[order], Neighbours(nearest[order], both[order])
+
+    def _may_be_nearest(self, k: int) -> tuple[NDArray[np.intp], Ids]:
+        """Places in ``alone``, and who may be among the k nearest of each: positions."""
+        if not self._own:
+            return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64)
+        row, near, upper, lower = (np.concatenate(some) for some in zip(*self._own, strict=True))
+        order = np.lexsort((-lower, row))
+        row, near, upper, lower = row[order], near[order], upper[order], lower[order]
+        last = np.searchsorted(row, np.arange(len(self._alone))) + k - 1
+        bars = np.full(len(self._alone), -np.inf, dtype=np.float32)
+        full = np.bincount(row, minlength=len(self._alone)) >= k
+        bars[full] = lower[last[full]]
+        kept = upper >= bars[row]
+        return row[kept], near[kept]
