@@ -177,17 +177,20 @@ def _of(seen: Sighted, rows: Ids) -> Sighted:
 def _catch_up(collection: Collection, ranking: Ranking, known: Basis) -> int:
     """Bring to what would be made from scratch now those that a change concerns."""
     expansions, encoder_id = collection.catalog.expansions, collection.encoder_id
-    ids, made, gone = expansions.standing(encoder_id)
+    ids = collection.catalog.images.indexed(encoder_id, Split.GALLERY)
+    there, stale = expansions.standing(encoder_id)
     width = 0 if known.cells is None else known.cells.looked_in
     before = Carried.of_bytes(
         expansions.parts(encoder_id).values(), k=SETTINGS.stored, looked_in=width
     )
-    due = ids[~made | ~np.isin(ids, before.ids)]
+    due = np.union1d(np.setdiff1d(ids, there), np.setdiff1d(ids, before.ids))
+    due = np.union1d(due, np.intersect1d(ids, stale))
     if 2 * len(due) > len(ids):  # which takes less from scratch
         return _make(collection, ranking, known)
+    gone = np.setdiff1d(there, ids)
     _let_go(collection, gone)
-    lost = np.setdiff1d(before.ids, ids)
-    found = increment.find(collection, ranking, known, before, due=due, gone=lost)
+    lost = np.union1d(due, np.setdiff1d(before.ids, ids))
+    found = increment.find(collection, ranking, known, before, due=due, lost=lost)
     if found is None:
         return _make(collection, ranking)
     changed = found.now.ids[found.changed]
@@ -208,7 +211,7 @@ def _make(collection: Collection, ranking: Ranking, known: Basis | None = None) 
     if known is None or known.outgrown(camera):
         known = basis.learn(vectors, camera)
     expansions.outdate(encoder_id, [])
-    _let_go(collection, expansions.standing(encoder_id)[2])
+    _let_go(collection, np.setdiff1d(expansions.standing(encoder_id)[0], stored.ids))
     means, cells = known.to_bytes()
     expansions.begin(encoder_id, _form(ranking, known), means=means, cells=cells)
     faults.reach("expansion begun")

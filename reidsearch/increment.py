@@ -52,10 +52,10 @@ def find(
     before: Carried,
     *,
     due: Ids,
-    gone: Ids,
+    lost: Ids,
 ) -> Increment | None:
     """Of a gallery that was as ``before``, where the images ``due`` came or changed, and those
-    ``gone`` are there no more (ids). None where it has outgrown its basis.
+    ``lost`` changed or went (ids, both ascending). None where it has outgrown its basis.
 
     Raises EmptyGallery where the vector store lacks some of what the catalog lists.
     """
@@ -64,15 +64,14 @@ def find(
     rough = Rough.of(vectors)
     nobody = expansion.nobody(len(stored), before.nearest.shape[1])
     new = Carried.of(stored, ranking, known.divide(vectors), nobody).copied(rough)
-    lost = np.concatenate([due, gone])
-    left = np.flatnonzero(~np.isin(before.ids, lost))
+    left = np.flatnonzero(~_among(before.ids, lost))
     now = (before if len(left) == len(before) else before[left]).with_those(new)
     if known.outgrown(now.seen.camera):
         return None
     fresh = np.searchsorted(now.ids, new.ids)
     anew = np.zeros(len(now), dtype=bool)
     if len(left) < len(before):  # else nobody's neighbour has gone
-        anew |= np.isin(now.nearest, lost).any(axis=1)
+        anew |= _among(now.nearest, lost).any(axis=1)
     anew[fresh] = True
     reader = _Reader(collection, known, now, fresh, vectors)
     search = _Search(
@@ -98,6 +97,14 @@ def find(
 def _positions(wanted: Ids, there: Ids) -> Ids:
     """Where each of ``wanted`` is in ``there``, which ascend and have it; NONE where it is that."""
     return np.where(wanted == NONE, NONE, np.searchsorted(there, wanted))
+
+
+def _among(ids: Ids, some: Ids) -> NDArray[np.bool_]:
+    """Which of many are among some few, which ascend: numpy would sort the many."""
+    if not len(some):
+        return np.zeros(ids.shape, dtype=bool)
+    found: NDArray[np.bool_] = some[np.minimum(np.searchsorted(some, ids), len(some) - 1)] == ids
+    return found
 
 
 class _Reader:
@@ -152,7 +159,7 @@ class _Copies:
         dimension = self._rough.codes.shape[1]
         then = self._before.ids[self._then.get(part, rows[:0])]
         codes: Codes = np.frombuffer(kept, dtype=np.int8).reshape(len(then), dimension)
-        ids, new = self._now.ids[rows], np.isin(rows, self._fresh)
+        ids, new = self._now.ids[rows], _among(rows, self._fresh)
         if new.any() or len(then) != len(rows):
             whole = np.empty((len(rows), dimension), dtype=np.int8)
             whole[new] = self._rough.codes[np.searchsorted(self._fresh, rows[new])]
@@ -164,7 +171,7 @@ class _Copies:
         """The parts that are to be recorded anew where those at the positions ``changed``, and all
         that are fresh, carry others now."""
         stayed = np.delete(self._now.ids, self._fresh)
-        lost = self._before.parts[~np.isin(self._before.ids, stayed)]
+        lost = self._before.parts[~_among(self._before.ids, stayed)]
         others = np.union1d(lost, self._now.parts[self._fresh])
         codes = {part: rough.codes.tobytes() for part, _, rough in self.of(others)}
         return [
@@ -203,44 +210,52 @@ class _Search:
         at = np.searchsorted(alone, fresh)
         self._lookers: dict[int, Ids] | None = None
         self._homes = {NONE: at}  # where all pairs are compared, all are at home in one
-        self.parts = np.unique(now.parts)
         if now.looked.shape[1]:
             self._lookers = Division(now.looked[alone], 0).lookers(np.arange(len(alone)))
             self._homes = {cell: at[some] for cell, some in groups(now.looked[fresh, 0]).items()}
-            guests = np.isin(now.looked, now.looked[fresh, 0]).any(axis=1)
-            self.parts = np.union1d(list(self._lookers), now.parts[guests]).astype(np.int64)
+            home = np.zeros(now.looked.max(initial=0) + 1, dtype=bool)
+            home[now.looked[fresh, 0]] = True
+            guests = home[now.looked].any(axis=1)
+            parts = {*self._lookers, *now.parts[guests].tolist()}
+            self.parts = np.array(sorted(parts), dtype=np.int64)
+        else:
+            self.parts = np.unique(now.parts)
 
     def look(self, part: int, members: Ids, rough: Rough) -> None:
         """Look through a part: the images at these positions, and their copies."""
         every = np.arange(len(self._alone))
-        mine = every if self._lookers is None else self._lookers.get(part, every[:0])
-        step = max(1, SCORES // len(members))
-        for start in range(0, len(mine), step):
-            self._look_for(mine[start : start + step], members, rough)
-        kept = self._least[members] < np.inf
+        met = [every if self._lookers is None else self._lookers.get(part, every[:0])]
+        homes = {}
+        open_ = self._least[members] < np.inf
         for cell, at in self._homes.items():
-            met = kept
+            looking = open_
             if self._lookers is not None:
-                met = kept & (self._now.looked[members] == cell).any(axis=1)
-            there = np.flatnonzero(met)
-            if len(there):
-                for start in range(0, len(at), step):
-                    self._offer(at[start : start + step], members[there], rough[there])
+                looking = open_ & (self._now.looked[members] == cell).any(axis=1)
+            if looking.any():
+                homes[cell] = at, looking
+                met.append(at)
+        rows = np.unique(np.concatenate(met))
+        step = max(1, SCORES // len(members))
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            upper, lower = self._bounds(some, members, rough)
+            own = _among(some, met[0])
+            self._look_for(some[own], members, upper[own], lower[own])
+            for at, looking in homes.values():
+                offered = _among(some, at)
+                self._offer(some[offered], members[looking], upper[np.ix_(offered, looking)])
 
-    def _look_for(self, mine: Ids, members: Ids, rough: Rough) -> None:
+    def _look_for(self, mine: Ids, members: Ids, upper: Vectors, lower: Vectors) -> None:
         """Note which of these may be among the nearest of ``mine``, places in ``alone``."""
         k = self._now.nearest.shape[1]
-        upper, lower = self._bounds(mine, members, rough)
         if len(members) > k:
             nearest = np.partition(lower, -k, axis=1)[:, -k]
             self._bars[mine] = np.maximum(self._bars[mine], nearest)
         row, column = np.nonzero((upper >= self._bars[mine, None]) & np.isfinite(upper))
-        found = mine[row], members[column], upper[row, column], lower[row, column]
-        self._own.append(found)
+        self._own.append((mine[row], members[column], upper[row, column], lower[row, column]))
 
-    def _offer(self, mine: Ids, members: Ids, rough: Rough) -> None:
+    def _offer(self, mine: Ids, members: Ids, upper: Vectors) -> None:
         """Note in whose lists ``mine`` may be, places in ``alone``."""
-        upper, _ = self._bounds(mine, members, rough)
         row, column = np.nonzero((upper >= self._least[members]) & np.isfinite(upper))
         self._others.append((members[column], self._alone[mine[row]]))
 

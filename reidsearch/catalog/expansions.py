@@ -7,7 +7,6 @@ that dies anywhere leaves them marked.
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -18,14 +17,15 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     update,
 )
 
 from reidsearch.catalog.database import TableGroup
-from reidsearch.catalog.records import ExpandedPart, ExpansionRecord, State
-from reidsearch.catalog.tables import embedding, expanded, expanded_part, expansion, image
+from reidsearch.catalog.records import ExpandedPart, ExpansionRecord
+from reidsearch.catalog.tables import expanded, expanded_part, expansion
 from reidsearch.catalog.upserts import upsert
-from reidsearch.types import Ids, Split
+from reidsearch.types import Ids
 
 
 class Expansions(TableGroup):
@@ -62,28 +62,16 @@ class Expansions(TableGroup):
         with self._writing() as db:
             _drop(db, encoder_id)
 
-    def standing(self, encoder_id: int) -> tuple[Ids, NDArray[np.bool_], Ids]:
-        """The ids, ascending, of all indexed images of the gallery split, N; whose expanded vector
-        is as it was last made (N); and the ids of other images that have one, in any order."""
-        mine = and_(expanded.c.encoder_id == encoder_id, expanded.c.image_id == image.c.id)
-        indexed = and_(
-            embedding.c.encoder_id == encoder_id,
-            embedding.c.image_id == image.c.id,
-            embedding.c.state == State.INDEXED,
-        )
-        made = func.coalesce(expanded.c.due == false(), false())
-        gallery = (
-            select(image.c.id, made)
-            .select_from(image.join(embedding, indexed).outerjoin(expanded, mine))
-            .where(image.c.split == Split.GALLERY)
-            .order_by(image.c.id)
-        )
+    def standing(self, encoder_id: int) -> tuple[Ids, Ids]:
+        """The ids of all images that have an expanded vector, and of those whose is to be made
+        anew, in any order."""
+        every = select(expanded.c.image_id).where(expanded.c.encoder_id == encoder_id)
         with self._reading() as db:
-            rows = np.array(db.execute(gallery).all(), dtype=np.int64).reshape(-1, 2)
-            ids, known = rows[:, 0], rows[:, 1] != 0
-            every = select(expanded.c.image_id).where(expanded.c.encoder_id == encoder_id)
-            others = np.setdiff1d(np.array(db.scalars(every).all(), dtype=np.int64), ids)
-        return ids, known, others
+            there, due = (
+                np.fromiter(db.scalars(query), dtype=np.int64)
+                for query in (every, every.where(expanded.c.due == true()))
+            )
+        return there, due
 
     def parts(self, encoder_id: int) -> dict[int, bytes]:
         """part -> what is known of its images."""
