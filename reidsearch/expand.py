@@ -183,13 +183,13 @@ def _catch_up(collection: Collection, ranking: Ranking, known: Basis) -> int:
     before = Carried.of_bytes(
         expansions.parts(encoder_id).values(), k=SETTINGS.stored, looked_in=width
     )
-    due = np.union1d(np.setdiff1d(ids, there), np.setdiff1d(ids, before.ids))
-    due = np.union1d(due, np.intersect1d(ids, stale))
+    new = np.union1d(_without(ids, there), _without(ids, before.ids))
+    due = np.union1d(new, np.intersect1d(ids, stale, assume_unique=True))
     if 2 * len(due) > len(ids):  # which takes less from scratch
         return _make(collection, ranking, known)
-    gone = np.setdiff1d(there, ids)
+    gone = _without(there, ids)
     _let_go(collection, gone)
-    lost = np.union1d(due, np.setdiff1d(before.ids, ids))
+    lost = np.union1d(due, _without(before.ids, ids))
     found = increment.find(collection, ranking, known, before, due=due, lost=lost)
     if found is None:
         return _make(collection, ranking)
@@ -211,7 +211,7 @@ def _make(collection: Collection, ranking: Ranking, known: Basis | None = None) 
     if known is None or known.outgrown(camera):
         known = basis.learn(vectors, camera)
     expansions.outdate(encoder_id, [])
-    _let_go(collection, np.setdiff1d(expansions.standing(encoder_id)[0], stored.ids))
+    _let_go(collection, _without(expansions.standing(encoder_id)[0], stored.ids))
     means, cells = known.to_bytes()
     expansions.begin(encoder_id, _form(ranking, known), means=means, cells=cells)
     faults.reach("expansion begun")
@@ -289,6 +289,12 @@ def scores(collection: Collection) -> tuple[ScoreDistribution, ScoreDistribution
     found = (record.cosines, record.scores)
     cosines, with_times = (ScoreDistribution.from_bytes(data) for data in found)
     return cosines, with_times
+
+
+def _without(ids: Ids, others: Ids) -> Ids:
+    """Those that are not among others; both have each once."""
+    found: Ids = np.setdiff1d(ids, others, assume_unique=True)
+    return found
 
 
 def _let_go(collection: Collection, gone: Ids) -> None:

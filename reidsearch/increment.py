@@ -8,6 +8,7 @@ who is too far away, and scores are those of the vectors in full.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.ranking.rough import Codes, Rough
 from reidsearch.types import Ids, Vectors
 
-READ = 8  # parts whose copies are read at once
+READ = 8  # parts whose copies are read, and looked through, at once
 SCORES = 1 << 22  # and the most scores that are held at once: 16 MB, and a few times that beside
 
 
@@ -78,8 +79,8 @@ def find(
         now, ranking, carried.sites(collection, now.dataset), np.flatnonzero(anew), fresh, reader
     )
     copies = _Copies(collection, before, now, fresh, rough)
-    for part, members, some in copies.of(search.parts):
-        search.look(part, members, some)
+    for some in copies.of(search.parts):
+        search.look(some)
     changed, found = search.settled()
     now.nearest[changed] = np.where(found.nearest == NONE, NONE, now.ids[found.nearest])
     now.scores[changed] = found.scores
@@ -133,6 +134,14 @@ class _Reader:
         return found
 
 
+class _Part(NamedTuple):
+    """The images of a ``part``, by their positions (``members``, ascending), and their copies."""
+
+    part: int
+    members: Ids
+    rough: Rough
+
+
 class _Copies:
     """Rough copies of vectors: those that the catalog keeps, and those of the images that are
     ``fresh`` (positions in ``now``, ascending)."""
@@ -145,17 +154,16 @@ class _Copies:
         self._now, self._rows = now, groups(now.parts)
         self._fresh, self._rough = fresh, rough
 
-    def of(self, parts: Ids) -> Iterator[tuple[int, Ids, Rough]]:
-        """Of each of these parts that anybody is in now: it, their positions, and their copies."""
+    def of(self, parts: Ids) -> Iterator[list[_Part]]:
+        """Those of these parts that anybody is in now, some at a time."""
         there = [part for part in parts.tolist() if part in self._rows]
         for start in range(0, len(there), READ):
             some = there[start : start + READ]
             kept = self._collection.catalog.expansions.copies(self._collection.encoder_id, some)
-            for part in some:
-                rows = self._rows[part]
-                yield part, rows, self._put_together(part, rows, kept.get(part, b""))
+            yield [self._put_together(part, kept.get(part, b"")) for part in some]
 
-    def _put_together(self, part: int, rows: Ids, kept: bytes) -> Rough:
+    def _put_together(self, part: int, kept: bytes) -> _Part:
+        rows = self._rows[part]
         dimension = self._rough.codes.shape[1]
         then = self._before.ids[self._then.get(part, rows[:0])]
         codes: Codes = np.frombuffer(kept, dtype=np.int8).reshape(len(then), dimension)
@@ -165,7 +173,7 @@ class _Copies:
             whole[new] = self._rough.codes[np.searchsorted(self._fresh, rows[new])]
             whole[~new] = codes[np.searchsorted(then, ids[~new])]
             codes = whole
-        return Rough(codes, self._now.step[rows], self._now.error[rows])
+        return _Part(part, rows, Rough(codes, self._now.step[rows], self._now.error[rows]))
 
     def parts(self, changed: Ids) -> list[ExpandedPart]:
         """The parts that are to be recorded anew where those at the positions ``changed``, and all
@@ -173,7 +181,8 @@ class _Copies:
         stayed = np.delete(self._now.ids, self._fresh)
         lost = self._before.parts[~_among(self._before.ids, stayed)]
         others = np.union1d(lost, self._now.parts[self._fresh])
-        codes = {part: rough.codes.tobytes() for part, _, rough in self.of(others)}
+        every = (one for some in self.of(others) for one in some)
+        codes = {one.part: one.rough.codes.tobytes() for one in every}
         return [
             ExpandedPart(
                 part=part,
@@ -213,40 +222,57 @@ class _Search:
         if now.looked.shape[1]:
             self._lookers = Division(now.looked[alone], 0).lookers(np.arange(len(alone)))
             self._homes = {cell: at[some] for cell, some in groups(now.looked[fresh, 0]).items()}
-            home = np.zeros(now.looked.max(initial=0) + 1, dtype=bool)
-            home[now.looked[fresh, 0]] = True
-            guests = home[now.looked].any(axis=1)
+            self._home = np.zeros(now.looked.max(initial=0) + 1, dtype=bool)
+            self._home[now.looked[fresh, 0]] = True
+            guests = self._home[now.looked].any(axis=1)
             parts = {*self._lookers, *now.parts[guests].tolist()}
             self.parts = np.array(sorted(parts), dtype=np.int64)
         else:
-            self.parts = np.unique(now.parts)
+            self.parts = np.unique(now.parts)  # all
 
-    def look(self, part: int, members: Ids, rough: Rough) -> None:
-        """Look through a part: the images at these positions, and their copies."""
+    def look(self, parts: list[_Part]) -> None:
+        """Look through some parts."""
         every = np.arange(len(self._alone))
-        met = [every if self._lookers is None else self._lookers.get(part, every[:0])]
-        homes = {}
-        open_ = self._least[members] < np.inf
-        for cell, at in self._homes.items():
-            looking = open_
-            if self._lookers is not None:
-                looking = open_ & (self._now.looked[members] == cell).any(axis=1)
-            if looking.any():
-                homes[cell] = at, looking
-                met.append(at)
+        lookers = [
+            every if self._lookers is None else self._lookers.get(one.part, every[:0])
+            for one in parts
+        ]
+        homes = [self._guests(one.members) for one in parts]
+        met = [*lookers, *(at for some in homes for at, _ in some)]
         rows = np.unique(np.concatenate(met))
+        members = np.concatenate([one.members for one in parts])
+        rough = Rough.joined([one.rough for one in parts])
         step = max(1, SCORES // len(members))
         for start in range(0, len(rows), step):
             some = rows[start : start + step]
             upper, lower = self._bounds(some, members, rough)
-            own = _among(some, met[0])
-            self._look_for(some[own], members, upper[own], lower[own])
-            for at, looking in homes.values():
-                offered = _among(some, at)
-                self._offer(some[offered], members[looking], upper[np.ix_(offered, looking)])
+            end = 0
+            for one, looking, guests in zip(parts, lookers, homes, strict=True):
+                of = slice(end, end := end + len(one.members))
+                own = np.flatnonzero(_among(some, looking))
+                self._look_for(some[own], one.members, upper[own, of], lower[own, of])
+                for at, there in guests:
+                    offered = np.flatnonzero(_among(some, at))
+                    block = upper[offered[:, None], of.start + there]
+                    self._offer(some[offered], one.members[there], block)
+
+    def _guests(self, members: Ids) -> list[tuple[Ids, Ids]]:
+        """Fresh ones, places in ``alone``, and which of these images may have them in their
+        lists."""
+        kept = self._least[members] < np.inf
+        if self._lookers is None:
+            return [(self._homes[NONE], np.flatnonzero(kept))]
+        looked = self._now.looked[members]
+        found = []
+        for cell in np.unique(looked[self._home[looked]]).tolist():
+            there = np.flatnonzero(kept & (looked == cell).any(axis=1))
+            found.append((self._homes[cell], there))
+        return found
 
     def _look_for(self, mine: Ids, members: Ids, upper: Vectors, lower: Vectors) -> None:
         """Note which of these may be among the nearest of ``mine``, places in ``alone``."""
+        if not len(mine):
+            return
         k = self._now.nearest.shape[1]
         if len(members) > k:
             nearest = np.partition(lower, -k, axis=1)[:, -k]

@@ -68,7 +68,7 @@ class Expansions(TableGroup):
         every = select(expanded.c.image_id).where(expanded.c.encoder_id == encoder_id)
         with self._reading() as db:
             there, due = (
-                np.fromiter(db.scalars(query), dtype=np.int64)
+                np.array(db.scalars(query).all(), dtype=np.int64)
                 for query in (every, every.where(expanded.c.due == true()))
             )
         return there, due

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, false, func, or_, select, update
 
 from reidsearch import names
 from reidsearch.catalog.database import T, TableGroup, embedding_of_image
@@ -242,21 +242,20 @@ class Images(TableGroup):
     def indexed(self, encoder_id: int, split: Split, *, of_people: bool = False) -> Ids:
         """The ids of the indexed images of a split, ascending; of known people alone, no
         distractors, where these are asked for."""
-        # Three reads in order take a fifth of a join, which looks each image up.
+        # Reads in order take a fifth of a join, which looks each image up; and most are wanted.
         mine = select(embedding.c.image_id).where(embedding.c.encoder_id == encoder_id)
-        fits = select(image.c.id).where(image.c.split == split)
+        unfit = image.c.split != split
         if of_people:
-            people = select(identity.c.id).where(
-                identity.c.name.not_in([names.JUNK, names.DISTRACTOR])
+            nobody = select(identity.c.id).where(
+                identity.c.name.in_([names.JUNK, names.DISTRACTOR])
             )
-            fits = fits.where(image.c.identity_id.in_(people))
+            unknown = image.c.identity_id.is_(None)
+            unfit = or_(unfit, unknown, image.c.identity_id.in_(nobody))
         with self._reading() as db:
-            every, left, wanted = (
-                np.fromiter(db.scalars(query), dtype=np.int64)
-                for query in (mine, mine.where(UNFINISHED), fits)
-            )
-        found = np.intersect1d(every, wanted, assume_unique=True)
-        return found[~np.isin(found, left)] if len(left) else found
+            found = np.sort(_ids(db, mine))
+            for query in (mine.where(UNFINISHED), select(image.c.id).where(unfit)):
+                found = np.setdiff1d(found, _ids(db, query), assume_unique=True)
+        return found
 
     def clock_parts(self, splits: Iterable[Split]) -> set[tuple[int, int]]:
         """The cameras and sequences of all images of these splits whose frame is known, whatever
@@ -371,6 +370,10 @@ def _records(db: Connection, *fits: ColumnElement[bool]) -> list[ImageRecord]:
 
 def _in_path_order(records: Iterable[ImageRecord]) -> list[ImageRecord]:
     return sorted(records, key=lambda record: (record.dataset, record.path))
+
+
+def _ids(db: Connection, query: Select[tuple[int]]) -> Ids:
+    return np.array(db.scalars(query).all(), dtype=np.int64)
 
 
 def _names(db: Connection, table: Table) -> dict[int, str]:

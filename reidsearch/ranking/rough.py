@@ -6,6 +6,7 @@ of Cauchy and Schwarz). So copies, a quarter of the size, tell for certain which
 away to be looked at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.ranking.knn import ROUNDING
-from reidsearch.types import Ids, Vectors
+from reidsearch.types import Vectors
 
 Codes = NDArray[np.int8]  # N x D
 STEPS = 127  # on each side of 0
@@ -31,9 +32,6 @@ class Rough:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows: Ids) -> "Rough":
-        return Rough(self.codes[rows], self.step[rows], self.error[rows])
-
     @classmethod
     def of(cls, vectors: Vectors) -> Self:
         """Of N vectors of unit length (N x D). Each comes out the same whatever others there
@@ -44,6 +42,15 @@ class Rough:
         lacking = vectors - codes * step[:, None]
         error = np.linalg.norm(lacking, axis=1) + np.float32(ROUNDING)
         return cls(codes, step, error.astype(np.float32))
+
+    @classmethod
+    def joined(cls, some: Sequence["Rough"]) -> Self:
+        """Copies of all of these vectors, one after the other."""
+        return cls(
+            np.concatenate([one.codes for one in some]),
+            np.concatenate([one.step for one in some]),
+            np.concatenate([one.error for one in some]),
+        )
 
     def cosines(self, probes: Vectors) -> Vectors:
         """Those of Q vectors of unit length (Q x D) with all copies: Q x N."""
