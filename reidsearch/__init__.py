@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from reidsearch.audit import AuditEntry
     from reidsearch.backup import Backup
     from reidsearch.compare import Comparison
-    from reidsearch.config import Audit
     from reidsearch.crop import Crop
     from reidsearch.doctor import Checkup, Finding
     from reidsearch.encoders import EncoderCard
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from reidsearch.probe import Probe
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.restoring import Restored
+    from reidsearch.settings import Audit
     from reidsearch.status import Status
     from reidsearch.stays import Stay
     from reidsearch.trace import Trace
@@ -74,7 +74,6 @@ _HOMES = {
     "audit": ("AuditEntry",),
     "backup": ("Backup",),
     "compare": ("Comparison",),
-    "config": ("Audit",),
     "crop": ("Crop",),
     "doctor": ("Checkup", "Finding"),
     "encoders": ("EncoderCard",),
@@ -112,6 +111,7 @@ _HOMES = {
     "ranking.calibration": ("Calibration", "Source"),
     "restoring": ("Restored",),
     "status": ("Status",),
+    "settings": ("Audit",),
     "stays": ("Stay",),
     "trace": ("Trace",),
     "types": ("Split",),

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import aside, crops, documents, faults, indexing, waiting
+from reidsearch import aside, crops, faults, indexing, waiting
 from reidsearch.catalog import Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.collection import Collection
-from reidsearch.config import machine
 from reidsearch.crop import Crop, dataset_of
+from reidsearch.documents.ingests import AddedDocument, added_document
 from reidsearch.encoder import Encoder
+from reidsearch.environment import machine
 from reidsearch.errors import (
     CatalogLocked,
     EncoderError,
@@ -56,9 +57,9 @@ class Added:
     id: int
     outcome: Outcome
 
-    def document(self) -> documents.AddedDocument:
+    def document(self) -> AddedDocument:
         """As a JSON document."""
-        return documents.added(self)
+        return added_document(self)
 
 
 def add(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from reidsearch import documents, names
+from reidsearch import names
 from reidsearch.catalog.records import ImageRecord
+from reidsearch.documents.answers import AnswerDocument, answer_document
 from reidsearch.ranking.ranking import Ranked, Ranking
 from reidsearch.times import Zone
 from reidsearch.types import Scan
@@ -110,9 +111,9 @@ class Answer:
         first = Asked(self.query, self.camera, self.identity, self.site, self.picture)
         return (first, *self.more)
 
-    def document(self) -> documents.AnswerDocument:
+    def document(self) -> AnswerDocument:
         """As a JSON document."""
-        return documents.answer(self)
+        return answer_document(self)
 
     def save(self, path: str | Path) -> None:
         """Write a contact sheet, .png or .html. Raises UsageError on another ending."""

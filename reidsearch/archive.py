@@ -2,8 +2,9 @@
 
 ``catalog.sqlite`` has the catalog's rows; ``vectors/FINGERPRINT/`` an encoder's vectors in id
 order, as arrays of little-endian numbers (``plain.ids``, ``plain.f4``, ``expanded.ids``,
-``expanded.f4``); ``crops/`` the files of pushed crops. ``manifest.json`` comes last, with the size
-and SHA-256 of every other: an archive without it was never finished.
+``expanded.f4``); ``crops/`` the files of pushed crops, ``waiting/`` those of crops that wait to be
+stored (see ``aside``). ``manifest.json`` comes last, with the size and SHA-256 of every other: an
+archive without it was never finished.
 
 An archive may come from anybody. Nothing of it becomes a path, and nothing is compressed, so that
 it cannot grow; what is not in the manifest, or is not as it says, is refused before anything is
@@ -28,12 +29,13 @@ from reidsearch.errors import BackupError
 from reidsearch.files import open_regular
 from reidsearch.types import Ids, Kind, Vectors
 
-FORMAT = 1
+FORMAT, WITH_WAITING = 1, 2  # the second only where crops wait: who knows the first reads the rest
 MANIFEST, CATALOG = "manifest.json", "catalog.sqlite"
 LONGEST = 256 << 20  # bytes of a manifest: about 1,000,000 pushed crops
 READ = 1 << 20  # bytes at a time
 MOST = 1 << 20  # numbers in a vector
 _CROP = re.compile(r"crops/([0-9a-f]{16}/[0-9a-f]{2}/[0-9a-f]{64})")
+_WAITING = re.compile(r"waiting/([0-9]{20}-[0-9a-f]{8}\.crop)")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,128}")
 _LOCAL = struct.Struct("<4s22xHH")  # a member's header before its name and extra bytes
 _SIGNATURE = b"PK\3\4"
@@ -87,7 +89,7 @@ class Writer:
     def finish(self, manifest: Manifest) -> None:
         """Write the manifest, and close the archive."""
         told = {
-            "format": FORMAT,
+            "format": WITH_WAITING if any(map(_WAITING.fullmatch, self._members)) else FORMAT,
             "version": manifest.version,
             "made": manifest.made,
             "gallery": manifest.gallery,
@@ -125,7 +127,15 @@ class Archive:
     @property
     def crops(self) -> tuple[str, ...]:
         """The files of pushed crops, by their paths below that folder of a data dir."""
-        found = (_CROP.fullmatch(name) for name in self._places)
+        return self._named(_CROP)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The names of the files of crops that wait."""
+        return self._named(_WAITING)
+
+    def _named(self, pattern: re.Pattern[str]) -> tuple[str, ...]:
+        found = map(pattern.fullmatch, self._places)
         return tuple(match[1] for match in found if match)
 
     def extract(self, name: str, to: Path) -> None:
@@ -183,10 +193,10 @@ def opened(file: Path) -> Archive:
         if infos[MANIFEST].file_size > LONGEST:
             raise _refused(file, "its manifest is too large")
         told = json.loads(archive.read(MANIFEST))
-        if told["format"] != FORMAT:
+        if told["format"] not in (FORMAT, WITH_WAITING):
             raise BackupError(
                 f"the backup {file} is of format {told['format']!r}, and this version reads "
-                f"{FORMAT}",
+                f"{FORMAT} and {WITH_WAITING}",
                 hint="Upgrade with: pip install --upgrade reidsearch",
             )
         manifest = _manifest(told)
@@ -243,7 +253,7 @@ def _require_members(
             sizes[member_of(one.fingerprint, kind, "ids")] = 8 * count
             sizes[member_of(one.fingerprint, kind, "f4")] = 4 * count * one.dimension
     for name in there:
-        if name not in sizes and not _CROP.fullmatch(name):
+        if name not in sizes and not _CROP.fullmatch(name) and not _WAITING.fullmatch(name):
             raise _refused(file, f"{name!r} belongs to no backup")
         if sizes.get(name) not in (None, members[name][0]):
             raise _refused(file, f"{name!r} has not the length of its vectors")

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from reidsearch import files
 from reidsearch.catalog.records import LoggedPicture, NewSearch, Role
-from reidsearch.config import OPERATOR, Audit, variable
+from reidsearch.config import variable
+from reidsearch.environment import OPERATOR
 from reidsearch.errors import CatalogError
 from reidsearch.probe import Probe
 from reidsearch.session import Session
+from reidsearch.settings import Audit
 
 _acting: ContextVar[str | None] = ContextVar("operator", default=None)
 

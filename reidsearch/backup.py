@@ -1,4 +1,5 @@
-"""Write a gallery to one file: catalog, vectors and pushed crops as they are at one moment.
+"""Write a gallery to one file: catalog, vectors and pushed crops, those that still wait among them,
+as they are at one moment.
 
 Nobody changes the gallery meanwhile; searches go on. Wherever catalog and vectors are, the file is
 the same, and may be restored to any other place. Vectors are written one by one, not as a server's
@@ -6,6 +7,7 @@ own snapshots: so each is held against its checksum, where a cluster's snapshots
 its nodes, and Qdrant alone could read them.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -18,17 +20,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import __version__, archive, documents, faults
+from reidsearch import __version__, archive, aside, faults, waiting
 from reidsearch.archive import Encoded, Manifest, Writer, member_of
 from reidsearch.catalog import Catalog, copying, schema, sqlite
 from reidsearch.collection import Collection
-from reidsearch.config import machine
+from reidsearch.documents.backups import BackupDocument, backup_document
+from reidsearch.environment import machine
 from reidsearch.errors import BackupError, EmptyGallery, StoreError, UsageError
 from reidsearch.files import bytes_on_disk, settle
 from reidsearch.following import whereabouts
 from reidsearch.hashes import checksums
 from reidsearch.session import Session
 from reidsearch.types import Ids, Kind, Vectors
+
+log = logging.getLogger(__name__)
 
 ENDING = ".reidsearch.zip"
 MAKING = ".making"  # the ending of the folder in which a backup is made
@@ -38,19 +43,21 @@ RESERVE = 64 << 20  # bytes that are to be free afterwards
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """A backup that was written to a ``file`` of so many ``bytes``, with pushed ``crops``."""
+    """A backup that was written to a ``file`` of so many ``bytes``, with pushed ``crops``, and
+    those that were ``waiting`` to be stored."""
 
     file: Path
     images: int
     vectors: int
     expanded: int
     crops: int
+    waiting: int
     bytes: int
     seconds: float
 
-    def document(self) -> documents.BackupDocument:
+    def document(self) -> BackupDocument:
         """As a JSON document."""
-        return documents.backup(self)
+        return backup_document(self)
 
 
 def backup(session: Session, out: Path) -> Backup:
@@ -81,7 +88,7 @@ def backup(session: Session, out: Path) -> Backup:
             out.parent.mkdir(parents=True, exist_ok=True)
             making.mkdir(mode=0o700)
             try:
-                manifest, crops = _write(session, making)
+                manifest, crops, waits = _write(session, making)
                 faults.reach("backup written")
                 (making / "archive").chmod(0o600)
                 settle(making / "archive", out)
@@ -99,13 +106,15 @@ def backup(session: Session, out: Path) -> Backup:
         vectors=sum(one.vectors for one in manifest.encoders),
         expanded=sum(one.expanded for one in manifest.encoders),
         crops=crops,
+        waiting=waits,
         bytes=size,
         seconds=time.monotonic() - started,
     )
 
 
-def _write(session: Session, making: Path) -> tuple[Manifest, int]:
-    """Write the archive into that folder; returns its manifest, and how many crops it has."""
+def _write(session: Session, making: Path) -> tuple[Manifest, int, int]:
+    """Write the archive into that folder; returns its manifest, and how many crops it has, stored
+    and waiting."""
     catalog = session.catalog
     _require_space(session, making)
     rows = making / archive.CATALOG
@@ -119,6 +128,7 @@ def _write(session: Session, making: Path) -> tuple[Manifest, int]:
         for file in _files_below(session.crops_folder):
             writer.add_file(f"crops/{file.relative_to(session.crops_folder).as_posix()}", file)
             crops += 1
+        waits = _write_waiting(writer, session)
         manifest = Manifest(
             version=__version__,
             made=time.time(),
@@ -127,13 +137,30 @@ def _write(session: Session, making: Path) -> tuple[Manifest, int]:
             encoders=encoders,
         )
         writer.finish(manifest)
-    return manifest, crops
+    return manifest, crops, waits
+
+
+def _write_waiting(writer: Writer, session: Session) -> int:
+    """Write the files of crops that wait, which nobody stores meanwhile; returns how many. One that
+    cannot be understood will never be an image, and is left out."""
+    count = 0
+    for file in aside.waiting(session.waiting_folder):
+        try:
+            waiting.read(file)
+        except OSError:
+            raise
+        except Exception as error:
+            log.warning("%s was put aside and cannot be taken in: %s", file, error)
+            continue
+        writer.add_file(f"waiting/{file.name}", file)
+        count += 1
+    return count
 
 
 def _require_space(session: Session, folder: Path) -> None:
     encoders = session.catalog.encoders()
     taken = sum(one.indexed * 2 * (one.dimension * FLOAT + ID) for one in encoders)
-    taken += bytes_on_disk(session.crops_folder) + RESERVE
+    taken += bytes_on_disk(session.crops_folder) + bytes_on_disk(session.waiting_folder) + RESERVE
     if not session.shared:
         taken += 2 * Path(session.catalog.database.address).stat().st_size
     free = shutil.disk_usage(folder).free

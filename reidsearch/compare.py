@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import documents
+from reidsearch.documents.evaluations import ComparisonDocument, comparison_document
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation
 from reidsearch.views import report
@@ -49,9 +49,9 @@ class Comparison:
         returns the page's path. Raises as ``Evaluation.report`` does."""
         return report.write(self.both, Path(folder), difference=self.words)
 
-    def document(self) -> documents.ComparisonDocument:
+    def document(self) -> ComparisonDocument:
         """As a JSON document."""
-        return documents.comparison(self)
+        return comparison_document(self)
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:

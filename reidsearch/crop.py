@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from reidsearch import crops, images, names
-from reidsearch.config import machine
+from reidsearch.environment import machine
 from reidsearch.session import Session
 from reidsearch.types import Sighting
 

@@ -12,13 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from reidsearch import basis, documents, expand, forget, images, ingest, moves, transfer
+from reidsearch import basis, expand, forget, images, ingest, moves, transfer
 from reidsearch.catalog import Candidate, State
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection, payload_of
-from reidsearch.config import machine
 from reidsearch.datasets import parse_name
+from reidsearch.documents.checkups import CheckupDocument, checkup_document
 from reidsearch.encoder import fingerprint
+from reidsearch.environment import machine
 from reidsearch.hashes import checksums, image_id
 from reidsearch.session import Session
 from reidsearch.stores import EMBEDDED, Trouble
@@ -128,9 +129,9 @@ class Checkup:
     left: tuple[Finding, ...]
     fixed: bool
 
-    def document(self) -> documents.CheckupDocument:
+    def document(self) -> CheckupDocument:
         """As a JSON document."""
-        return documents.checkup(self)
+        return checkup_document(self)
 
 
 def examine(session: Session, *, fix: bool = False) -> Checkup:
@@ -383,10 +384,10 @@ def _unknown_files(
 
 def _strays(session: Session, findings: list[Finding]) -> None:
     """Embedded collections that belong to no encoder of the catalog."""
-    folder = session.vectors_folder
+    folder = session.vectors.folder
     if session.address != EMBEDDED or not folder.is_dir():
         return
-    own = {session.collection_name(one.fingerprint) for one in session.catalog.encoders()}
+    own = {session.vectors.collection_name(one.fingerprint) for one in session.catalog.encoders()}
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name not in own:
             repair = Repair(lambda ids, path=path: shutil.rmtree(path))  # type: ignore[misc]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import documents, selftest
+from reidsearch import selftest
 from reidsearch.accuracy import Accuracy
 from reidsearch.catalog.records import EncoderRecord
 from reidsearch.config import DEFAULT_ENCODER
+from reidsearch.documents.encoders import EncoderDocument, encoder_document
 from reidsearch.encoder import Encoder, fingerprint
 from reidsearch.errors import EncoderError, UsageError
 from reidsearch.session import Session
@@ -61,9 +62,9 @@ class EncoderCard:
     in_use: bool = False
     problem: str | None = None
 
-    def document(self) -> documents.EncoderDocument:
+    def document(self) -> EncoderDocument:
         """As a JSON document."""
-        return documents.encoder(self)
+        return encoder_document(self)
 
 
 def encoders(

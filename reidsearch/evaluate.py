@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import calibrate, documents, expand, names
+from reidsearch import calibrate, expand, names
 from reidsearch.collection import Collection
 from reidsearch.details import Details, Gathered
+from reidsearch.documents.evaluations import EvaluationDocument, evaluation_document
 from reidsearch.errors import EmptyGallery
 from reidsearch.ranking import metrics
 from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
@@ -83,9 +84,9 @@ class Evaluation:
             ("mINP", self.scores.mINP),
         ]
 
-    def document(self) -> documents.EvaluationDocument:
+    def document(self) -> EvaluationDocument:
         """As a JSON document."""
-        return documents.evaluation(self)
+        return evaluation_document(self)
 
     def report(self, folder: str | Path) -> Path:
         """Write report.html with plots and contact sheets to a folder; returns the page's path.

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch import documents, names
+from reidsearch import names
+from reidsearch.documents.explorations import ExplorationDocument, exploration_document
 from reidsearch.types import Ids, Rejected, Split
 from reidsearch.views import exploration
 
@@ -115,9 +116,9 @@ class Exploration:
         """The images of ``people``, ``junk``, ``distractors`` or ``unknown``, of all splits."""
         return sum(split[kind] for split in self.splits.values())
 
-    def document(self) -> documents.ExplorationDocument:
+    def document(self) -> ExplorationDocument:
         """As a JSON document."""
-        return documents.exploration(self)
+        return exploration_document(self)
 
     def save(self, path: str | Path) -> None:
         """Write it as a page that holds all it shows; .html. Raises UsageError on another ending,

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reidsearch import calibrate, documents, expand, places
+from reidsearch import calibrate, expand, places
 from reidsearch.catalog import State
 from reidsearch.collection import Collection
+from reidsearch.documents.traces import NotLearnedDocument, not_learned_document
 from reidsearch.errors import PYTHON, EmptyGallery, StoreError, UsageError, filled
 from reidsearch.places import Scope
 from reidsearch.ranking.clock import Span
@@ -67,9 +68,9 @@ class NotLearned:
         """The same in a door's words."""
         return filled(self.reason.hint, vocabulary)
 
-    def document(self) -> documents.NotLearnedDocument:
+    def document(self) -> NotLearnedDocument:
         """As a JSON document."""
-        return documents.not_learned(self)
+        return not_learned_document(self)
 
 
 def learn(

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import aside, calibrate, crops, documents, expand, faults, left, moves, waiting
+from reidsearch import aside, calibrate, crops, expand, faults, left, moves, waiting
 from reidsearch.catalog.records import EncoderRecord, ImageRecord, Left
 from reidsearch.collection import Collection
-from reidsearch.config import machine
+from reidsearch.documents.forgetting import ForgottenDocument, forgotten_document
+from reidsearch.environment import machine
 from reidsearch.errors import EmptyGallery, UsageError
 from reidsearch.ranking.calibration import Source
 from reidsearch.session import Session
@@ -79,9 +80,9 @@ class Forgotten:
     left: tuple[Left, ...] = ()
     waiting: int = 0
 
-    def document(self) -> documents.ForgottenDocument:
+    def document(self) -> ForgottenDocument:
         """As a JSON document."""
-        return documents.forgotten(self)
+        return forgotten_document(self)
 
 
 def select(session: Session, selection: Selection) -> list[ImageRecord]:

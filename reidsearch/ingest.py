@@ -16,15 +16,16 @@ from typing import Literal
 
 import numpy as np
 
-from reidsearch import documents, faults, forget, indexing, moves, names, places, upkeep
+from reidsearch import faults, forget, indexing, moves, names, places, upkeep
 from reidsearch.catalog import Candidate, Recorded
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
-from reidsearch.config import machine
 from reidsearch.contents import Contents, contents
 from reidsearch.datasets import TABLE
+from reidsearch.documents.ingests import IngestDocument, ingest_document
 from reidsearch.encoder import Encoder
+from reidsearch.environment import machine
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.indexing import Decoded, Point
@@ -98,9 +99,9 @@ class IngestSummary:
     def images_per_second(self) -> float:
         return self.ingested / self.seconds if self.seconds else 0.0
 
-    def document(self) -> documents.IngestDocument:
+    def document(self) -> IngestDocument:
         """As a JSON document."""
-        return documents.ingest(self)
+        return ingest_document(self)
 
 
 def ingest(

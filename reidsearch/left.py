@@ -52,13 +52,13 @@ def _remove_vectors(session: Session, address: str) -> None:
         return
     for encoder in session.catalog.encoders():
         if address == EMBEDDED:
-            path = session.vectors_folder / session.collection_name(encoder.fingerprint)
+            path = session.vectors.path(encoder.fingerprint)
             shutil.rmtree(path, ignore_errors=True)
             if path.exists():
                 raise StoreError(f"{path} cannot be removed", hint="Check its permissions.")
             continue
         try:
-            store = session.store_at(address, encoder, make=False)
+            store = session.vectors.store_at(address, encoder, make=False)
         except StoreElsewhere:  # nothing is there
             continue
         with closing(store):

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reidsearch import documents, expand, faults, forget, transfer
+from reidsearch import expand, faults, forget, transfer
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord, Left, Part, Whereabouts
-from reidsearch.config import CATALOG_SCHEMES, CatalogUrl, machine
+from reidsearch.documents.moving import MovedDocument, moved_document
+from reidsearch.environment import machine
 from reidsearch.errors import (
     CatalogLocked,
     CopiedGallery,
@@ -31,6 +32,7 @@ from reidsearch.errors import (
 from reidsearch.files import settle
 from reidsearch.following import FILE, whereabouts
 from reidsearch.session import CATALOG, Session
+from reidsearch.settings import CATALOG_SCHEMES, CatalogUrl
 from reidsearch.stores import EMBEDDED, VectorStore, address_of, snapshots
 
 ARRIVING = f"{CATALOG}.arriving"
@@ -67,9 +69,9 @@ class Moved:
     left: tuple[Left, ...]
     seconds: float
 
-    def document(self) -> documents.MovedDocument:
+    def document(self) -> MovedDocument:
         """As a JSON document."""
-        return documents.moved(self)
+        return moved_document(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +207,11 @@ def _opened_at(
 ) -> VectorStore:
     """The store of an encoder's vectors in their new place, with whatever is there by now."""
     if target == EMBEDDED:
-        snapshots.unpack(from_, session.vectors_path(encoder))
-        return session.store_at(target, encoder)
-    store = session.store_at(target, encoder)
+        snapshots.unpack(from_, session.vectors.path(encoder.fingerprint))
+        return session.vectors.store_at(target, encoder)
+    store = session.vectors.store_at(target, encoder)
     try:
-        if not session.owns(store):
+        if not session.vectors.owns(store):
             raise CopiedGallery(
                 f"{target} holds vectors of another copy of this gallery",
                 hint="Remove that collection there, or make the other one a gallery of its own: "

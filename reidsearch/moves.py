@@ -17,8 +17,8 @@ from reidsearch import faults, images
 from reidsearch.catalog import Candidate, Catalog, Recorded, State
 from reidsearch.catalog.records import DatasetRecord, ImageRecord
 from reidsearch.collection import Collection, payload_of_recorded
-from reidsearch.config import machine
 from reidsearch.datasets import is_plain
+from reidsearch.environment import machine
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
 from reidsearch.types import Dataset, Points, Split

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidsearch import config as settings
-from reidsearch.config import Audit, Config
+from reidsearch.config import Config, load
 from reidsearch.errors import UsageError
 from reidsearch.gallery import FilePath, Gallery
+from reidsearch.settings import Audit
 
 if TYPE_CHECKING:
     from reidsearch.restoring import Restored
@@ -61,7 +61,7 @@ def open(
         "timezone": timezone,
     }
     texts = {key: None if value is None else str(value) for key, value in given.items()}
-    return opened(settings.load(texts, source="argument"), purpose="in Python")
+    return opened(load(texts, source="argument"), purpose="in Python")
 
 
 def opened(config: Config, *, purpose: str) -> Gallery:
@@ -94,7 +94,7 @@ def restore(
     """
     given = {"data_dir": data_dir, "qdrant_url": qdrant_url, "catalog_url": catalog_url}
     texts = {key: None if value is None else str(value) for key, value in given.items()}
-    return restored(Path(file), settings.load(texts, source="argument"))
+    return restored(Path(file), load(texts, source="argument"))
 
 
 def restored(file: Path, config: Config) -> "Restored":

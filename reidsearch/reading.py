@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reidsearch import datasets
 from reidsearch.catalog import Catalog
-from reidsearch.config import machine
+from reidsearch.environment import machine
 from reidsearch.errors import UsageError
 from reidsearch.session import Session
 from reidsearch.types import Dataset, Split

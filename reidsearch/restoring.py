@@ -15,12 +15,25 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import archive, crops, doctor, documents, faults, left, lock, move, transfer
+from reidsearch import (
+    archive,
+    aside,
+    crops,
+    doctor,
+    faults,
+    left,
+    lock,
+    move,
+    transfer,
+    waiting,
+)
 from reidsearch.archive import Archive, Encoded
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.sqlite import make_folder
-from reidsearch.config import Config, machine
+from reidsearch.config import Config
 from reidsearch.doctor import Finding, Kind
+from reidsearch.documents.backups import RestoredDocument, restored_document
+from reidsearch.environment import machine
 from reidsearch.errors import BackupError, UsageError
 from reidsearch.files import settle
 from reidsearch.following import whereabouts
@@ -31,6 +44,7 @@ from reidsearch.types import Kind as Vector
 
 RESTORING = f"{CATALOG}.restoring"
 UNPACKED = f"{CATALOG}.unpacked"
+WAITING = "waiting.restoring"
 RESERVE = 256 << 20  # bytes that are to be free afterwards
 # What a restored gallery must not have; others are of files, which a backup does not hold.
 WRONG = (
@@ -48,7 +62,8 @@ WRONG = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """A gallery that was made from a backup ``made`` (seconds since 1970 UTC) of another; ``found``
-    is what ``doctor`` says of it, of the images' files above all."""
+    is what ``doctor`` says of it, of the images' files above all. Crops that were ``waiting`` do so
+    again, until somebody takes images in."""
 
     gallery: str
     made: float
@@ -56,12 +71,13 @@ class Restored:
     vectors: int
     expanded: int
     crops: int
+    waiting: int
     found: tuple[Finding, ...]
     seconds: float
 
-    def document(self) -> documents.RestoredDocument:
+    def document(self) -> RestoredDocument:
         """As a JSON document."""
-        return documents.restored(self)
+        return restored_document(self)
 
 
 def restore(
@@ -88,6 +104,7 @@ def restore(
     make_folder(config.data_dir)
     with lock.Held(config.data_dir, purpose="restore"):
         _require_space(config, found, file)
+        _stage_waiting(config, found)
         staged = _staged(config, found)
     local = replace(config, catalog_url=None)
     session = Session(local, purpose="restore", catalog=staged)
@@ -106,6 +123,7 @@ def restore(
             )
         images, key = session.catalog.images.count(), session.catalog.key
         session.catalog.database.truncate_log()
+        _let_wait(session, found)
     faults.reach("restored")
     settle(config.data_dir / RESTORING, config.data_dir / CATALOG)
     if config.catalog_url is not None:
@@ -117,6 +135,7 @@ def restore(
         vectors=counts[0],
         expanded=counts[1],
         crops=len(found.crops),
+        waiting=len(found.waiting),
         found=findings,
         seconds=time.monotonic() - started,
     )
@@ -234,6 +253,41 @@ def _unpack_crops(session: Session, found: Archive) -> None:
         changed = listed[target]
         if changed is not None:
             os.utime(target, ns=(changed, changed))
+
+
+def _stage_waiting(config: Config, found: Archive) -> None:
+    """Write the files of crops that wait to a folder where they do not wait yet. Raises
+    BackupError where one is no such crop."""
+    staged = config.data_dir / WAITING
+    shutil.rmtree(staged, ignore_errors=True)  # of one that was killed
+    if not found.waiting:
+        return
+    try:
+        staged.mkdir(mode=0o700)
+        for name in found.waiting:
+            with archive.refusing(found.file):
+                found.extract(f"waiting/{name}", staged / name)
+            (staged / name).chmod(0o600)
+            try:
+                waiting.read(staged / name)
+            except Exception as error:
+                raise BackupError(
+                    f"the backup {found.file} cannot be used: {name} is no crop that waits: {error}"
+                ) from None
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def _let_wait(session: Session, found: Archive) -> None:
+    """Let these crops wait, beside those that wait there already, for a catalog that was lost."""
+    staged, folder = session.config.data_dir / WAITING, session.waiting_folder
+    if not found.waiting:
+        return
+    aside.make(folder)
+    for name in found.waiting:
+        settle(staged / name, folder / name)
+    staged.rmdir()
 
 
 class _Packed:

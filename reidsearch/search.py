@@ -21,6 +21,7 @@ from reidsearch.inquiry import Inquiry, Wish
 from reidsearch.places import Scope
 from reidsearch.question import Encoded, Question, encode_all
 from reidsearch.ranking import expansion, feedback
+from reidsearch.ranking.camera_means import CameraMeans
 from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.clock import Clock
 from reidsearch.ranking.expansion import Neighbours
@@ -112,9 +113,7 @@ def query_all(session: Session, inquiries: Sequence[Inquiry]) -> list[Answer | R
     encoded = outcomes.together(lambda some: _encode(some, encoder), begun)
     generation = expand.generation(collection)
     looks = outcomes.each(lambda one: _rank(*one, ranked), encoded)
-    looks = outcomes.together(
-        lambda some: _look_again(some, collection, lambda: scopes(None, None)), looks
-    )
+    looks = outcomes.together(lambda some: _look_again(some, collection), looks)
     found = outcomes.together(lambda some: _find(some, collection), looks)
     changed = expand.generation(collection) != generation
     told = outcomes.each(
@@ -243,23 +242,24 @@ def looked_again(
     """The question's vector (1 x D), less what its cameras add, with its nearest gallery images in
     it, of its own site and of other cameras than its pictures'. Times help to choose them where the
     stored vectors were made so, and where ``seen`` is known."""
-    everywhere = places.scope(collection.catalog)
-    sought = _neighbours_sought(vector, question, collection, everywhere, ranking, seen)
+    everywhere, means = places.scope(collection.catalog), expand.means(collection)
+    sought = _neighbours_sought(vector, question, everywhere, means, ranking, seen)
     return _carrying(sought, find(collection, sought), collection)
 
 
-def _look_again(
-    looks: Sequence[_Look], collection: Collection, everywhere: Callable[[], Scope]
-) -> list[_Look | ReidsearchError]:
+def _look_again(looks: Sequence[_Look], collection: Collection) -> list[_Look | ReidsearchError]:
     """The same of all that look among expanded vectors."""
     again: list[_Look | ReidsearchError] = list(looks)
     expanded = [at for at, one in enumerate(looks) if one.ranking.is_expanded]
+    if not expanded:
+        return again
+    everywhere, means = places.scope(collection.catalog), expand.means(collection)
     sought = outcomes.each(
         lambda one: _neighbours_sought(
             one.vector,
             one.begun.question,
-            collection,
-            everywhere(),
+            everywhere,
+            means,
             one.ranking,
             one.seen,
             exact=one.begun.inquiry.exact,
@@ -280,8 +280,8 @@ def _look_again(
 def _neighbours_sought(
     vector: Vectors,
     question: Question,
-    collection: Collection,
     everywhere: Scope,
+    means: CameraMeans,
     ranking: Ranking,
     seen: Sighted | None,
     *,
@@ -294,7 +294,6 @@ def _neighbours_sought(
         with suppress(UnknownCamera):
             if one.seen.camera is not None:
                 cameras[at] = everywhere.camera(one.seen.camera, site=everywhere.site_of(one)).id
-    means = expand.means(collection)
     vector = feedback.pooled(means.adapted(np.repeat(vector, len(cameras), axis=0), cameras))[None]
     by_times = ranking.expanded is Expanded.TIMES and seen is not None
     return Sought(

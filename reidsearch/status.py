@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reidsearch import __version__, aside, documents, files, lock, names
+from reidsearch import __version__, aside, files, lock, names
 from reidsearch.catalog.records import EncoderRecord, ImageCount, IngestRun
 from reidsearch.config import KEYS
+from reidsearch.documents.statuses import StatusDocument, status_document
 from reidsearch.lock import Holder
 from reidsearch.ranking.cells import Pairing
 from reidsearch.session import Session
@@ -74,9 +75,9 @@ class Status:
     running: Holder | None
     waiting: int
 
-    def document(self) -> documents.StatusDocument:
+    def document(self) -> StatusDocument:
         """As a JSON document."""
-        return documents.status(self)
+        return status_document(self)
 
 
 def status(session: Session) -> Status:
@@ -132,5 +133,5 @@ def _scan(session: Session, encoder: EncoderRecord) -> Scan:
     if session.address != EMBEDDED:
         many = encoder.indexed > config.exact_up_to
         return Scan.QUANTISED if many and config.qdrant_quantised else Scan.EXACT
-    path = session.vectors_folder / session.collection_name(encoder.fingerprint)
+    path = session.vectors.path(encoder.fingerprint)
     return Scan.QUANTISED if folder.is_quantised(path) else Scan.EXACT

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from reidsearch import images
 from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.config import machine
+from reidsearch.environment import machine
 from reidsearch.errors import ImageError, ReidsearchError, UnknownImage
 from reidsearch.probe import Probe
 from reidsearch.session import Session

@@ -11,7 +11,6 @@ import numpy as np
 from reidsearch import (
     audit,
     calibrate,
-    documents,
     expand,
     first_trace,
     places,
@@ -22,6 +21,7 @@ from reidsearch import (
 )
 from reidsearch.answer import Asked
 from reidsearch.collection import Collection
+from reidsearch.documents.traces import TraceDocument, trace_document
 from reidsearch.errors import UsageError
 from reidsearch.find import Scored, Sought, find, hits
 from reidsearch.first_trace import LEARNED_AT_ONCE, NotLearned, gallery_size
@@ -92,9 +92,9 @@ class Trace:
         """Whether transit times are in the scores."""
         return self.ranking.spatio_temporal
 
-    def document(self) -> documents.TraceDocument:
+    def document(self) -> TraceDocument:
         """As a JSON document."""
-        return documents.trace(self)
+        return trace_document(self)
 
     def save(self, path: str | Path) -> None:
         """Draw it, a lane for each camera; .png or .html. Raises UsageError on another ending."""

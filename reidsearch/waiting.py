@@ -9,8 +9,8 @@ from reidsearch import aside, crops
 from reidsearch.aside import Held
 from reidsearch.catalog.places import SITE
 from reidsearch.catalog.records import DatasetRecord, ImageRecord
-from reidsearch.config import machine
 from reidsearch.crop import Crop, dataset_of
+from reidsearch.environment import machine
 from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.hashes import image_id
 from reidsearch.session import Session
@@ -47,6 +47,8 @@ def keep(session: Session, crop: Crop, *, beside: Held) -> Held:
     aside.make(folder)
     require_space(folder, size)
     told = {one.name: getattr(crop, one.name) for one in fields(crop) if one.name != "data"}
+    # It has its id from now on, also where the gallery is elsewhere when it is stored.
+    told["dataset"] = dataset_of(session, crop)
     aside.put(folder, told, crop.data)
     return Held(beside.crops + 1, beside.bytes + size)
 

@@ -69,9 +69,9 @@ class _Reader(HTMLParser):
 
 
 def parsed(page: str) -> Element:
-    """The page; every element in it ends where it must."""
+    """The page; every element in it ends where it must. Where a line may break is no part of it."""
     reader = _Reader()
-    reader.feed(page)
+    reader.feed(page.replace("<wbr>", ""))
     reader.close()
     assert reader.open == [reader.root]
     return reader.root

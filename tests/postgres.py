@@ -37,11 +37,17 @@ class Cluster:
         """Of its database postgres."""
         return f"postgresql+psycopg://postgres@/postgres?host={quote(str(self.folder), safe='')}"
 
-    def initialise(self) -> None:
+    def url_of(self, name: str) -> str:
+        """Of its database of that name."""
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+    def initialise(self, wal: Path | None = None) -> None:
+        elsewhere = [] if wal is None else ["--waldir", str(wal)]
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync",
-                  "-E", "UTF8", "--locale=C.UTF-8")  # fmt: skip
+                  "-E", "UTF8", "--locale=C.UTF-8", "--wal-segsize=1", *elsewhere)  # fmt: skip
         with (self.folder / "data/postgresql.conf").open("a") as conf:
             conf.write("fsync = off\nshared_buffers = 16MB\nautovacuum = off\n")
+            conf.write("min_wal_size = 2MB\n")
             conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\n")
 
     def start(self) -> None:
@@ -57,15 +63,21 @@ class Cluster:
         return str(self.folder / "data")
 
     def _run(self, program: str, *words: str) -> None:
-        command = [str(self._bin / program), *words]
-        if os.geteuid() == 0:  # a server refuses to run as root
-            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+        command = as_postgres([str(self._bin / program), *words])
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
+def as_postgres(command: list[str]) -> list[str]:
+    """The command of a server, which refuses to run as root."""
+    if os.geteuid() != 0:
+        return command
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
+
+
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """A cluster that runs within the block. Only where there are ``programs``."""
+def cluster(wal: Path | None = None) -> Iterator[Cluster]:
+    """A cluster that runs within the block, with its log of changes in the folder ``wal`` where
+    that is given. Only where there are ``programs``."""
     bin = programs()
     assert bin is not None
     folder = Path(tempfile.mkdtemp(prefix="reidsearch-pg-", dir="/tmp"))  # a socket's path is short
@@ -74,7 +86,7 @@ def cluster() -> Iterator[Cluster]:
     folder.chmod(0o755)
     server = Cluster(folder, bin)
     try:
-        server.initialise()
+        server.initialise(wal)
         server.start()
         yield server
     finally:

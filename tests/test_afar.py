@@ -11,8 +11,8 @@ import reidsearch
 from reidsearch.add import Outcome
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.client.connection import NotUnderstood
-from reidsearch.config import TOKEN
 from reidsearch.crop import Crop
+from reidsearch.environment import TOKEN
 from reidsearch.errors import (
     ImageError,
     NotCalibrated,

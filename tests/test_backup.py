@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 import reidsearch
-from reidsearch import BackupError, Crop, Gallery, StoreError, UsageError, archive, restoring
-from reidsearch.config import CatalogUrl, Config
+from reidsearch import Added, BackupError, Crop, Gallery, StoreError, UsageError, archive, restoring
+from reidsearch.config import Config
 from reidsearch.errors import EmptyGallery
 from reidsearch.session import CATALOG
+from reidsearch.settings import CatalogUrl
 from tests.conftest import Run
 from tests.qdrant_server import QdrantStandIn
 from tests.test_move import stored
@@ -88,6 +89,52 @@ def test_pushed_crops_are_in_it_and_come_out_where_the_gallery_is(
         assert pushed.file.read_bytes() == data
         assert pushed.file.is_relative_to((tmp_path / "restored").resolve())
         assert copy.doctor().left == ()
+
+
+def test_crops_that_wait_are_in_it_and_are_stored_by_who_takes_in_next(
+    gallery: Gallery,
+    settings: Config,
+    market: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = (market / PROBE).read_bytes()
+    waits = [Crop(data, camera=camera, identity="ann") for camera in ("gate", "hall")]
+    ids = [one.id for one in gallery.put_aside(waits) if isinstance(one, Added)]
+    (gallery._session.waiting_folder / "00001700000000000000-0123abcd.crop").write_bytes(b"{")
+    done = gallery.backup(tmp_path / "backup.zip")
+    assert (done.crops, done.waiting) == (0, 2)
+    assert "0123abcd.crop was put aside and cannot be taken in" in caplog.text
+    made = reidsearch.restore(done.file, tmp_path / "restored")
+    assert made.waiting == made.document()["waiting"] == 2
+    assert made.found == ()
+    gallery.close()
+    shutil.rmtree(settings.data_dir)
+    with Gallery(replace(settings, data_dir=tmp_path / "restored"), purpose="test") as copy:
+        assert copy.status().waiting == 2
+        for file in copy._session.waiting_folder.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        again = Crop(data, camera="gate", identity="ann")
+        (added,) = copy.add([again])
+        assert isinstance(added, Added)
+        assert (added.id, added.outcome) == (ids[0], "unchanged")  # it was stored just before
+        assert copy.status().waiting == 0
+        assert {one.id for one in copy._session.catalog.images.all()} >= set(ids)
+        assert copy.doctor().left == ()
+
+
+def test_crops_that_wait_there_already_stay(
+    gallery: Gallery, settings: Config, market: Path, tmp_path: Path
+) -> None:
+    data = (market / PROBE).read_bytes()
+    gallery.put_aside([Crop(data, camera="gate")])
+    done = gallery.backup(tmp_path / "backup.zip")
+    gallery.put_aside([Crop(data, camera="hall")])
+    gallery.close()
+    (settings.data_dir / CATALOG).unlink()  # which is lost
+    reidsearch.restore(done.file, settings.data_dir)
+    with Gallery(settings, purpose="test") as copy:
+        assert copy.status().waiting == 2
 
 
 def test_a_folder_that_is_not_there_yet_is_made(gallery: Gallery, tmp_path: Path) -> None:
@@ -181,6 +228,7 @@ def _encoder(members: dict[str, bytes], **changes: object) -> None:
     members[archive.MANIFEST] = json.dumps(told).encode()
 
 
+WAITS = "waiting/00001700000000000000-0123abcd.crop"
 HOSTILE: dict[str, Callable[[dict[str, bytes]], object]] = {
     "a path out of the folder": lambda m: m.update({"crops/../../evil": b"x"}),
     "an absolute path": lambda m: m.update({"/tmp/evil": b"x"}),
@@ -190,7 +238,10 @@ HOSTILE: dict[str, Callable[[dict[str, bytes]], object]] = {
     "a manifest that is no JSON": lambda m: m.update({archive.MANIFEST: b"{"}),
     "a manifest that is a list": lambda m: m.update({archive.MANIFEST: b"[]"}),
     "a deep manifest": lambda m: m.update({archive.MANIFEST: b"[" * 100_000}),
-    "a newer format": lambda m: _told(m, format=2),
+    "a newer format": lambda m: _told(m, format=3),
+    "a crop that waits elsewhere": lambda m: m.update({"waiting/../evil.crop": b"{}\nx"}),
+    "a crop that waits and is none": lambda m: m.update({WAITS: b"{}\nx"}),
+    "a crop that waits and says more": lambda m: m.update({WAITS: b'{"data": "x"}\nx'}),
     "an encoder that is a path": lambda m: _encoder(m, fingerprint="../../../etc"),
     "more vectors than there are": lambda m: _encoder(m, vectors=10**12),
     "a dimension below zero": lambda m: _encoder(m, dimension=-1),

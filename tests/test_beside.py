@@ -18,11 +18,12 @@ from typing import Any
 import httpx
 import pytest
 
-from reidsearch import faults, lock, session
-from reidsearch.config import OPERATOR, Config
+from reidsearch import faults, lock
+from reidsearch.config import Config
+from reidsearch.environment import OPERATOR
 from reidsearch.errors import StoreError, StoreLocked
 from reidsearch.gallery import Gallery
-from reidsearch.session import WAITING
+from reidsearch.session import WAITING, access
 from reidsearch.stores import Matches, lender
 from reidsearch.stores.lent import LentStore, Loan
 from tests import serving
@@ -200,7 +201,7 @@ def test_whoever_holds_a_gallery_for_long_lends_it_as_a_service_does(
 ) -> None:
     gallery.close()
     alone = ran(settings, "query", market / PROBE, "--json")
-    monkeypatch.setattr(session, "LENDS_AFTER", 0.0)
+    monkeypatch.setattr(access, "LENDS_AFTER", 0.0)
     with Gallery(settings) as notebook:
         answer = notebook.query(market / PROBE)
         serving.until(lambda: (settings.data_dir / lender.FILE).exists())
@@ -215,7 +216,7 @@ def test_people_search_while_somebody_takes_in_without_any_service(
 ) -> None:
     gallery.close()
     alone = ran(settings, "query", market / PROBE, "--json")
-    monkeypatch.setattr(session, "LENDS_AFTER", 0.0)
+    monkeypatch.setattr(access, "LENDS_AFTER", 0.0)
     begun, go_on = threading.Event(), threading.Event()
 
     def progress(_: object) -> None:
@@ -301,7 +302,7 @@ def test_what_ends_waits_for_who_changes_the_gallery_through_it(
 ) -> None:
     gallery.close()
     caplog.set_level("INFO", logger="reidsearch")
-    monkeypatch.setattr(session, "LENDS_AFTER", 0.0)
+    monkeypatch.setattr(access, "LENDS_AFTER", 0.0)
     notebook = Gallery(settings, purpose="notebook")
     assert notebook.query(market / PROBE).hits
     serving.until(lambda: (settings.data_dir / lender.FILE).exists())

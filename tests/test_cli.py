@@ -15,7 +15,7 @@ from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from reidsearch import __version__, config
+from reidsearch import __version__, config, environment
 from reidsearch.catalog import schema
 from reidsearch.cli import app, progress
 from reidsearch.config import Config
@@ -260,7 +260,7 @@ def test_the_help_names_what_no_option_sets() -> None:
     shown = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
     unflagged = [key for key, setting in config.SETTINGS.items() if not setting.flag]
     assert unflagged
-    for name in (*map(config.variable, unflagged), *config.VARIABLES):
+    for name in (*map(config.variable, unflagged), *environment.VARIABLES):
         assert f" {name}" in shown
 
 

@@ -4,9 +4,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reidsearch import config
-from reidsearch.config import Audit, Config
+from reidsearch import config, environment
+from reidsearch.config import Config
 from reidsearch.errors import UsageError
+from reidsearch.settings import Audit, CatalogUrl
 
 
 def test_without_anything_the_defaults_hold_and_the_shipped_encoder_is_there() -> None:
@@ -116,7 +117,7 @@ def test_a_setting_is_declared_once_and_known_everywhere(tmp_path: Path) -> None
         timezone=ZoneInfo("Asia/Kolkata"),
         server="http://there:8733",
         token_file=Path("token"),
-        catalog_url=config.CatalogUrl("postgresql+psycopg://ann@there/people"),
+        catalog_url=CatalogUrl("postgresql+psycopg://ann@there/people"),
         thumbnails=True,
     )
     for found in (
@@ -168,12 +169,16 @@ def test_a_value_that_cannot_be_is_an_error(key: str, text: str, message: str) -
 
 
 def test_what_only_the_environment_holds_is_no_setting() -> None:
-    secrets = {name: f"kept {name}" for name in config.VARIABLES}
+    secrets = {name: f"kept {name}" for name in environment.VARIABLES}
     settings = config.load({}, environment=secrets)
     assert settings == config.load({}, environment={})
     known = {
-        config.OPERATOR, config.MACHINE, config.API_KEY, config.API_KEY_FILE, config.TOKEN,
-        config.CATALOG_PASSWORD_FILE,
-    }  # fmt: skip
-    assert known == set(config.VARIABLES)
-    assert not config.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}
+        environment.OPERATOR,
+        environment.MACHINE,
+        environment.API_KEY,
+        environment.API_KEY_FILE,
+        environment.TOKEN,
+        environment.CATALOG_PASSWORD_FILE,
+    }
+    assert known == set(environment.VARIABLES)
+    assert not environment.VARIABLES.keys() & {config.variable(key) for key in config.KEYS}

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from sqlalchemy import URL, make_url
 
-from reidsearch import config
+from reidsearch import config, environment
 from tests import containers
 from tests.containers import Image
 from tests.postgres import cluster, programs, run_sql
@@ -123,7 +123,7 @@ def test_no_secret_is_in_either_file_and_settings_are_those_there_are() -> None:
                 "/run/secrets/catalog",
             )
     own = SERVICES["cluster-service"]["environment"]
-    variables = {*config.VARIABLES, *map(config.variable, config.KEYS)}
+    variables = {*environment.VARIABLES, *map(config.variable, config.KEYS)}
     assert own.keys() <= variables
     settings = config.load({}, environment={key: value or "" for key, value in own.items()})
     assert settings.thumbnails

@@ -15,7 +15,8 @@ from reidsearch import datasets, errors
 from reidsearch.cli import app
 from reidsearch.cli.group import INTERRUPTED
 from reidsearch.cli.options import REJECTED
-from reidsearch.config import KEYS, VARIABLES
+from reidsearch.config import KEYS
+from reidsearch.environment import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,7 +4,9 @@ Blocks of a page marked ``bash`` and ``python`` run, one after the other, as its
 them; those marked ``sh`` are for what cannot: installing, docker, real data sets.
 """
 
+import importlib
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -213,7 +215,8 @@ def test_the_site_is_whole(site: Path) -> None:
         if isinstance(home, type) and not issubclass(home, Exception):
             assert f'id="{home.__module__}.{home.__name__}"' in python, name
     known = pages[site / "reference/documents/index.html"]
-    for name in vars(documents):
+    modules = pkgutil.iter_modules(documents.__path__, f"{documents.__name__}.")
+    for name in {key for one in modules for key in vars(importlib.import_module(one.name))}:
         if name.endswith("Document") and name != "PicturesDocument":
             assert f'id="{name.lower()}"' in known, name
 

@@ -9,7 +9,18 @@ from typing import NotRequired, get_args, get_origin, get_type_hints, is_typeddi
 
 import pytest
 
-from reidsearch import documents
+from reidsearch.documents.answers import AnswerDocument
+from reidsearch.documents.audits import AuditDocument
+from reidsearch.documents.calibrations import CalibrationDocument
+from reidsearch.documents.checkups import CheckupDocument
+from reidsearch.documents.encoders import EncoderDocument
+from reidsearch.documents.evaluations import ComparisonDocument, EvaluationDocument
+from reidsearch.documents.explorations import ExplorationDocument
+from reidsearch.documents.failures import FailureDocument
+from reidsearch.documents.forgetting import ForgottenDocument, SelectedDocument
+from reidsearch.documents.ingests import IngestDocument
+from reidsearch.documents.statuses import StatusDocument
+from reidsearch.documents.traces import TraceDocument
 from tests.conftest import Run
 
 
@@ -47,10 +58,10 @@ def fits(value: object, kind: object) -> bool:
 
 def test_the_check_tells_what_fits_from_what_does_not() -> None:
     failure = {"path": "a", "reason": "b"}
-    assert fits(failure, documents.FailureDocument)
-    assert not fits({"path": "a"}, documents.FailureDocument)
-    assert not fits({**failure, "more": 1}, documents.FailureDocument)
-    assert not fits({**failure, "reason": None}, documents.FailureDocument)
+    assert fits(failure, FailureDocument)
+    assert not fits({"path": "a"}, FailureDocument)
+    assert not fits({**failure, "more": 1}, FailureDocument)
+    assert not fits({**failure, "reason": None}, FailureDocument)
     assert fits({"1": {"2": 0.5}}, dict[str, dict[str, float]])
     assert not fits({"1": {"2": "x"}}, dict[str, dict[str, float]])
     assert not fits(True, int)
@@ -58,33 +69,33 @@ def test_the_check_tells_what_fits_from_what_does_not() -> None:
 
 PROBE, OTHER, ANOTHER = (f"query/000{n}_c1s1_000001_00.jpg" for n in (2, 3, 4))
 COMMANDS: Mapping[str, tuple[object, tuple[object, ...]]] = {
-    "ingest": (documents.IngestDocument, ("ingest", "MARKET")),
-    "explore": (documents.ExplorationDocument, ("explore", "MARKET")),
-    "explore what is stored": (documents.ExplorationDocument, ("explore", "--stored")),
-    "query": (documents.AnswerDocument, ("query", PROBE)),
+    "ingest": (IngestDocument, ("ingest", "MARKET")),
+    "explore": (ExplorationDocument, ("explore", "MARKET")),
+    "explore what is stored": (ExplorationDocument, ("explore", "--stored")),
+    "query": (AnswerDocument, ("query", PROBE)),
     "query in full": (
-        documents.AnswerDocument,
+        AnswerDocument,
         ("query", PROBE, OTHER, "--together", "--not", ANOTHER, "--by-stay"),
     ),
-    "evaluate": (documents.EvaluationDocument, ("evaluate",)),
+    "evaluate": (EvaluationDocument, ("evaluate",)),
     "evaluate in full": (
-        documents.EvaluationDocument,
+        EvaluationDocument,
         ("evaluate", "--camera-pairs", "--spatio-temporal", "--rerank"),
     ),
-    "compare": (documents.ComparisonDocument, ("evaluate", "--compare", "ENCODER")),
-    "calibrate": (documents.CalibrationDocument, ("calibrate",)),
-    "trace": (documents.TraceDocument, ("trace", PROBE, "--min-score", 0.8)),
+    "compare": (ComparisonDocument, ("evaluate", "--compare", "ENCODER")),
+    "calibrate": (CalibrationDocument, ("calibrate",)),
+    "trace": (TraceDocument, ("trace", PROBE, "--min-score", 0.8)),
     "trace in full": (
-        documents.TraceDocument,
+        TraceDocument,
         ("trace", PROBE, OTHER, "--together", "--not", ANOTHER, "--min-score", 0.5),
     ),
-    "doctor": (documents.CheckupDocument, ("doctor",)),
-    "status": (documents.StatusDocument, ("status",)),
-    "encoders": (list[documents.EncoderDocument], ("encoders", "ENCODER", "--measure")),
-    "audit": (list[documents.AuditDocument], ("audit",)),
+    "doctor": (CheckupDocument, ("doctor",)),
+    "status": (StatusDocument, ("status",)),
+    "encoders": (list[EncoderDocument], ("encoders", "ENCODER", "--measure")),
+    "audit": (list[AuditDocument], ("audit",)),
     "export": (dict[str, int], ("export", "out.npz")),
-    "forget, dry": (documents.SelectedDocument, ("forget", "--identity", 1, "--dry-run")),
-    "forget": (documents.ForgottenDocument, ("forget", "--identity", 1, "--yes")),
+    "forget, dry": (SelectedDocument, ("forget", "--identity", 1, "--dry-run")),
+    "forget": (ForgottenDocument, ("forget", "--identity", 1, "--yes")),
 }
 
 

@@ -11,13 +11,14 @@ import pytest
 import reidsearch
 from reidsearch import lock, trace
 from reidsearch.cli.vocabulary import COMMAND_LINE
-from reidsearch.config import Audit, Config
+from reidsearch.config import Config
 from reidsearch.encoder import Preprocessing
 from reidsearch.errors import PYTHON
 from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.gallery import Gallery
 from reidsearch.question import Question
 from reidsearch.service.vocabulary import HTTP, PAGE
+from reidsearch.settings import Audit
 from reidsearch.views import lanes
 from tests.conftest import COLORS, HEIGHT, WIDTH, Run, write_crop, write_encoder
 from tests.page import facts, parsed

@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 import reidsearch as package
-from reidsearch import Gallery, faults
-from reidsearch.config import CatalogUrl, Config
+from reidsearch import CatalogError, Gallery, faults
+from reidsearch.config import Config
+from reidsearch.settings import CatalogUrl
 from tests.conftest import COLORS, write_crop
 from tests.postgres import Cluster, cluster, database, run_sql
 from tests.processes import LONG, wait_until_it_stands
@@ -168,3 +170,34 @@ def test_a_server_that_is_restarted_during_an_ingest_costs_nothing_that_was_conf
     with closing(Gallery(settings, purpose="test")) as opened:
         assert opened.ingest(folder, on_progress=restart).ingested == 120
         assert opened.doctor().left == ()
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+def test_a_server_that_is_restarted_within_transactions_costs_nothing_that_was_confirmed(
+    restartable: tuple[Cluster, Config], tmp_path: Path, how: str
+) -> None:
+    server, settings = restartable
+    folder = crops(tmp_path / "crops", 120)
+    commits = iter(range(1000))
+    confirmed, refused = 0, list[str]()
+    with closing(Gallery(settings, purpose="test")) as opened:
+        assert opened.ingest(crops(tmp_path / "first", 1)).ingested == 1
+
+        @event.listens_for(opened._session.catalog.engine, "commit")
+        def _restart(connection: object) -> None:
+            if next(commits) in (1, 3, 6, 10):  # all is written, and none of it confirmed
+                server.stop(how)
+                server.start()
+
+        while not confirmed:
+            try:
+                confirmed = opened.ingest(folder).found
+            except CatalogError as error:  # it may have been done, and must not be twice
+                refused.append(error.hint)
+        assert next(commits) > 10
+        assert confirmed == 120
+        assert len(refused) <= 4
+        assert all("Run the same call again" in hint for hint in refused)
+        checkup = opened.doctor()
+        assert checkup.left == ()
+        assert checkup.images == checkup.vectors == 121

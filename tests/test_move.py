@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import CopiedGallery, Gallery, StoreError, UsageError, move
+from reidsearch import Added, CopiedGallery, Crop, Gallery, StoreError, UsageError, move
 from reidsearch.catalog import schema
 from reidsearch.catalog.records import Left, Part
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
 from reidsearch.errors import CatalogMoved, EmptyGallery
 from reidsearch.session import CATALOG, VECTORS
+from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED
 from reidsearch.types import Kind, Points
 from tests.conftest import Run, write_crop
@@ -89,6 +90,22 @@ def test_vectors_go_to_a_server_to_another_and_back_bit_for_bit(
             assert stored(later) == before
             assert later.doctor().left == ()
     assert learned.move(EMBEDDED).parts == ()
+
+
+def test_crops_that_wait_stay_and_are_stored_in_the_new_place(
+    gallery: Gallery, qdrant: QdrantStandIn, catalog_url: str, market: Path
+) -> None:
+    data = (market / PROBE).read_bytes()
+    for at, places in enumerate(([qdrant.url], [qdrant.url, catalog_url], [EMBEDDED])):
+        (kept,) = gallery.put_aside([Crop(data, camera=f"gate {at}")])
+        assert isinstance(kept, Added)
+        gallery.move(places)
+        assert gallery.status().waiting == 1
+        gallery.keep_current()
+        assert gallery.status().waiting == 0
+        (image,) = gallery._session.catalog.images.of([kept.id])
+        assert image.file.read_bytes() == data
+        assert gallery.doctor().left == ()
 
 
 def test_the_catalog_goes_to_postgresql_and_back_and_counts_on(

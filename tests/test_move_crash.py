@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import Gallery, faults
+from reidsearch import Crop, Gallery, faults
 from reidsearch.catalog import schema
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
 from reidsearch.files import copy_folder
 from reidsearch.session import CATALOG
+from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED
 from tests.conftest import COLORS, write_crop
 from tests.processes import finish, reidsearch
@@ -176,6 +177,9 @@ def test_a_restore(
     fault: str,
 ) -> None:
     file = tmp_path / "backup.zip"
+    picture = write_crop(tmp_path / "pushed.jpg", color=COLORS[1]).read_bytes()
+    with Gallery(copied, purpose="test") as gallery:
+        gallery.put_aside([Crop(picture)])
     ended(copied, "backup", file)
     for name, words in (("embedded", ()), ("served", ("--qdrant-url", server.url))):
         restored = replace(copied, data_dir=tmp_path / name)
@@ -183,7 +187,10 @@ def test_a_restore(
         assert not (restored.data_dir / CATALOG).exists()  # no gallery yet
         ended(restored, "restore", file, *words)
         is_whole(restored, expected)
-        assert {path.name for path in restored.data_dir.iterdir()} <= {CATALOG, "lock", "vectors"}
+        left = {path.name for path in restored.data_dir.iterdir()}
+        assert left <= {CATALOG, "lock", "vectors", "waiting"}
+        (waiting,) = (restored.data_dir / "waiting").iterdir()
+        assert waiting.read_bytes().endswith(picture)
     assert len(server.collections) == 1  # what the kill left was used
 
 

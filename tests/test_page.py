@@ -356,6 +356,9 @@ def test_a_hit_is_enlarged(visit: Visit, picture: Path) -> None:
     hit(visit, 2).get_by_role("button", name="enlarge").click()
     expect(visit.page.locator("#enlarged")).to_be_visible()
     expect(visit.page.locator("#enlarged-picture")).not_to_have_js_property("naturalWidth", 0)
+    caption = visit.page.locator("#enlarged-caption").inner_text()
+    assert caption.startswith("2 0.")
+    assert caption.count(".jpg") == 1
     visit.page.keyboard.press("Escape")
     expect(visit.page.locator("#enlarged")).to_be_hidden()
 
@@ -530,6 +533,45 @@ def test_all_of_it_works_by_keyboard(visit: Visit, picture: Path) -> None:
     expect(visit.page.locator("#found")).to_be_focused()
 
 
+def test_names_of_files_are_broken_between_their_parts_alone(
+    browser: Browser, gallery: Gallery, market: Path
+) -> None:
+    with served(gallery) as client, visiting(browser, str(client.base_url)) as visit:
+        visit.choose(market / PROBE)
+        visit.hits()
+        broken = """() => {
+          const parts = document.createTreeWalker(document.getElementById("found"), 4), broken = [];
+          while (parts.nextNode()) {
+            const range = document.createRange();
+            range.selectNodeContents(parts.currentNode);
+            const isName = /_|\\.jpg/.test(parts.currentNode.data);
+            if (isName && range.getClientRects().length > 1) broken.push(parts.currentNode.data);
+          }
+          return broken;
+        }"""
+        assert visit.page.evaluate(broken) == []
+
+
+def test_who_removes_a_picture_by_keyboard_goes_on_from_where_it_was(
+    visit: Visit, world: Path
+) -> None:
+    visit.choose(world / "probes/1.jpg", world / "probes/2.jpg", world / "probes/3.jpg")
+    visit.hits(20)
+    remove = visit.page.locator("#together button", has_text="Remove")
+    remove.nth(1).focus()
+    visit.page.keyboard.press("Enter")
+    expect(remove).to_have_count(2)
+    expect(remove.nth(1)).to_be_focused()
+    expect(remove.nth(1)).to_have_accessible_name("Remove picture 2")
+    expect(visit.page.locator("#together img").nth(1)).to_have_attribute("alt", "picture 2: 3.jpg")
+    visit.page.keyboard.press("Enter")
+    expect(remove).to_have_count(1)
+    expect(remove).to_be_focused()
+    visit.page.keyboard.press("Enter")
+    expect(remove).to_have_count(0)
+    expect(visit.page.locator("#choose")).to_be_focused()
+
+
 def test_the_page_does_not_jump_while_it_fills(visit: Visit, picture: Path) -> None:
     watch = """() => { window.jumps = 0; new PerformanceObserver((list) => {
       for (const one of list.getEntries()) if (!one.hadRecentInput) window.jumps += one.value;
@@ -540,6 +582,19 @@ def test_the_page_does_not_jump_while_it_fills(visit: Visit, picture: Path) -> N
     assert visit.page.evaluate("window.jumps") < 0.1
 
 
+def test_a_question_asks_the_service_once_and_for_nothing_else(visit: Visit, picture: Path) -> None:
+    visit.choose(picture)
+    visit.hits(20)
+    visit.requests.clear()
+    visit.choose(picture)
+    expect(visit.page.locator("#together li[data-key=p2]")).to_have_count(1)
+    visit.settled()
+    visit.page.wait_for_timeout(500)  # what a step of the address sets off comes later
+    assert [urlsplit(one).path for one in visit.requests if one.startswith("http")] == [
+        "/page/answer"
+    ]
+
+
 def test_what_is_no_picture_is_told_and_nothing_is_lost(visit: Visit, tmp_path: Path) -> None:
     (tmp_path / "letter.jpg").write_text("Dear all, ...")
     visit.page.get_by_role("checkbox", name="lobby").check()
@@ -548,6 +603,24 @@ def test_what_is_no_picture_is_told_and_nothing_is_lost(visit: Visit, tmp_path: 
     assert "picture of one person" in visit.problem()
     expect(visit.page.get_by_role("checkbox", name="lobby")).to_be_checked()
     expect(visit.page.locator("#together .gone")).to_contain_text("cannot show it")
+
+
+def test_a_picture_that_is_gone_from_the_disk_is_still_asked_with(
+    visit: Visit, picture: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jpg").write_bytes(picture.read_bytes())
+    visit.choose(tmp_path / "mine.jpg")
+    first = visit.hits(20)
+    (tmp_path / "mine.jpg").unlink()
+    visit.page.get_by_role("button", name="More").click()
+    assert visit.hits(40)[:20] == first
+
+
+def test_a_folder_is_told_from_a_picture(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "crops").mkdir()
+    visit.drop(tmp_path / "crops")
+    assert "crops cannot be read" in visit.problem()
+    assert not [one for one in visit.requests if "answer" in one]
 
 
 def test_a_picture_that_is_too_large_is_told_before_it_is_sent(

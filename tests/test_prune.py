@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import documents
 from reidsearch.config import Config
+from reidsearch.documents.ingests import IngestDocument
 from reidsearch.errors import UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.losses import Loss, weigh
@@ -179,7 +179,7 @@ def test_the_report_says_what_is_known(run: Run, tmp_path: Path) -> None:
     assert "4 without a person, 4 without a time." in result.stderr
     assert "Passed over, no crops: 1 .cr2." in result.stderr
     document = json.loads(run("ingest", crops, "--json").stdout)
-    assert set(documents.IngestDocument.__annotations__) == set(document)
+    assert set(IngestDocument.__annotations__) == set(document)
     assert (document["layout"], document["cameras"], document["people"]) == ("cameras", 2, 0)
     assert (document["without_camera"], document["without_person"]) == (0, 4)
     assert document["passed_over"] == {".cr2": 1}

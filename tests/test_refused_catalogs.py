@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from reidsearch import CatalogError, CatalogLocked, UsageError
-from reidsearch.catalog import hold, postgres, schema
-from reidsearch.catalog.database import HoldLost, Mode
-from reidsearch.catalog.postgres import PostgresDatabase
+from reidsearch import CatalogError, UsageError
+from reidsearch.catalog import postgres as postgres_module
+from reidsearch.catalog import schema
+from reidsearch.catalog.database import Mode
 from reidsearch.config import Config, load
 from reidsearch.errors import CatalogUnreachable, NewerSchema
 from reidsearch.gallery import Gallery
+from tests import pgbouncer
 from tests.postgres import Cluster, cluster, database, run_sql
-from tests.serving import until
 
 SECRET = "tr0ub4dor"
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "OPENING", 0.3)
+    monkeypatch.setattr(postgres_module, "OPENING", 0.3)
 
 
 def refused(url: str) -> CatalogError:
@@ -72,7 +72,7 @@ def test_each_refusal_says_what_it_was_and_what_to_try(
         name = make_url(url).database
         run_sql(strict.url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         assert "standby" in refused(url).hint
-    monkeypatch.setattr(postgres, "OLDEST", 99)
+    monkeypatch.setattr(postgres_module, "OLDEST", 99)
     assert "Version 99 or later" in refused(strict.url).hint
 
 
@@ -122,72 +122,6 @@ def test_a_password_in_the_url_is_used_and_never_shown(settings: Config, strict:
     assert told["catalog_url"] == "postgresql+psycopg://ann@/people"
 
 
-def test_who_deletes_waits_for_those_that_take_in_and_the_other_way_round(
-    catalog_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hold, "TOLD_AFTER", 0.1)
-    monkeypatch.setattr(postgres, "HELD", 0.1)
-    with (
-        closing(PostgresDatabase(catalog_url, purpose="ingest")) as one,
-        closing(PostgresDatabase(catalog_url, purpose="forget")) as other,
-    ):
-        with one.held(Mode.SHARED), other.held(Mode.SHARED):
-            pass
-        for mine, theirs in ((Mode.SHARED, Mode.EXCLUSIVE), (Mode.EXCLUSIVE, Mode.SHARED)):
-            with (
-                one.held(mine),
-                one.held(Mode.SHARED),  # what is inside changes nothing
-                pytest.raises(CatalogLocked, match="reidsearch ingest on"),
-                other.held(theirs),
-            ):
-                pass
-            with other.held(theirs):
-                pass
-
-
-def test_a_worker_lives_as_long_as_its_session(catalog_url: str) -> None:
-    with (
-        closing(PostgresDatabase(catalog_url, purpose="ingest")) as one,
-        closing(PostgresDatabase(catalog_url, purpose="ingest")) as other,
-    ):
-
-        def seen() -> set[int]:
-            with other.engine.connect() as db:
-                return other.workers(db)
-
-        assert seen() == set()
-        with one.working():
-            assert seen() == {one.worker}
-            with one.held(Mode.SHARED):
-                assert seen() == {one.worker}
-            one.retire()
-            assert seen() == set()
-            with one.held(Mode.SHARED):
-                assert seen() == set()
-        with one.working():
-            one.close()
-            until(lambda: seen() == set())  # the server sees that a connection has ended
-            with one.held(Mode.SHARED):  # in another session
-                assert seen() == {one.worker}
-
-
-def test_nothing_is_written_by_who_has_lost_what_it_held(catalog_url: str) -> None:
-    with closing(schema.open_shared(catalog_url, purpose="forget")) as catalog:
-        with catalog.database.held(Mode.EXCLUSIVE):
-            catalog.record_home("here")
-            run_sql(
-                catalog_url,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-            )
-            with pytest.raises(HoldLost, match="restarted, or cut off"):
-                catalog.record_home("there")
-        assert catalog.home == "here"
-        with catalog.database.held(Mode.EXCLUSIVE):
-            catalog.record_home("there")
-        assert catalog.home == "there"
-
-
 def test_many_that_open_an_empty_database_at_once_make_one_catalog(postgres: Cluster) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -198,3 +132,40 @@ def test_many_that_open_an_empty_database_at_once_make_one_catalog(postgres: Clu
                 return catalog.key
 
         assert len(set(pool.map(key, range(6)))) == 1
+
+
+def test_a_pooler_that_cannot_do_what_is_needed_is_refused_before_anything_is_asked(
+    postgres: Cluster, catalog_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pgbouncer.pooler(postgres, "statement") as pooler:
+        error = refused(pooler.url(catalog_url))
+        assert not isinstance(error, CatalogUnreachable)  # no waiting would help
+        assert "gives every statement another session" in error.message
+        assert "transaction, or session" in error.hint
+    # Which of many catalogs in one database is meant may be said with the schema's name.
+    monkeypatch.setenv("PGOPTIONS", "-csearch_path=elsewhere")
+    with pgbouncer.pooler(postgres, "transaction") as pooler:
+        error = refused(pooler.url(catalog_url))
+        assert "does not pass on" in error.message
+        assert "ALTER ROLE" in error.hint
+    dropping = {"ignore_startup_parameters": "options"}
+    with pgbouncer.pooler(postgres, "transaction", **dropping) as pooler:
+        error = refused(pooler.url(catalog_url))
+        assert "search_path=elsewhere" in error.message
+        assert "ALTER ROLE" in error.hint
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_a_pooler_with_too_few_sessions_says_how_many_are_needed(
+    postgres: Cluster, catalog_url: str, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(postgres_module, "PATIENCE", 0.1)
+    few = {"default_pool_size": 1, "query_wait_timeout": 1}
+    with (
+        pgbouncer.pooler(postgres, mode, **few) as pooler,
+        closing(schema.open_shared(pooler.url(catalog_url), purpose="test")) as catalog,
+        pytest.raises(CatalogUnreachable, match="no session free") as caught,
+        catalog.database.held(Mode.EXCLUSIVE),
+    ):
+        catalog.record_home("here")
+    assert "default_pool_size" in caught.value.hint

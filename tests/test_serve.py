@@ -10,8 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reidsearch import documents, lock
+from reidsearch import lock
 from reidsearch.config import Config
+from reidsearch.documents.answers import AnswerDocument
+from reidsearch.documents.audits import AuditDocument
+from reidsearch.documents.calibrations import CalibrationDocument
+from reidsearch.documents.ingests import AddedDocument
+from reidsearch.documents.statuses import StatusDocument
 from reidsearch.errors import StoreLocked
 from reidsearch.gallery import Gallery
 from reidsearch.service.problems import MEDIA_TYPE, ProblemDocument
@@ -74,7 +79,7 @@ def test_a_query_answers_the_command_lines_bytes(
         answer = post(client, "/api/query", sent(probe), **fields)
     assert answer.status_code == 200, answer.text
     assert answer.text + "\n" == printed
-    assert fits(answer.json(), documents.AnswerDocument)
+    assert fits(answer.json(), AnswerDocument)
 
 
 def test_a_trace_answers_the_command_lines_bytes(
@@ -149,15 +154,15 @@ def test_the_gallery_as_a_whole_is_told_as_the_command_line_tells_it(
     cameras = client.get("/api/cameras").json()
     assert cameras == [{"id": n, "camera": n, "site": "market"} for n in (1, 2, 3)]
     status = client.get("/api/status").json()
-    assert fits(status, documents.StatusDocument)
+    assert fits(status, StatusDocument)
     assert status["images"] == gallery.status().document()["images"]
     assert "learned" in problem(client.get("/api/calibration"), 409)["detail"]
     gallery.calibrate()
     learned = client.get("/api/calibration").json()
-    assert fits(learned, documents.CalibrationDocument)
+    assert fits(learned, CalibrationDocument)
     post(client, "/api/query", sent(market / PROBE))
     (entry,) = client.get("/api/audit").json()
-    assert fits(entry, documents.AuditDocument)
+    assert fits(entry, AuditDocument)
     assert entry["command"] == "query"
     assert client.get("/api/audit", params={"since": "2100-01-01"}).json() == []
 
@@ -255,7 +260,7 @@ def test_crops_that_are_pushed_at_once_are_each_confirmed_and_found(settings: Co
         def push(crop: Path) -> int:
             answer = post(client, "/api/images", sent(crop), camera=1)
             assert answer.status_code == 201, answer.text
-            assert fits(answer.json(), documents.AddedDocument)
+            assert fits(answer.json(), AddedDocument)
             return int(answer.json()["id"])
 
         with ThreadPoolExecutor(16) as pool:

@@ -11,7 +11,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 
-from reidsearch import documents
+from reidsearch.documents.failures import FailureDocument
 from reidsearch.gallery import Gallery
 from reidsearch.service.limits import Limits
 from reidsearch.service.schemas import Schemas
@@ -63,7 +63,7 @@ def test_every_route_is_described_with_its_document_and_its_problems(client: htt
 
 def test_a_schema_is_what_the_document_is() -> None:
     schemas = Schemas()
-    assert schemas.of(documents.FailureDocument) == {"$ref": "#/components/schemas/FailureDocument"}
+    assert schemas.of(FailureDocument) == {"$ref": "#/components/schemas/FailureDocument"}
     failure = schemas.components["FailureDocument"]
     assert failure["properties"] == {"path": {"type": "string"}, "reason": {"type": "string"}}
     assert failure["required"] == ["path", "reason"]

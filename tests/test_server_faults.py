@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from reidsearch import datasets, ingest
 from reidsearch.catalog import State
 from reidsearch.cli import app
-from reidsearch.config import API_KEY, Config, api_key
+from reidsearch.config import Config
 from reidsearch.encoder import Encoder
+from reidsearch.environment import API_KEY, api_key
 from reidsearch.errors import StoreError, StoreUnreachable, UsageError
 from reidsearch.stores import server
 from reidsearch.stores.connection import Patience

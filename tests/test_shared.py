@@ -11,7 +11,8 @@ from PIL import Image
 
 import reidsearch
 from reidsearch import CatalogError, Gallery, ImageError, UsageError
-from reidsearch.config import CatalogUrl, Config
+from reidsearch.config import Config
+from reidsearch.settings import CatalogUrl
 from tests.conftest import write_crop
 from tests.qdrant_server import QdrantStandIn
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from jinja2 import UndefinedError
 from PIL import Image, ImageColor, ImageDraw
+from playwright.sync_api import Browser
 
 from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.errors import UsageError
@@ -261,7 +262,7 @@ HOSTILE = "</style></title>\"'><script>alert(1)</script>\udcff&{{ 7 * 7 }}{% raw
 
 
 class Tags(HTMLParser):
-    """The elements of a page, their attributes, and its text outside of its style."""
+    """The elements of a page and their attributes, without places where a line may break."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -270,8 +271,9 @@ class Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
-        self.values += attrs
+        if tag != "wbr":
+            self.names.append(tag)
+            self.values += attrs
 
 
 def test_hostile_names_are_text_in_every_template(answer: Answer) -> None:
@@ -279,7 +281,8 @@ def test_hostile_names_are_text_in_every_template(answer: Answer) -> None:
         hits = tuple(replace(hit, path=path, dataset=path) for hit in answer.hits)
         return sheet.html([replace(answer, query=path, hits=hits)], Made(command))
 
-    harmless, found = Tags(of("gone.jpg", "x")), Tags(page := of(HOSTILE, HOSTILE))
+    words = re.sub(r"[^ ]+", "x", HOSTILE)  # each of a command's is an element
+    harmless, found = Tags(of("gone.jpg", words)), Tags(page := of(HOSTILE, HOSTILE))
     assert found.names == harmless.names
     shown = HOSTILE.replace("\udcff", "?")
     assert found.values.count(("title", shown)) == 6
@@ -391,3 +394,31 @@ def test_no_answers_and_no_hits_still_make_a_sheet(tmp_path: Path, answer: Answe
     sheet.save([replace(answer, camera=None, identity=None, hits=())], tmp_path / "probe.png")
     with Image.open(tmp_path / "none.png") as none, Image.open(tmp_path / "probe.png") as probe:
         assert none.height < probe.height
+
+
+@pytest.mark.parametrize("width", [360, 390, 1360])
+def test_names_of_files_are_broken_between_their_parts_alone(
+    browser: Browser, answer: Answer, tmp_path: Path, width: int
+) -> None:
+    names = ("0001_c2s1_000331_03.jpg", "2024-05-01/gate_000123_0004.jpg", "-1_c1s3_002067_03.jpg")
+    hits = [replace(one, path=name) for one, name in zip(answer.hits, names, strict=False)]
+    made = Made("reidsearch query --data-dir /srv/gallery /srv/crops/0001_c1s1_000228_04.jpg")
+    text = sheet.html([replace(answer, hits=tuple(hits))], made)
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_content(text)
+    broken = """() => {
+      const parts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), broken = [];
+      while (parts.nextNode()) {
+        if (!parts.currentNode.parentElement.closest("figcaption, code")) continue;
+        for (const { 0: word, index } of parts.currentNode.data.matchAll(/[\\w.]+/g)) {
+          const range = document.createRange();
+          range.setStart(parts.currentNode, index);
+          range.setEnd(parts.currentNode, index + word.length);
+          if (range.getClientRects().length > 1) broken.push(word);
+        }
+      }
+      return broken;
+    }"""
+    assert page.evaluate(broken) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()

@@ -1,6 +1,7 @@
 """Several questions at once: each has the answer that it has alone, to the last digit."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,10 @@ from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError, ReidsearchError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.inquiry import Inquiry
+from reidsearch.service.problems import Problem
 from reidsearch.service.workers import TOGETHER, Workers
 from tests.conftest import Run
-from tests.serving import finished, served
+from tests.serving import finished, served, until
 from tests.test_serve import post, sent
 
 WAYS: Sequence[dict[str, object]] = (
@@ -124,7 +126,7 @@ class Slow:
     """Answers questions when it is let, and notes how many it was asked at once."""
 
     def __init__(self, gallery: Gallery, *, broken: bytes = b"") -> None:
-        self._gallery = gallery
+        self._answer_all = gallery.query_all
         self._broken = broken
         self.let = threading.Event()
         self.batches: list[int] = []
@@ -134,7 +136,7 @@ class Slow:
         assert self.let.wait(60)
         if any(one.question.probes[0].data == self._broken for one in inquiries):
             raise RuntimeError("a defect")
-        return self._gallery.query_all(inquiries)
+        return self._answer_all(inquiries)
 
 
 async def _begun(workers: Workers, slow: Slow, inquiry: Inquiry) -> "asyncio.Task[Answer]":
@@ -210,3 +212,55 @@ def test_a_defect_that_one_question_meets_fails_that_one_alone(
     finished(ask())
     assert slow.batches == [1, 2, 1, 1]
     assert len(gallery.audit()) == 2  # nobody's search is logged twice
+
+
+def test_the_pages_questions_are_answered_along_with_others(
+    gallery: Gallery, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [[str(hit.id) for hit in gallery.query(one, top_k=20).hits] for one in pictures]
+    slow = Slow(gallery)
+    monkeypatch.setattr(gallery, "query_all", slow)
+
+    def page(one: Path) -> list[str]:
+        answer = post(client, "/page/answer", sent(one))
+        assert answer.status_code == 200, answer.text
+        return re.findall(r'data-ask="(\d+)"', answer.text)
+
+    def program(one: Path) -> list[str]:
+        answer = post(client, "/api/query", sent(one), top_k=20)
+        return [str(hit["id"]) for hit in answer.json()["hits"]]
+
+    with served(gallery) as client, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(page, pictures[0])
+        until(lambda: slow.batches)
+        asks = (page, program, page)
+        others = [pool.submit(ask, one) for ask, one in zip(asks, pictures[1:4], strict=True)]
+        until(lambda: "reidsearch_requests_asked 4.0" in client.get("/metrics").text)
+        slow.let.set()
+        assert [one.result() for one in (first, *others)] == alone[:4]
+    assert slow.batches == [1, 3]
+
+
+def test_who_was_answered_is_not_sent_away_before_the_answer_is_drawn(
+    gallery: Gallery, pictures: list[Path]
+) -> None:
+    slow = Slow(gallery)
+    slow.let.set()
+    inquiry = gallery.inquiry(pictures[0])
+
+    async def ask() -> tuple[int, type[Exception]]:
+        workers, loop = Workers(slow, threads=1, waiting=0), asyncio.get_running_loop()
+
+        def draw(found: Answer) -> tuple[int, type[Exception]]:
+            other = asyncio.run_coroutine_threadsafe(workers.answer(lambda: inquiry), loop)
+            error = other.exception(60)
+            assert error is not None
+            return len(found.hits), type(error)  # type: ignore[return-value]
+
+        drawn = await workers.drawn(lambda: inquiry, draw)
+        assert workers.asked == 0
+        workers.close()
+        return drawn
+
+    assert finished(ask()) == (10, Problem)
+    assert len(gallery.audit()) == 1  # who is sent away did not search

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from docs.made.text import code, page, plain, table
-from reidsearch.config import DEFAULT_ENCODER, FILE, SETTINGS, VARIABLES, Config, variable
+from reidsearch.config import DEFAULT_ENCODER, FILE, SETTINGS, Config, variable
+from reidsearch.environment import VARIABLES
 
 DEFAULTS = {"data_dir": "a folder of the user's", "encoder": "the shipped one"}
 

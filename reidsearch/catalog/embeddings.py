@@ -174,7 +174,7 @@ class Embeddings(TableGroup):
                     update(image)
                     .where(image.c.id == bindparam("of"))
                     .values(sha256=bindparam("to")),
-                    [{"of": id, "to": digest} for id, (digest, _) in indexed.items()],
+                    [{"of": id, "to": digest} for id, digest in sorted(hashes.items())],
                 )
                 _set_state(
                     db,

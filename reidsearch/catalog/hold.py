@@ -1,7 +1,10 @@
 """What a process holds of a shared gallery against all others, on whichever machine: advisory locks
 of one session with the PostgreSQL server, which end with it, however that ends.
 
-No clock is asked, and nothing is written: who is gone has let go.
+No clock is asked, and nothing is written: who is gone has let go. As long as anything is held, its
+session is within a transaction, that reads and writes nothing: a pooler between, which may give
+sessions to others between transactions, gives this one to nobody, and ends it where its client is
+gone.
 """
 
 import logging
@@ -42,6 +45,10 @@ _HOLDERS = text(f"""
     AND pid IN (SELECT pid FROM ({_HELD.replace("objid FROM", "pid, objid FROM")}) AS held
     WHERE objid = {GALLERY})""")
 _MINE = text(f"{_HELD} AND objid = {GALLERY} AND pid = :session")
+# What a server may be told to end, as it does nothing for long. PostgreSQL 17 has the second.
+_STAY = text("""
+    SELECT set_config(name, '0', true) FROM pg_settings
+    WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')""")
 
 
 class Hold:
@@ -63,11 +70,12 @@ class Hold:
     @contextmanager
     def working(self) -> Iterator[None]:
         with self._guard:
-            if not self._working:
-                self._wanted = True
-                self._live()
             self._working += 1
         try:
+            with self._guard:
+                if self._working == 1:
+                    self._wanted = True
+                    self._live()
             yield
         finally:
             with self._guard:
@@ -81,6 +89,7 @@ class Hold:
             if self._alive:
                 self._say(_RETIRE, worker=self.worker)
                 self._alive = False
+            self._rest()
 
     def workers(self, db: Connection) -> set[int]:
         return set(db.scalars(_WORKERS)) - {self.worker}
@@ -112,23 +121,33 @@ class Hold:
             )
 
     def close(self) -> None:
+        """Let go of everything, by ending the connection within its transaction."""
         with self._guard:
             if self._session is not None:
                 with suppress(CatalogError):
+                    self._session.invalidate()
                     self._session.close()
                 self._session = None
+            self._alive = False
 
     def _take(self, mode: Mode) -> None:
         session = self._live()
-        for seconds in (TOLD_AFTER, self._patience):
-            session.exec_driver_sql(f"SET lock_timeout = '{seconds:g}s'")
-            try:
-                session.execute(_TAKE[mode])
-                self._mode = mode
-                return
-            except CatalogLocked:
-                holders = ", ".join(session.scalars(_HOLDERS)) or "another process"
-                log.info("Waiting for %s, which holds the gallery.", holders)
+        try:
+            for seconds in (TOLD_AFTER, self._patience):
+                try:
+                    with session.begin_nested():  # what waits in vain undoes no more than this
+                        session.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds:g}s'")
+                        session.execute(_TAKE[mode])
+                    self._mode = mode
+                    return
+                except CatalogLocked:
+                    with self._engine.connect() as db:
+                        holders = ", ".join(db.scalars(_HOLDERS)) or "another process"
+                    log.info("Waiting for %s, which holds the gallery.", holders)
+        except BaseException:  # in which state it is nobody knows
+            self.close()
+            raise
+        self._rest()
         raise CatalogLocked(
             f"{holders} holds the gallery",
             hint="Wait until it has ended, and run {same_call} again.",
@@ -138,11 +157,13 @@ class Hold:
         assert self._mode is not None
         self._say(_RELEASE_GALLERY[self._mode])
         self._mode = None
+        self._rest()
 
     def _say(self, statement: object, **values: int) -> None:
         """What needs no answer: where the session is gone, so are its locks."""
+        if self._session is None:
+            return
         try:
-            assert self._session is not None
             self._session.execute(statement, values)  # type: ignore[call-overload]
         except CatalogUnreachable:
             self.close()
@@ -154,16 +175,31 @@ class Hold:
                 self._session.exec_driver_sql("SELECT 1")
             except CatalogUnreachable:
                 self.close()
-        if self._session is None:
-            opened = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            opened.detach()  # it is no other's
-            self._pid = int(opened.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
-            self._session, self._alive = opened, False
-        if self._wanted and not self._alive:
-            while not self._session.scalar(_TRY, {"worker": self.worker}):
-                self.worker = _number()  # it was another's
-            self._alive = True
+        try:
+            if self._session is None:
+                self._session = session = self._engine.connect().execution_options(holds=True)
+                session.begin()
+                session.execute(_STAY)
+                self._pid = int(session.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+            if self._wanted and not self._alive:
+                while not self._session.scalar(_TRY, {"worker": self.worker}):
+                    self.worker = _number()  # it was another's
+                self._alive = True
+        except BaseException:
+            self.close()
+            raise
         return self._session
+
+    def _rest(self) -> None:
+        """Let the session be another's where nothing is held in it."""
+        if self._session is None or self._mode is not None or self._alive:
+            return
+        try:
+            self._session.commit()
+            self._session.close()
+            self._session = None
+        except CatalogUnreachable:
+            self.close()
 
 
 def _number() -> int:

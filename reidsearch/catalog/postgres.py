@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -20,8 +20,11 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from reidsearch.catalog import hold
 from reidsearch.catalog.database import HoldLost, Mode
 from reidsearch.catalog.refusals import error_of
-from reidsearch.config import catalog_password
+from reidsearch.environment import catalog_password
 from reidsearch.errors import CatalogError, CatalogUnreachable, UsageError
+
+if TYPE_CHECKING:  # which only those have who asked for it
+    import psycopg
 
 T = TypeVar("T")
 
@@ -37,6 +40,13 @@ LOCKED = 30_000  # milliseconds for another's turn in writing
 HELD = 600.0  # seconds for another's work that needs the gallery alone
 # What went silent, client or server, is given up after 10 + 3 x 5 seconds, not after hours.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+# What transactions begin with.
+_AS_IT_IS = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+_AT_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WAIT = f"SET LOCAL lock_timeout = {LOCKED}"
+_TURN = f"SELECT pg_advisory_xact_lock({hold.OURS}, {hold.WRITING})"
 
 
 class PostgresDatabase:
@@ -98,7 +108,11 @@ class PostgresDatabase:
         """Tables are rewritten; the server's log of changes keeps what was deleted until it is
         used anew, and so does every backup."""
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-            db.exec_driver_sql("VACUUM (FULL)")
+            db.exec_driver_sql(f"SET lock_timeout = {LOCKED}")  # it can be in no transaction
+            try:
+                db.exec_driver_sql("VACUUM (FULL)")
+            finally:
+                db.exec_driver_sql("RESET lock_timeout")
         return False
 
     def truncate_log(self) -> None:
@@ -186,20 +200,23 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
                 hint=f"Version {OLDEST} or later is needed.",
             )
         connection.autocommit = True
-        connection.execute(f"SET lock_timeout = {LOCKED}")
-        connection.execute("SET timezone = 'UTC'")
-        for option, value in KEEPALIVE.items():
-            connection.execute(f"SET tcp_{option} = {value}")
+        _settle(connection, address)
         connection.autocommit = False
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("writes", False):
-            turn = f"SELECT pg_advisory_xact_lock({hold.OURS}, {hold.WRITING})"
-            connection.exec_driver_sql(turn)
-        elif connection.get_isolation_level() != "AUTOCOMMIT":
-            # What reads in several queries sees one moment.
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        # What is set for a session may reach another's, through a pooler: set it for each
+        # transaction.
+        if options.get("holds", False):
+            first = _AS_IT_IS
+        elif options.get("writes", False):
+            first = f"{_AS_IT_IS}; {_WAIT}; {_TURN}"
+        else:
+            first = f"{_AT_ONE_MOMENT}; {_WAIT}"
+        connection.exec_driver_sql(first)
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: ExceptionContext) -> None:
@@ -208,3 +225,18 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
             raise error_of(original, address) from original
 
     return address, engine
+
+
+def _settle(connection: "psycopg.Connection", address: str) -> None:
+    """What a new connection is told, or refused for."""
+    (server,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+    if server == connection.info.backend_pid:
+        for option, value in KEEPALIVE.items():
+            connection.execute(f"SET tcp_{option} = {value}")
+    elif connection.info.options:
+        # A pooler is between, which has sessions of its own: they may be without these.
+        raise CatalogError(
+            f"the catalog at {address} is asked with options ({connection.info.options}), and a "
+            "pooler between passes none on",
+            hint="Give them to the role in place of PGOPTIONS or the URL: ALTER ROLE ... SET ...",
+        )

@@ -21,6 +21,8 @@ def error_of(error: Error, address: str) -> CatalogError:
             f"the catalog's server at {address} is not ready: {said}",
             hint="Wait a moment, and run {same_call} again.",
         )
+    if found := _of_a_pooler(said, address):
+        return found
     if code in LOCKED:
         return CatalogLocked(
             f"another program holds the catalog at {address}: {said}",
@@ -29,7 +31,8 @@ def error_of(error: Error, address: str) -> CatalogError:
     if code in FULL:
         return CatalogError(
             f"the catalog's server at {address} has no space left: {said}",
-            hint="Free some of its disk; nothing that was confirmed is lost.",
+            hint="Free some of its disk, and run {same_call} again: it goes on where this ended, "
+            "and nothing that was confirmed is lost.",
         )
     if code == STANDBY:
         return CatalogError(
@@ -60,6 +63,28 @@ def error_of(error: Error, address: str) -> CatalogError:
             hint="See whether it runs, and is to be reached from here.",
         )
     return CatalogError(f"the catalog at {address} cannot be used: {said}")
+
+
+def _of_a_pooler(said: str, address: str) -> CatalogError | None:
+    """Ours for what PgBouncer, which may stand before the server, says by itself."""
+    if "statement pooling" in said:
+        return CatalogError(
+            f"a pooler at {address} gives every statement another session: {said}",
+            hint="Let its pool_mode be transaction, or session.",
+        )
+    if "unsupported startup parameter" in said:
+        return CatalogError(
+            f"a pooler at {address} does not pass on how the catalog is asked: {said}",
+            hint="Give options to the role in place of PGOPTIONS or the URL: "
+            "ALTER ROLE ... SET ...",
+        )
+    if "query_wait_timeout" in said:
+        return CatalogUnreachable(
+            f"a pooler at {address} had no session free for too long: {said}",
+            hint="Let its default_pool_size be three for each process that uses the catalog at "
+            "once, then run {same_call} again; nothing that was confirmed is lost.",
+        )
+    return None
 
 
 def _said(error: Error) -> str:

@@ -17,6 +17,7 @@ from reidsearch.errors import CatalogError, CatalogLocked
 from reidsearch.files import replacing
 
 LOCK_SECONDS = 10.0  # as long as another program's writing is waited for
+CACHE = 64 << 10  # KiB of the file at most that a writer keeps in memory; others 2 MB
 T = TypeVar("T")
 
 
@@ -126,6 +127,8 @@ def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
         if options.get("upgrades", False):  # tables are made anew that others refer to
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         writes = options.get("writes", False)
+        if writes:  # images are in no order, so that a batch of them changes pages everywhere
+            connection.exec_driver_sql(f"PRAGMA cache_size = {-CACHE}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     @event.listens_for(engine, "handle_error")

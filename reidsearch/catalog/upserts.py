@@ -1,6 +1,7 @@
 """Insert rows that may be there: in the one way that SQLite and PostgreSQL have in common."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,11 +19,13 @@ def upsert(
     db: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str], change: Sequence[str]
 ) -> None:
     """Insert these rows; those whose ``key`` columns are there already get the new values in the
-    columns ``change`` alone."""
+    columns ``change`` alone. In the order of their keys, in which neither index nor another process
+    that does the same is crossed."""
     if rows:
         new = _insert(db, table)
         changed = {name: new.excluded[name] for name in change}
-        db.execute(new.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
+        ordered = sorted(rows, key=itemgetter(*key))
+        db.execute(new.on_conflict_do_update(index_elements=key, set_=changed), ordered)
 
 
 def _insert(db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

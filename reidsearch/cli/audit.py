@@ -35,14 +35,14 @@ def audit(
     json: Json = False,
 ) -> None:
     """Show who searched for whom."""
-    from reidsearch import documents
+    from reidsearch.documents.audits import audit_documents
     from reidsearch.opening import opened
 
     start = moment(since, "--since", ctx.obj.timezone)
     with opened(ctx.obj, purpose="audit") as gallery:
         entries = gallery.audit(since=start, save=save)
     if json:
-        output.print_json(documents.audit(entries))
+        output.print_json(audit_documents(entries))
         return
     columns = ("time", "operator", "command", "hits", "probe_sha256")
     if csv:
@@ -69,7 +69,7 @@ def audit(
 
 
 def _print_csv(entries: "Sequence[AuditEntry]", *, columns: Sequence[str]) -> None:
-    from reidsearch import documents
+    from reidsearch.documents.audits import audit_documents
 
     rows = [
         {
@@ -78,7 +78,7 @@ def _print_csv(entries: "Sequence[AuditEntry]", *, columns: Sequence[str]) -> No
             "together_sha256": " ".join(filter(None, document["together_sha256"])),
             "not_sha256": " ".join(filter(None, document["not_sha256"])),
         }
-        for document in documents.audit(entries)
+        for document in audit_documents(entries)
     ]
     output.print_csv([{c: row[c] for c in columns} for row in rows], columns=columns)
 

@@ -22,9 +22,10 @@ def backup(
 ) -> None:
     """Write the whole gallery, as it is at one moment, to one file.
 
-    It holds the catalog, all vectors and pushed crops, each with its checksum, and no pictures of
-    data sets. Nobody changes the gallery meanwhile; searches go on, beside a service as well. The
-    file has its name when it is whole. It tells as much of people as the gallery does.
+    It holds the catalog, all vectors and pushed crops, those that wait to be stored among them,
+    each with its checksum, and no pictures of data sets. Nobody changes the gallery meanwhile;
+    searches go on, beside a service as well. The file has its name when it is whole. It tells as
+    much of people as the gallery does.
     """
     from reidsearch.opening import opened
 
@@ -34,6 +35,7 @@ def backup(
         output.print_json(done.document())
         return
     crops = f", {done.crops:,} crops" if done.crops else ""
+    crops += f", {done.waiting:,} that wait to be stored" if done.waiting else ""
     output.say(
         f"{done.images:,} images, {done.vectors:,} vectors, {done.expanded:,} expanded ones"
         f"{crops}: {done.bytes / 1e6:,.1f} MB in {done.seconds:.1f} s."

@@ -9,7 +9,7 @@ from reidsearch.cli.options import Json
 from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from reidsearch.documents import FindingDocument
+    from reidsearch.documents.checkups import FindingDocument
 
 SHOWN = 5  # subjects of each kind of finding
 FAILURE = 1  # the exit code where something is left to be done

@@ -110,7 +110,7 @@ def explore(
 
 def _print_exploration(found: "Exploration") -> None:
     """The numbers, and what is to be looked at."""
-    from reidsearch import documents
+    from reidsearch.documents.explorations import spread_document
     from reidsearch.views import exploration
 
     print_table(exploration.numbers(found), columns=("", "found"), title=found.source)
@@ -118,7 +118,7 @@ def _print_exploration(found: "Exploration") -> None:
         [(split, *kinds.values()) for split, kinds in found.splits.items()],
         columns=("split", "people", "junk", "distractors", "not known"),
     )
-    spreads = [(name, documents.spread(values)) for name, values in exploration.spreads(found)]
+    spreads = [(name, spread_document(values)) for name, values in exploration.spreads(found)]
     print_table(
         [
             (name, *(f"{value:,.4g}" for value in spread.values() if isinstance(value, float)))

@@ -115,9 +115,9 @@ def _print_gone(gone: "Forgotten", *, json: bool, dry_run: bool) -> None:
 
 def _print_selected(gone: "Forgotten", *, json: bool) -> None:
     if json:
-        from reidsearch import documents
+        from reidsearch.documents.forgetting import selected_document
 
-        output.print_json(documents.selected(gone))
+        output.print_json(selected_document(gone))
         return
     if gone.images:
         print_table([(Path(path),) for path in gone.images], columns=("would be forgotten",))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidsearch import documents, times
+from reidsearch import times
 from reidsearch.cli import output
 from reidsearch.cli.tables import Cells, print_table, showable_or
-from reidsearch.config import machine
+from reidsearch.documents.hits import HitDocument, hit_document
+from reidsearch.environment import machine
 from reidsearch.ranking.clock import FRAMES, SECONDS
 from reidsearch.views import captions, verdicts
 
@@ -34,13 +35,13 @@ def print_hits_csv(answers: "list[Answer]", *, by_stay: bool) -> None:
     rows: list[dict[str, object]] = []
     for answer in answers:
         found: list[dict[str, object]] = [
-            {"query": answer.query, **documents.hit(hit, answer.zone)} for hit in answer.hits
+            {"query": answer.query, **hit_document(hit, answer.zone)} for hit in answer.hits
         ]
         if answer.stays is not None:
             for row, stay in zip(found, answer.stays, strict=True):
                 row |= {"start": stay.start, "end": stay.end, "count": len(stay.hits)}
         rows += found
-    columns = ("query", *documents.HitDocument.__annotations__, *(OF_STAY if by_stay else ()))
+    columns = ("query", *HitDocument.__annotations__, *(OF_STAY if by_stay else ()))
     output.print_csv(rows, columns=columns)
 
 

@@ -40,7 +40,7 @@ def move(
     All is held against its checksum before the new place is used. Killed or failed, the same
     command goes on; the old place stays as it is until --remove-old.
     """
-    from reidsearch import documents
+    from reidsearch.documents.moving import place_documents
     from reidsearch.opening import opened
 
     settings, places = ctx.obj, list(to or ())
@@ -58,7 +58,7 @@ def move(
         if remove_old:
             removed = gallery.remove_old()
             if json:
-                output.print_json({"removed": documents.places(removed)})
+                output.print_json({"removed": place_documents(removed)})
             for one in removed if not json else ():
                 output.say(f"The {one.part} at {one.address} are gone.")
             if not removed:

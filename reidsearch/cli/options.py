@@ -10,8 +10,10 @@ import typer
 from reidsearch import times
 from reidsearch.cli import output
 from reidsearch.cli.help import LAST
-from reidsearch.config import FILE, SETTINGS, VARIABLES, Setting, variable
+from reidsearch.config import FILE, SETTINGS, variable
+from reidsearch.environment import VARIABLES
 from reidsearch.errors import UsageError
+from reidsearch.settings import Setting
 
 REJECTED = 3  # the exit code where some pictures were not taken
 

@@ -83,8 +83,9 @@ def relay_log() -> None:
     if not logger.handlers:
         logger.addHandler(_Sayer())
         logger.setLevel(logging.INFO)
-        # What interrupts the pool's tidying up it raises, and logs with a traceback besides.
-        logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
+        # What interrupts their tidying up they raise, and log with a traceback besides.
+        for other in ("sqlalchemy.pool", "psycopg"):
+            logging.getLogger(other).addHandler(logging.NullHandler())
 
 
 @contextmanager

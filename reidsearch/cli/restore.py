@@ -35,6 +35,9 @@ def restore(
         f"{done.images:,} images, {done.vectors:,} vectors and {done.expanded:,} expanded ones, as "
         f"of {times.show(done.made, ctx.obj.timezone)}, each as it was: {done.seconds:.1f} s."
     )
+    if done.waiting:
+        waiting = counted(done.waiting, "pushed crop waits", "pushed crops wait")
+        output.say(f"{waiting} as before, until somebody takes images in.")
     if told["findings"]:
         print_table(list(told["findings"].items()), columns=("doctor says", "of"))
         images = counted(sum(told["findings"].values()), "finding")

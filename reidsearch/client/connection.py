@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reidsearch import __version__, config, errors
+from reidsearch import __version__, environment, errors
 from reidsearch.errors import ImageError, ReidsearchError, StoreUnreachable, UsageError
 
 Value: TypeAlias = str | int | float | bool | None
@@ -127,7 +127,7 @@ class Connection:
             return errors.of_kind(kind).like(detail, hint=hint, values=told.get("values", {}))
         hint = str(told.get("hint", ""))
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            hint = "Give one in a file with {token_file}, or in " + f"{config.TOKEN}."
+            hint = "Give one in a file with {token_file}, or in " + f"{environment.TOKEN}."
         if answer.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.REQUEST_TIMEOUT):
             return StoreUnreachable(f"the service at {self.url}: {detail}", hint=hint)
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:

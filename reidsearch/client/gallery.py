@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
-from reidsearch import documents, errors, times
+from reidsearch import errors, times
 from reidsearch.client import read
 from reidsearch.client.connection import Connection, Fields, File
 from reidsearch.client.shape import checked
-from reidsearch.config import Config, token
+from reidsearch.config import Config
+from reidsearch.documents.answers import AnswerDocument
+from reidsearch.documents.audits import AuditDocument
+from reidsearch.documents.cameras import CameraDocument
+from reidsearch.documents.forgetting import ForgottenDocument, SelectedDocument
+from reidsearch.documents.ingests import AddedDocument
+from reidsearch.documents.statuses import StatusDocument
+from reidsearch.documents.traces import TraceDocument
+from reidsearch.environment import token
 from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, UnknownImage, UsageError
 from reidsearch.gallery import FilePath, Gallery
 from reidsearch.inquiry import PLAIN
@@ -106,7 +114,7 @@ class RemoteGallery(Gallery):
         }
         found = self._connection.post("/api/query", fields, _files(question))
         return self._read(
-            documents.AnswerDocument,
+            AnswerDocument,
             found,
             lambda told: read.answer(
                 told, question, zone=self.config.timezone, fetch=self._fetching
@@ -149,7 +157,7 @@ class RemoteGallery(Gallery):
         }
         found = self._connection.post("/api/trace", fields, _files(question))
         return self._read(
-            documents.TraceDocument,
+            TraceDocument,
             found,
             lambda told: read.trace(
                 told, question, zone=self.config.timezone, fetch=self._fetching
@@ -173,11 +181,11 @@ class RemoteGallery(Gallery):
 
     def cameras(self) -> "tuple[CameraRecord, ...]":
         found = self._connection.get("/api/cameras")
-        return self._read(list[documents.CameraDocument], found, read.cameras)
+        return self._read(list[CameraDocument], found, read.cameras)
 
     def status(self) -> "Status":
         found = self._connection.get("/api/status")
-        return self._read(documents.StatusDocument, found, read.status)
+        return self._read(StatusDocument, found, read.status)
 
     def audit(
         self, *, since: "Time | None" = None, save: FilePath | None = None
@@ -185,7 +193,7 @@ class RemoteGallery(Gallery):
         if save is not None:
             _ = self._session  # kept probes leave their machine by no other way
         found = self._connection.get("/api/audit", {"since": self._written(since)})
-        return self._read(list[documents.AuditDocument], found, read.audit)
+        return self._read(list[AuditDocument], found, read.audit)
 
     def forget(
         self,
@@ -209,7 +217,7 @@ class RemoteGallery(Gallery):
             "site": site,
         }
         found = self._connection.post("/api/forget", {**fields, "dry_run": True})
-        meant = self._read(documents.SelectedDocument, found, read.selected)
+        meant = self._read(SelectedDocument, found, read.selected)
         if dry_run:
             return meant
         if confirm is not None and (meant.images or meant.waiting):
@@ -218,9 +226,7 @@ class RemoteGallery(Gallery):
                 hint="Look with a dry run, then do it without asking.",
             )
         found = self._connection.post("/api/forget", fields)
-        return self._read(
-            documents.ForgottenDocument, found, lambda told: read.forgotten(told, meant.images)
-        )
+        return self._read(ForgottenDocument, found, lambda told: read.forgotten(told, meant.images))
 
     def _pictures(
         self, question: Question, camera: int | str | None, time: "Time | None"
@@ -272,7 +278,7 @@ class RemoteGallery(Gallery):
             found = self._connection.post("/api/images", fields, [("image", crop.data)])
         except (ImageError, UsageError) as error:  # of this crop; others may do
             return error
-        return self._read(documents.AddedDocument, found, read.added)
+        return self._read(AddedDocument, found, read.added)
 
     def _fetching(self, id: int) -> Callable[[], bytes]:
         return functools.partial(_fetched, self._connection, id)

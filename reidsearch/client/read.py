@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from reidsearch import documents
 from reidsearch.add import Added, Outcome
 from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.audit import AuditEntry
 from reidsearch.catalog import State
 from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun, Left, Part
+from reidsearch.documents.answers import AnswerDocument
+from reidsearch.documents.audits import AuditDocument
+from reidsearch.documents.cameras import CameraDocument
+from reidsearch.documents.forgetting import ForgottenDocument, SelectedDocument
+from reidsearch.documents.hits import HitDocument, StayDocument
+from reidsearch.documents.ingests import AddedDocument
+from reidsearch.documents.questions import AskedDocument
+from reidsearch.documents.statuses import StatusDocument
+from reidsearch.documents.traces import NotLearnedDocument, TraceDocument
 from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.forget import Forgotten
 from reidsearch.lock import Holder
@@ -55,9 +63,7 @@ class RankedElsewhere:
         return tuple(used)
 
 
-def answer(
-    told: documents.AnswerDocument, question: Question, *, zone: Zone, fetch: Fetch
-) -> Answer:
+def answer(told: AnswerDocument, question: Question, *, zone: Zone, fetch: Fetch) -> Answer:
     """The answer to a question, whose pictures are at hand."""
     more, unlike = _asked(told.get("more", []), question)
     stays = told.get("stays")
@@ -85,7 +91,7 @@ def answer(
     )
 
 
-def trace(told: documents.TraceDocument, question: Question, *, zone: Zone, fetch: Fetch) -> Trace:
+def trace(told: TraceDocument, question: Question, *, zone: Zone, fetch: Fetch) -> Trace:
     """The trace that answers a question, whose pictures are at hand."""
     more, unlike = _asked(told.get("more", []), question)
     return Trace(
@@ -113,11 +119,11 @@ def trace(told: documents.TraceDocument, question: Question, *, zone: Zone, fetc
     )
 
 
-def _not_learned(told: documents.NotLearnedDocument | None) -> NotLearned | None:
+def _not_learned(told: NotLearnedDocument | None) -> NotLearned | None:
     return None if told is None else NotLearned(Unlearned(told["reason"]), told["message"])
 
 
-def status(told: documents.StatusDocument) -> Status:
+def status(told: StatusDocument) -> Status:
     """What is stored there, and the settings in force there."""
     first, last, run = told["first_taken"], told["last_taken"], told["last_ingest"]
     running = told["running"]
@@ -173,14 +179,14 @@ def status(told: documents.StatusDocument) -> Status:
     )
 
 
-def cameras(told: Sequence[documents.CameraDocument]) -> tuple[CameraRecord, ...]:
+def cameras(told: Sequence[CameraDocument]) -> tuple[CameraRecord, ...]:
     """The cameras there."""
     return tuple(
         CameraRecord(id=one["id"], name=str(one["camera"]), site=one["site"]) for one in told
     )
 
 
-def audit(told: Sequence[documents.AuditDocument]) -> list[AuditEntry]:
+def audit(told: Sequence[AuditDocument]) -> list[AuditEntry]:
     """The log there."""
     return [
         AuditEntry(
@@ -198,12 +204,12 @@ def audit(told: Sequence[documents.AuditDocument]) -> list[AuditEntry]:
     ]
 
 
-def selected(told: documents.SelectedDocument) -> Forgotten:
+def selected(told: SelectedDocument) -> Forgotten:
     """What would be forgotten."""
     return Forgotten(tuple(map(Path, told["paths"])), waiting=told["waiting"])
 
 
-def forgotten(told: documents.ForgottenDocument, paths: Sequence[Path]) -> Forgotten:
+def forgotten(told: ForgottenDocument, paths: Sequence[Path]) -> Forgotten:
     """What was forgotten, of these paths."""
     left = tuple(Left(part=Part(one["part"]), address=one["address"]) for one in told["left"])
     return Forgotten(
@@ -211,13 +217,13 @@ def forgotten(told: documents.ForgottenDocument, paths: Sequence[Path]) -> Forgo
     )
 
 
-def added(told: documents.AddedDocument) -> Added:
+def added(told: AddedDocument) -> Added:
     """What came of a crop."""
     return Added(told["id"], Outcome(told["outcome"]))
 
 
 def _asked(
-    told: Sequence[documents.AskedDocument], question: Question
+    told: Sequence[AskedDocument], question: Question
 ) -> tuple[tuple[Asked, ...], tuple[Asked, ...]]:
     """The pictures of a question but its first: of the person, and of others."""
     pictures = [one.data for one in question.pictures[1:]]
@@ -231,7 +237,7 @@ def _asked(
     return mine, tuple(one for one, unlike in asked if unlike)
 
 
-def _hits(told: Sequence[documents.HitDocument], fetch: Fetch) -> tuple[Hit, ...]:
+def _hits(told: Sequence[HitDocument], fetch: Fetch) -> tuple[Hit, ...]:
     return tuple(
         Hit(
             rank=one["rank"],
@@ -253,7 +259,7 @@ def _hits(told: Sequence[documents.HitDocument], fetch: Fetch) -> tuple[Hit, ...
     )
 
 
-def _stays(told: Sequence[documents.StayDocument], fetch: Fetch) -> tuple[Stay, ...]:
+def _stays(told: Sequence[StayDocument], fetch: Fetch) -> tuple[Stay, ...]:
     return tuple(
         Stay(
             camera=one["camera"],

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch import documents
 from reidsearch.answer import Answer
 from reidsearch.config import Config
 from reidsearch.demo import pedestrians, steps
 from reidsearch.demo.steps import Show, Steps
+from reidsearch.documents.demos import DemoDocument, demo_document
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation
 from reidsearch.gallery import Gallery
@@ -48,9 +48,9 @@ class Demo:
             found += [self.report / report.PAGE, self.report / calibration.PAGE]
         return found
 
-    def document(self) -> documents.DemoDocument:
+    def document(self) -> DemoDocument:
         """As a JSON document."""
-        return documents.demo(self)
+        return demo_document(self)
 
 
 def run(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reidsearch import documents
+from reidsearch.documents.calibrations import CalibrationDocument, calibration_document
 from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.ranking.transit import Transit
@@ -69,6 +69,6 @@ class Calibration:
         are no stricter than they need be."""
         return self.by_identity or self.by_times
 
-    def document(self) -> documents.CalibrationDocument:
+    def document(self) -> CalibrationDocument:
         """As a JSON document."""
-        return documents.calibration(self)
+        return calibration_document(self)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, UploadFile
 
-from reidsearch import documents, names
+from reidsearch import names
+from reidsearch.documents.answers import AnswerDocument
+from reidsearch.documents.traces import TraceDocument
 from reidsearch.gallery import Gallery
 from reidsearch.inquiry import Inquiry
 from reidsearch.probe import UNNAMED, Probe
@@ -97,7 +99,7 @@ def probes(gallery: Gallery, sent: Sequence[tuple[bytes, str]], ids: Sequence[in
 
 @router.post(
     "/query",
-    responses=described(documents.AnswerDocument, "The hits, the nearest first."),
+    responses=described(AnswerDocument, "The hits, the nearest first."),
     response_class=Document,
     dependencies=[Depends(only(*QUERY))],
 )
@@ -170,7 +172,7 @@ async def query(
 
 @router.post(
     "/trace",
-    responses=described(documents.TraceDocument, "Stays at cameras, in time order."),
+    responses=described(TraceDocument, "Stays at cameras, in time order."),
     response_class=Document,
     dependencies=[Depends(only(*TRACE))],
 )
@@ -223,7 +225,7 @@ async def trace(
 
 @router.get(
     "/images/{id}/similar",
-    responses=described(documents.AnswerDocument, "The hits, the nearest first."),
+    responses=described(AnswerDocument, "The hits, the nearest first."),
     response_class=Document,
     dependencies=[Depends(only(*SIMILAR))],
 )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 FOLDER = Path(__file__).parent / "static"
 PREFIX = "/page/"
 STYLE = "style.css"  # made of the templates that reports share
-KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+KINDS = {".css": "text/css", ".js": "text/javascript"}
 
 
 class Asset(NamedTuple):

@@ -5,7 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query
 
-from reidsearch import documents
+from reidsearch.documents.audits import AuditDocument, audit_documents
+from reidsearch.documents.calibrations import CalibrationDocument, calibration_document
+from reidsearch.documents.cameras import CameraDocument, camera_documents
+from reidsearch.documents.forgetting import ForgottenDocument, SelectedDocument, selected_document
+from reidsearch.documents.statuses import StatusDocument
 from reidsearch.forget import Forgotten
 from reidsearch.service.parts import Governing, Searching, only
 from reidsearch.service.replies import Document, described
@@ -17,17 +21,17 @@ FORGET = ("identity", "camera", "before", "dataset", "site", "dry_run")
 
 @router.get(
     "/cameras",
-    responses=described(list[documents.CameraDocument], "By site, then by name."),
+    responses=described(list[CameraDocument], "By site, then by name."),
     response_class=Document,
 )
 async def cameras(asking: Searching) -> Document:
     """The cameras that have images."""
-    return Document(documents.cameras(await asking.run(asking.gallery.cameras)))
+    return Document(camera_documents(await asking.run(asking.gallery.cameras)))
 
 
 @router.get(
     "/status",
-    responses=described(documents.StatusDocument, "As `reidsearch status --json` tells it."),
+    responses=described(StatusDocument, "As `reidsearch status --json` tells it."),
     response_class=Document,
 )
 async def status(asking: Searching) -> Document:
@@ -37,17 +41,17 @@ async def status(asking: Searching) -> Document:
 
 @router.get(
     "/calibration",
-    responses=described(documents.CalibrationDocument, "As `reidsearch calibrate --json` told it."),
+    responses=described(CalibrationDocument, "As `reidsearch calibrate --json` told it."),
     response_class=Document,
 )
 async def calibration(asking: Searching) -> Document:
     """What was learned of times between cameras, and of scores."""
-    return Document(documents.calibration(await asking.run(asking.gallery.calibration)))
+    return Document(calibration_document(await asking.run(asking.gallery.calibration)))
 
 
 @router.get(
     "/audit",
-    responses=described(list[documents.AuditDocument], "The oldest first."),
+    responses=described(list[AuditDocument], "The oldest first."),
     response_class=Document,
     dependencies=[Depends(only("since"))],
 )
@@ -57,13 +61,13 @@ async def audit(
 ) -> Document:
     """Who searched for whom."""
     entries = await asking.run(asking.gallery.audit, since=since or None)
-    return Document(documents.audit(entries))
+    return Document(audit_documents(entries))
 
 
 @router.post(
     "/forget",
     responses=described(
-        documents.ForgottenDocument | documents.SelectedDocument,
+        ForgottenDocument | SelectedDocument,
         "What is gone; of a dry run, what would be.",
     ),
     response_class=Document,
@@ -94,4 +98,4 @@ async def forget(
         )
 
     done = await asking.run(remove)
-    return Document(documents.selected(done) if dry_run else done.document())
+    return Document(selected_document(done) if dry_run else done.document())

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from reidsearch import images
+from reidsearch.answer import Answer
 from reidsearch.errors import NotCalibrated, ReidsearchError
 from reidsearch.gallery import Gallery
 from reidsearch.inquiry import Inquiry
@@ -116,12 +117,11 @@ async def answer(
             by_stay=by_stay,
         )
 
-    async def drawn() -> str:
-        found = await asking.answer(ask)
-        look, same = asking.gallery.pictures, frozenset(image_id or ())
-        return await asking.run(fragments.answer, found, look=look, same=same, top_k=top_k)
+    def draw(found: Answer) -> str:
+        same = frozenset(image_id or ())
+        return fragments.answer(found, look=asking.gallery.pictures, same=same, top_k=top_k)
 
-    return await _response(drawn())
+    return await _response(asking.drawn(ask, draw))
 
 
 @router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED))])

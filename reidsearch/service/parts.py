@@ -57,6 +57,11 @@ class Asking:
         with self._acting():
             return await self.service.workers.answer(ask)
 
+    async def drawn(self, ask: Callable[[], Inquiry], draw: Callable[[Answer], T]) -> T:
+        """What ``draw`` makes of that answer in a thread, in the same turn."""
+        with self._acting():
+            return await self.service.workers.drawn(ask, draw)
+
     def _acting(self) -> AbstractContextManager[None]:
         name = self.principal.name
         return nullcontext() if name is None else self.gallery.acting(name)

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, File, Form, UploadFile
 from PIL import Image
 from starlette.responses import Response
 
-from reidsearch import documents, images
+from reidsearch import images
 from reidsearch.add import Outcome
 from reidsearch.crop import Crop
+from reidsearch.documents.ingests import AddedDocument
 from reidsearch.errors import ImageError, ReidsearchError
 from reidsearch.probe import seconds
 from reidsearch.service.asking import Id
@@ -44,7 +45,7 @@ PICTURE: Described = {
     "/images",
     status_code=201,
     responses=described(
-        documents.AddedDocument,
+        AddedDocument,
         "It was stored before.",
         more={
             201: "It is stored for good.",

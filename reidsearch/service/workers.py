@@ -60,17 +60,20 @@ class Workers:
         Raises Problem (503) where too many wait already.
         """
         with self._asking():
-            call = _here(functools.partial(action, *args, **kwargs))
-            return await asyncio.wrap_future(self._pool.submit(call))
+            return await self._run(functools.partial(action, *args, **kwargs))
 
     async def answer(self, ask: Callable[[], Inquiry]) -> Answer:
         """The answer to what ``ask`` asks when a thread calls it, in the caller's context, along
         with other questions that wait. Raises what is wrong with this one, and as ``run`` does."""
         with self._asking():
-            future: Future[Answer] = Future()
-            self._questions.append(_Question(_here(ask), future))
-            self._answering.submit(self._answer_waiting)
-            return await asyncio.wrap_future(future)
+            return await self._answer(ask)
+
+    async def drawn(self, ask: Callable[[], Inquiry], draw: Callable[[Answer], T]) -> T:
+        """What ``draw`` makes of the answer to what ``ask`` asks, in one turn: whose search was
+        answered, and so logged, is not sent away before it is drawn. Raises as ``answer`` does."""
+        with self._asking():
+            found = await self._answer(ask)
+            return await self._run(functools.partial(draw, found))
 
     def close(self) -> None:
         """Wait for what is worked on."""
@@ -78,6 +81,15 @@ class Workers:
             pool.shutdown(wait=True, cancel_futures=True)
         while self._questions:
             self._questions.popleft().answer.cancel()
+
+    async def _run(self, action: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._pool.submit(_here(action)))
+
+    async def _answer(self, ask: Callable[[], Inquiry]) -> Answer:
+        future: Future[Answer] = Future()
+        self._questions.append(_Question(_here(ask), future))
+        self._answering.submit(self._answer_waiting)
+        return await asyncio.wrap_future(future)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

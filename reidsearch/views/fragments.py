@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from reidsearch import names, times
 from reidsearch.errors import ReidsearchError
-from reidsearch.views import captions, cards, pages, tracks, verdicts
+from reidsearch.views import captions, cards, icon, pages, tracks, verdicts
 from reidsearch.views.captions import Caption
 from reidsearch.views.cards import Card
 from reidsearch.words import counted
@@ -36,7 +36,9 @@ class Shown:
 def shell(*, most_bytes: int, frame_pixels: int) -> str:
     """The page itself, which holds nothing of what is stored. ``most_bytes`` may be sent at once; a
     picture of ``frame_pixels`` is taken for a photograph rather than a crop."""
-    return pages.render("search.html", most_bytes=most_bytes, frame_pixels=frame_pixels)
+    return pages.render(
+        "search.html", icon=icon.url(), most_bytes=most_bytes, frame_pixels=frame_pixels
+    )
 
 
 def filters(

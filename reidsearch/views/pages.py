@@ -1,12 +1,14 @@
 """HTML pages from the templates beside this file; each holds all that it shows."""
 
 import functools
+import re
 from typing import TYPE_CHECKING
 
 from reidsearch.views import palette, verdicts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 def render(template: str, **values: object) -> str:
@@ -24,6 +26,18 @@ def stylesheet() -> str:
     return _environment().get_template("style.css").render()
 
 
+def breakable(text: str, fits: int) -> "Markup":
+    """The text, escaped, whose words of more than ``fits`` characters may be broken after ``_`` and
+    ``/``: a file's name is then broken between its parts, and not within a number."""
+    from markupsafe import Markup, escape
+
+    def parts(word: str) -> str:
+        shown = str(escape(word))
+        return re.sub(r"(?<=[_/])(?=.)", "<wbr>", shown) if len(word) > fits else shown
+
+    return Markup(" ".join(map(parts, text.split(" "))))
+
+
 @functools.cache
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # here: few commands need it
@@ -35,5 +49,6 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["breakable"] = breakable
     made.globals.update(light=palette.LIGHT, dark=palette.DARK, meanings=verdicts.MEANINGS)
     return made

@@ -131,6 +131,7 @@ def _cmc(evaluations: "Sequence[Evaluation]") -> "Figure":
         places = np.arange(1, CMC_LENGTH + 1)
         axes.plot(places, curve, line, marker=marker, markersize=4, color=color, label=one.encoder)
     axes.set(title="CMC", xlabel="rank", ylabel="probes with a match within it")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 100.5))  # there is no more than all
     axes.yaxis.set_major_formatter("{x:g} %")
     axes.set_xticks([1, 5, 10, 15, 20])
     axes.grid(alpha=0.3)

@@ -155,13 +155,27 @@ async function take(files, { another }) {
     }
     const keys = [];
     for (const file of files) {
-      const blob = (await isPhotograph(file)) ? await cropped(file) : file;
-      if (blob) keys.push(kept(file.name || "pasted picture", blob));
+      const name = file.name || "pasted picture";
+      const [whole, isFrame] = await Promise.all([content(file, name), isPhotograph(file)]);
+      const blob = isFrame ? await cropped(whole) : whole;
+      if (blob) keys.push(kept(name, blob));
     }
     if (!keys.length) return;
     const mine = another ? question.together : [];
     await change({ together: [...mine, ...keys], unlike: another ? question.unlike : [] });
   });
+}
+
+// What a file holds now: it may be changed, moved or removed while the question is refined.
+async function content(file, name) {
+  if (file.size > Number(mostBytes)) return file; // refused, unless a part is cut out of it
+  try {
+    return new Blob([await file.arrayBuffer()], { type: file.type });
+  } catch {
+    throw new Problem(`${name} cannot be read.`, {
+      hint: "Bring pictures one by one or several at once, but no folders; and save first what is in the cloud.",
+    });
+  }
 }
 
 function kept(name, blob) {
@@ -228,7 +242,7 @@ async function enlarged(id, figure) {
     const picture = at("enlarged-picture");
     picture.src = url;
     picture.alt = figure.querySelector("img")?.alt ?? "";
-    at("enlarged-caption").textContent = [figure.title, picture.alt].join(": ");
+    at("enlarged-caption").textContent = picture.alt || figure.title;
     at("enlarged").showModal();
     at("enlarged").addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
   });

@@ -37,24 +37,38 @@ export function onBrought(take) {
 
 // Show the pictures of these keys in a list, each with buttons; `called` says what they are.
 export function show(list, keys, { called, onRemove, onCrop }) {
-  const there = new Map([...list.children].map((item) => [item.dataset.key, item]));
-  list.replaceChildren(
-    ...keys.map((key, n) => there.get(key) ?? drawn(key, `${called} ${n + 1}`, { onRemove, onCrop })),
-  );
+  const before = [...list.children];
+  const there = new Map(before.map((item) => [item.dataset.key, item]));
+  const place = before.findIndex((item) => item.contains(document.activeElement));
+  const pressed = place < 0 ? -1 : [...before[place].querySelectorAll("button")].indexOf(document.activeElement);
+  const items = keys.map((key) => there.get(key) ?? drawn(key, { onRemove, onCrop }));
+  items.forEach((item, n) => name(item, `${called} ${n + 1}`));
+  list.replaceChildren(...items);
+  // Who was on a button that is gone goes on from the one in its place, or from the beginning.
+  if (pressed < 0) return;
+  const next = list.children[Math.min(place, keys.length - 1)];
+  (next?.querySelectorAll("button")[pressed] ?? document.getElementById("choose")).focus();
 }
 
-function drawn(key, name, { onRemove, onCrop }) {
+function drawn(key, { onRemove, onCrop }) {
   const item = document.createElement("li");
   item.dataset.key = key;
   const frame = document.createElement("div");
   frame.className = "frame";
   const image = document.createElement("img");
-  image.alt = `${name}${broughtAs(key) ? `: ${broughtAs(key).name}` : ", a stored one"}`;
   frame.append(image);
   blobOf(key).then((blob) => fill(image, blob)).catch((error) => frame.replaceChildren(gone(error)));
-  item.append(frame, button("Remove", name, () => onRemove(key)));
-  if (onCrop && broughtAs(key)) item.append(button("Crop", name, () => onCrop(key)));
+  item.append(frame, button("Remove", () => onRemove(key)));
+  if (onCrop && broughtAs(key)) item.append(button("Crop", () => onCrop(key)));
   return item;
+}
+
+// For screen readers: those behind one that was removed move up.
+function name(item, called) {
+  const brought = broughtAs(item.dataset.key);
+  const image = item.querySelector("img");
+  if (image) image.alt = `${called}${brought ? `: ${brought.name}` : ", a stored one"}`;
+  for (const one of item.querySelectorAll("button .unseen")) one.textContent = ` ${called}`;
 }
 
 // Nothing is kept of it: a stored picture may be forgotten, and is asked for anew the next time.
@@ -72,13 +86,12 @@ async function fill(image, blob) {
   }
 }
 
-function button(word, name, act) {
+function button(word, act) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = word;
   const more = document.createElement("span");
   more.className = "unseen";
-  more.textContent = ` ${name}`;
   made.append(more);
   made.addEventListener("click", act);
   return made;
