@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from reidsearch.backup import Backup
     from reidsearch.compare import Comparison
     from reidsearch.crop import Crop
-    from reidsearch.doctor import Checkup, Finding
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
         BackupError,
@@ -53,9 +52,9 @@ if TYPE_CHECKING:
     )
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration, Suspect
+    from reidsearch.findings import Checkup, Finding
     from reidsearch.forget import Forgotten
     from reidsearch.gallery import Gallery
-    from reidsearch.ingest import IngestSummary
     from reidsearch.move import Moved, MovedPart
     from reidsearch.opening import open, restore
     from reidsearch.probe import Probe
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from reidsearch.settings import Audit
     from reidsearch.status import Status
     from reidsearch.stays import Stay
+    from reidsearch.summary import IngestSummary
     from reidsearch.trace import Trace
     from reidsearch.types import Split
 
@@ -75,7 +75,6 @@ _HOMES = {
     "backup": ("Backup",),
     "compare": ("Comparison",),
     "crop": ("Crop",),
-    "doctor": ("Checkup", "Finding"),
     "encoders": ("EncoderCard",),
     "errors": (
         "BackupError",
@@ -102,17 +101,18 @@ _HOMES = {
     ),
     "evaluate": ("Evaluation",),
     "exploration": ("Exploration", "Suspect"),
+    "findings": ("Checkup", "Finding"),
     "forget": ("Forgotten",),
     "gallery": ("Gallery",),
-    "ingest": ("IngestSummary",),
     "move": ("Moved", "MovedPart"),
     "opening": ("open", "restore"),
     "probe": ("Probe",),
     "ranking.calibration": ("Calibration", "Source"),
     "restoring": ("Restored",),
-    "status": ("Status",),
     "settings": ("Audit",),
+    "status": ("Status",),
     "stays": ("Stay",),
+    "summary": ("IngestSummary",),
     "trace": ("Trace",),
     "types": ("Split",),
 }

@@ -26,13 +26,12 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
     from reidsearch.compare import Comparison
     from reidsearch.crop import Crop
-    from reidsearch.doctor import Checkup
     from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
     from reidsearch.evaluate import Evaluation
     from reidsearch.exploration import Exploration
+    from reidsearch.findings import Checkup
     from reidsearch.forget import Forgotten
-    from reidsearch.ingest import IngestSummary
     from reidsearch.inquiry import Inquiry
     from reidsearch.losses import Loss
     from reidsearch.move import Moved, Progress
@@ -40,6 +39,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.question import Pictures
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
+    from reidsearch.summary import IngestSummary
     from reidsearch.trace import Trace
     from reidsearch.upkeep import Upkeep
 

@@ -31,11 +31,11 @@ from reidsearch.archive import Archive, Encoded
 from reidsearch.catalog import Catalog, copying, schema
 from reidsearch.catalog.sqlite import make_folder
 from reidsearch.config import Config
-from reidsearch.doctor import Finding, Kind
 from reidsearch.documents.backups import RestoredDocument, restored_document
 from reidsearch.environment import machine
 from reidsearch.errors import BackupError, UsageError
 from reidsearch.files import settle
+from reidsearch.findings import Finding, Kind
 from reidsearch.following import whereabouts
 from reidsearch.session import CATALOG, CROPS, Session
 from reidsearch.stores import EMBEDDED, address_of

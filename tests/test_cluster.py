@@ -2,7 +2,10 @@
 
 import json
 import logging
-from contextlib import closing
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +210,37 @@ def test_an_address_that_hangs_is_left_for_the_next(nodes: ClusterStandIn) -> No
         store.upsert(points(vectors))
         assert contents(store)[1].tobytes() == vectors.tobytes()
         nodes.back(0)
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+
+
+@pytest.fixture
+def lost() -> Iterator[str]:
+    """An address from which nothing comes back, no refusal either, as from behind a firewall: its
+    queue of connections is full."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        while True:
+            full = stack.enter_context(socket.socket())
+            full.settimeout(0.1)
+            if full.connect_ex(listening.getsockname()):
+                break
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse where a queue is full")
+def test_an_address_where_nobody_is_costs_seconds_once_and_no_more(
+    lost: str, nodes: ClusterStandIn
+) -> None:
+    never = 100_000  # seconds; who waits as long for a connection as for an answer does not end
+    patience = replace(PATIENT, opening=0.01, timeout=never, connecting=0.05)
+    store = ServerStore(
+        f"{lost},{nodes.url}", collection=NAME, dimension=DIMENSION, patience=patience
+    )
+    with closing(store):
+        vectors = unit(20)
+        store.upsert(points(vectors))
         assert contents(store)[1].tobytes() == vectors.tobytes()
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import datasets, doctor, ingest
+from reidsearch import datasets, ingest
 from reidsearch.catalog import State
 from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
+from reidsearch.findings import Kind
 from reidsearch.session import CATALOG, VECTORS
 from reidsearch.stores import payload
 from reidsearch.types import Ids, Payload, Points, Split, Vectors
@@ -263,7 +264,7 @@ def test_the_table_names_what_is_wrong_and_what_to_do(
         lose_vectors(opened, settings, Path())
     result = run("doctor", exit_code=1)
     assert "missing-vector" in result.stdout
-    assert doctor.Kind.MISSING_VECTOR.meaning in result.stdout
+    assert Kind.MISSING_VECTOR.meaning in result.stdout
     assert "doctor --fix" in result.stderr
     assert State.PENDING not in result.stdout
 

@@ -23,6 +23,7 @@ from reidsearch.catalog import schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
 from reidsearch.session import CATALOG, VECTORS
+from reidsearch.summary import IngestSummary
 from tests.conftest import COLORS, Run, filling, reading, write_crop
 from tests.processes import contents, finish, like, reidsearch, wait_until_it_stands
 
@@ -172,7 +173,7 @@ def test_files_deleted_and_rewritten_between_scan_and_decoding_are_noticed(
     (market / gone).unlink()
     with filling(settings) as opened:
 
-        def rewrite(report: ingest.IngestSummary) -> None:  # called once all files were looked at
+        def rewrite(report: IngestSummary) -> None:  # called once all files were looked at
             write_crop(market / rewritten, color=COLORS[4], seed=77)
             os.utime(market / rewritten, (2, 2))
 

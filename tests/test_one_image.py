@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reidsearch.config import Config
-from reidsearch.doctor import Finding
+from reidsearch.findings import Finding
 from reidsearch.gallery import Gallery
 from tests.conftest import COLORS, Run, write_crop, write_encoder
 

@@ -18,7 +18,6 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     sleep_using_event,
-    stop_any,
     stop_before_delay,
     stop_when_event_set,
     wait_random_exponential,
@@ -40,11 +39,13 @@ TOLD_AGAIN = 60.0  # seconds until it is said again
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long a server may leave calls unanswered, in seconds: all tries of one when the store is
-    ``opening`` and of later ``calls``, one try (``timeout``), and the waits between tries: doubled
-    from the first to the longest, each shortened by chance, so that clients do not come in step."""
+    ``opening`` and of later ``calls``, one try (``timeout``), in which it is there at all after
+    ``connecting``, and the waits between tries: doubled from the first to the longest, each
+    shortened by chance, so that clients do not come in step."""
 
     opening: float = 5.0
     calls: float = 60.0
+    connecting: float = 4.0  # time for a lost packet to be sent again, twice
     timeout: int = 30  # an upsert of 512 points with wait=True stays far below
     first_wait: float = 0.2
     longest_wait: float = 10.0
@@ -91,12 +92,17 @@ class Connection:
                 return 0.0  # another node may be well
             return backoff(state)
 
+        late, abandoned = stop_before_delay(longest), stop_when_event_set(self._abandoned)
+
+        def stop(state: RetryCallState) -> bool:
+            # The first of several may hang for as long as we wait; the next one is asked all the
+            # same, unless that is to be later.
+            asked = state.attempt_number >= len(self._clients) or state.upcoming_sleep > 0
+            return abandoned(state) or (asked and late(state))
+
         retrying = Retrying(
             retry=retry_if_exception(refusals.may_pass),
-            stop=stop_any(
-                stop_before_delay(longest),
-                stop_when_event_set(self._abandoned),
-            ),
+            stop=stop,
             wait=wait,
             sleep=sleep_using_event(self._abandoned),
             reraise=True,
@@ -148,7 +154,7 @@ class Connection:
         timeout = httpx.Timeout(self._patience.timeout, read=PREPARING)
         try:
             with (
-                httpx.Client(timeout=timeout, **_on_the_way(address)) as web,
+                httpx.Client(timeout=timeout, **_on_the_way(address, self._patience)) as web,
                 web.stream("GET", address + path, headers=key) as answer,
                 file.open("wb") as written,
             ):
@@ -198,16 +204,22 @@ def _client(address: str, api_key: str | None, patience: Patience) -> QdrantClie
             api_key=api_key,
             timeout=patience.timeout,
             check_compatibility=False,
-            **_on_the_way(address),
+            **_on_the_way(address, patience),
         )
 
 
-def _on_the_way(address: str) -> dict[str, Any]:
+def _on_the_way(address: str, patience: Patience) -> dict[str, Any]:
     """What httpx is told: a proxy cannot reach a server on this machine, and on near networks half
     of the time that reading vectors takes would go into packing them."""
-    told: dict[str, Any] = {}
-    if address != MEMORY and is_near(address):
+    if address == MEMORY:
+        return {}
+
+    def connect_soon(request: httpx.Request) -> None:  # qdrant-client has one time for everything
+        request.extensions["timeout"]["connect"] = patience.connecting
+
+    told: dict[str, Any] = {"event_hooks": {"request": [connect_soon]}}
+    if is_near(address):
         told["headers"] = {"Accept-Encoding": "identity"}
-    if address != MEMORY and is_loopback(address):
+    if is_loopback(address):
         told["mounts"] = {"http://": None, "https://": None}
     return told
