@@ -29,7 +29,7 @@ from reidsearch.ranking.pairs import Pairs, known_pairs, mutual_pairs, mutual_pa
 from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.ranking.scores import CROWD_FROM, Crowds, ScoreDistribution
 from reidsearch.ranking.transit import LEARNING, Learning, Transit
-from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Split, Vectors
+from reidsearch.types import DISTRACTOR, JUNK, Ids, Split, Vectors
 
 SAMPLE = 2000  # gallery images whose scores to all others are counted
 PAIRS = SAMPLE * ALL_PAIRS_UP_TO  # and the most of these, but that so many images count:
@@ -201,13 +201,14 @@ def keep_current(collection: Collection) -> Calibration | None:
     row = collection.catalog.learned.calibration(collection.encoder_id)
     if row is None:
         return None
-    stored = collection.catalog.images.stored(collection.encoder_id, [Split.TRAIN, Split.GALLERY])
-    now = int(_rows(stored, Source(row.source)).sum())
+    images, source = collection.catalog.images, Source(row.source)
+    split = Split.TRAIN if source is Source.TRAIN else Split.GALLERY
+    people = source is not Source.MATCHES
+    now = len(images.indexed(collection.encoder_id, split, of_people=people))
     clock = Transit.from_bytes(row.transit).clock
-    framed = stored.frame != UNKNOWN
-    places = (column[framed].tolist() for column in (stored.labels.camera, stored.sequence))
-    parts = set(zip(*places, strict=True))
-    new_parts = clock.unit == FRAMES and not parts <= clock.starts.keys()
+    new_parts = False
+    if clock.unit == FRAMES:
+        new_parts = not images.clock_parts([Split.TRAIN, Split.GALLERY]) <= clock.starts.keys()
     if abs(now - row.images) <= GROWTH * row.images and not new_parts:
         return None
     try:

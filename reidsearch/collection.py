@@ -10,9 +10,10 @@ from reidsearch import faults
 from reidsearch.catalog import Catalog, ImageRecord, Recorded, StoredImages
 from reidsearch.errors import EmptyGallery
 from reidsearch.stores import PAYLOAD_FORM, VectorStore, payload
-from reidsearch.types import Payload, Split, Vectors
+from reidsearch.types import Ids, Kind, Payload, Split, Vectors
 
 DESCRIBED = 4096  # payloads made durable together
+READ = 2048  # vectors read together
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,21 @@ class Collection:
         if count < len(stored):
             raise vectors_missing(len(stored) - count, len(stored))
         return stored, vectors
+
+    def vectors(self, ids: Ids, *, kind: Kind = Kind.PLAIN) -> Vectors:
+        """The vectors of that ``kind`` (N x D) of stored images, whose ids (N) ascend.
+
+        Raises EmptyGallery where the vector store lacks some of them.
+        """
+        made = np.empty((len(ids), self.dimension), dtype=np.float32)
+        count = 0
+        for start in range(0, len(ids), READ):
+            found, vectors = self.store.retrieve(ids[start : start + READ].tolist(), kind=kind)
+            made[count : count + len(found)] = vectors[np.argsort(found)]
+            count += len(found)
+        if count < len(ids):
+            raise vectors_missing(len(ids) - count, len(ids))
+        return made
 
     def describe_anew(self) -> None:
         """Bring the payloads of all vectors to the form of this version. Repeatable: where it is

@@ -162,7 +162,7 @@ def _expanded(one: Collection, listed: Mapping[int, ImageRecord], findings: list
     def outdate(ids: Sequence[int]) -> None:
         one.catalog.expansions.outdate(one.encoder_id, ids)
 
-    left = {row.image_id: row.checksum for row in one.catalog.expansions.all(one.encoder_id)}
+    left = one.catalog.expansions.checksums(one.encoder_id)
     wrong = set()
     for ids, vectors in one.store.scroll(splits=[Split.GALLERY], kind=Vector.EXPANDED):
         for id, checksum in zip(ids.tolist(), checksums(vectors), strict=True):

@@ -23,18 +23,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from reidsearch import basis, calibrate, carried, faults
+from reidsearch import basis, calibrate, carried, faults, increment
 from reidsearch.basis import Basis
-from reidsearch.catalog import ExpandedRecord, StoredImages
+from reidsearch.carried import Carried
+from reidsearch.catalog import ExpandedPart, StoredImages
 from reidsearch.collection import Collection
 from reidsearch.errors import NotCalibrated
 from reidsearch.hashes import checksums
 from reidsearch.ranking import camera_means, expansion
-from reidsearch.ranking.arrays import taken
+from reidsearch.ranking.arrays import groups, taken
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.camera_means import CameraMeans
-from reidsearch.ranking.expansion import Pool, Settings
+from reidsearch.ranking.expansion import Neighbours, Pool, Settings
 from reidsearch.ranking.ranking import EXPANDED_SHARE, Expanded, Ranking, Sighted
+from reidsearch.ranking.rough import Rough
 from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.trial import Trial
 from reidsearch.types import Ids, Kind, Split, Vectors
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 # Chosen on people held out from training, and on cameras that nobody trained on (train/RESULTS.md).
 SETTINGS = Settings(stored=8, probe=3, alpha=3.0)
 WRITTEN = 2048  # vectors made and stored together
+RECORDED = 64  # parts recorded together: at 300,000 images, 17 MB
 
 
 def learn(collection: Collection, *, source: Source | None = None) -> Calibration:
@@ -84,7 +87,11 @@ def keep_current(collection: Collection) -> int:
     ranking, known = best_ranking(collection), basis.of(record)
     if known is None or record.form != _form(ranking, known):
         return _make(collection, ranking)
-    return 0 if record.current else _make(collection, ranking, known)
+    if record.current:
+        return 0
+    if record.cosines is None and calibrate.known(collection) is not None:
+        return _make(collection, ranking, known)  # as it was cut short before it learned of scores
+    return _catch_up(collection, ranking, known)
 
 
 def build(collection: Collection) -> int:
@@ -116,7 +123,7 @@ def of_trial(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Ve
     place, seen = _placed(stored, collection, ranking)
     if stored_kind(collection) is ranking.neighbours:
         probes, _ = _adapted(trial, rows[:0], means(collection))
-        vectors = _stored_vectors(collection, stored.ids[rows])
+        vectors = collection.vectors(stored.ids[rows], kind=Kind.EXPANDED)
     else:
         probes, alone = _adapted(trial, rows, _learned(trial, rows))
         found = expansion.nearest(
@@ -160,67 +167,92 @@ def _looked_again(probes: Vectors, place: Ids, seen: Sighted, pool: Pool) -> Vec
 
 def _placed(stored: StoredImages, collection: Collection, ranking: Ranking) -> tuple[Ids, Sighted]:
     """At which site, and where and when all of these images were taken."""
-    site = {one.id: one.site for one in collection.catalog.places.datasets()}
-    sites = sorted(set(site.values()))
-    place = np.array([sites.index(site[id]) for id in stored.dataset.tolist()], dtype=np.int64)
-    times = np.full(len(stored), np.nan)
-    if ranking.calibration is not None:
-        times = stored.times(ranking.calibration.transit.clock)
-    return place, Sighted(stored.labels.camera, times)
+    return carried.sites(collection, stored.dataset), carried.seen_by(stored, ranking)
 
 
 def _of(seen: Sighted, rows: Ids) -> Sighted:
     return Sighted(seen.camera[rows], seen.times[rows])
 
 
+def _catch_up(collection: Collection, ranking: Ranking, known: Basis) -> int:
+    """Bring to what would be made from scratch now those that a change concerns."""
+    expansions, encoder_id = collection.catalog.expansions, collection.encoder_id
+    ids = collection.catalog.images.indexed(encoder_id, Split.GALLERY)
+    there, stale = expansions.standing(encoder_id)
+    width = 0 if known.cells is None else known.cells.looked_in
+    before = Carried.of_bytes(
+        expansions.parts(encoder_id).values(), k=SETTINGS.stored, looked_in=width
+    )
+    new = np.union1d(_without(ids, there), _without(ids, before.ids))
+    due = np.union1d(new, np.intersect1d(ids, stale, assume_unique=True))
+    if 2 * len(due) > len(ids):  # which takes less from scratch
+        return _make(collection, ranking, known)
+    gone = _without(there, ids)
+    _let_go(collection, gone)
+    lost = np.union1d(due, _without(before.ids, ids))
+    found = increment.find(collection, ranking, known, before, due=due, lost=lost)
+    if found is None:
+        return _make(collection, ranking)
+    changed = found.now.ids[found.changed]
+    # Killed from here on, the next one must not take for old what was written over.
+    expansions.outdate(encoder_id, changed.tolist())
+    faults.reach("expansion begun")
+    sums = _write(collection, changed, found.own, found.lists, found.vectors)
+    expansions.finish(encoder_id, sums, gone=gone.tolist(), parts=found.parts)
+    faults.reach("expanded recorded")
+    return len(changed)
+
+
 def _make(collection: Collection, ranking: Ranking, known: Basis | None = None) -> int:
-    """With a ``known`` basis, where nothing has outgrown it."""
-    catalog, encoder_id = collection.catalog, collection.encoder_id
+    """Make all from scratch, with a ``known`` basis, where nothing has outgrown it."""
+    expansions, encoder_id = collection.catalog.expansions, collection.encoder_id
     stored, vectors = collection.load([Split.GALLERY])
     camera = stored.labels.camera
     if known is None or known.outgrown(camera):
         known = basis.learn(vectors, camera)
+    expansions.outdate(encoder_id, [])
+    _let_go(collection, _without(expansions.standing(encoder_id)[0], stored.ids))
     means, cells = known.to_bytes()
-    catalog.expansions.begin(encoder_id, _form(ranking, known), means=means, cells=cells)
+    expansions.begin(encoder_id, _form(ranking, known), means=means, cells=cells)
     faults.reach("expansion begun")
     known.means.adapted(vectors, camera, out=vectors)
     pool = Pool(vectors, *_placed(stored, collection, ranking), ranking)
-    made_of = carried.made_of(stored, collection)
-    before = catalog.expansions.all(encoder_id)
-    lists, valid, settled = carried.known(before, stored.ids, made_of, k=SETTINGS.stored)
-    alone = np.flatnonzero(~settled)
-    division = known.divide(vectors) if len(alone) else None
-    fresh = expansion.nearest(pool, alone, k=SETTINGS.stored, division=division)
-    touched, grown = expansion.grown(
-        pool, lists, np.flatnonzero(~valid), but=alone, division=division
-    )
-    for rows, found in ((alone, fresh), (touched, grown)):
-        lists.nearest[rows], lists.scores[rows] = found.nearest, found.scores
-    changed = np.sort(np.concatenate([alone, touched]))
-    records = []
-    for start in range(0, len(changed), WRITTEN):
-        rows = changed[start : start + WRITTEN]
-        made = expansion.carrying(vectors[rows], lists[rows], vectors, SETTINGS)
-        collection.store.write_expanded(stored.ids[rows], made)
-        faults.reach("expanded written")
-        records += [
-            ExpandedRecord(
-                image_id=int(stored.ids[row]),
-                made_of=int(made_of[row]),
-                neighbours=carried.to_bytes(lists.nearest[row], lists.scores[row], stored.ids),
-                checksum=checksum,
-            )
-            for row, checksum in zip(rows.tolist(), checksums(made), strict=True)
-        ]
-    gone = {one.image_id for one in before} - set(stored.ids.tolist())
-    _let_go(collection, gone)
-    catalog.expansions.finish(encoder_id, records, gone=sorted(gone))
+    division, every = known.divide(vectors), np.arange(len(stored))
+    lists = expansion.nearest(pool, every, k=SETTINGS.stored, division=division)
+    sums = _write(collection, stored.ids, vectors, lists, vectors)
+    _keep(collection, Carried.of(stored, ranking, division, lists), vectors)
+    expansions.finish(encoder_id, sums, gone=[])
     faults.reach("expanded recorded")
-    record = catalog.expansions.of(encoder_id)
-    if record is not None and record.cosines is None:
-        _learn_scores(collection, stored, pool)
-    log.info("Expanded %s vectors.", f"{len(changed):,}")
-    return len(changed)
+    _learn_scores(collection, stored, pool)
+    return len(stored)
+
+
+def _write(
+    collection: Collection, ids: Ids, own: Vectors, lists: Neighbours, vectors: Vectors
+) -> dict[int, int]:
+    """Store the vectors ``own`` (M x D) of these images (M) with their neighbours among ``vectors``
+    in them; id -> its checksum."""
+    sums: dict[int, int] = {}
+    for start in range(0, len(ids), WRITTEN):
+        rows = np.arange(start, min(start + WRITTEN, len(ids)))
+        made = expansion.carrying(own[rows], lists[rows], vectors, SETTINGS)
+        collection.store.write_expanded(ids[rows], made)
+        faults.reach("expanded written")
+        sums |= zip(ids[rows].tolist(), checksums(made), strict=True)
+    log.info("Expanded %s vectors.", f"{len(ids):,}")
+    return sums
+
+
+def _keep(collection: Collection, carried: Carried, vectors: Vectors) -> None:
+    """Record what the next change will need of all images, and of their vectors (N x D)."""
+    parts = list(groups(carried.parts).items())
+    for start in range(0, len(parts), RECORDED):
+        some = []
+        for part, rows in parts[start : start + RECORDED]:
+            rough = Rough.of(vectors[rows])
+            images = carried[rows].copied(rough).to_bytes()
+            some.append(ExpandedPart(part=part, images=images, copies=rough.codes.tobytes()))
+        collection.catalog.expansions.save_parts(collection.encoder_id, some)
 
 
 def _learn_scores(collection: Collection, stored: StoredImages, pool: Pool) -> None:
@@ -232,7 +264,7 @@ def _learn_scores(collection: Collection, stored: StoredImages, pool: Pool) -> N
     rows = calibrate.searched_rows(stored, known=learned.by_identity)
     sampled = calibrate.Sampled.of(stored, rows, known=learned.by_identity)
     sample = sampled.sample
-    expanded = replace(pool, vectors=_stored_vectors(collection, stored.ids))
+    expanded = replace(pool, vectors=collection.vectors(stored.ids, kind=Kind.EXPANDED))
     probes = _looked_again(
         pool.vectors[sample], pool.place[sample], _of(pool.seen, sample), expanded
     )
@@ -248,18 +280,6 @@ def _learn_scores(collection: Collection, stored: StoredImages, pool: Pool) -> N
     )
 
 
-def _stored_vectors(collection: Collection, wanted: Ids) -> Vectors:
-    """The stored expanded vectors of these images, whose ids ascend."""
-    made = np.empty((len(wanted), collection.dimension), dtype=np.float32)
-    count = 0
-    for start in range(0, len(wanted), WRITTEN):
-        some = wanted[start : start + WRITTEN].tolist()
-        ids, vectors = collection.store.retrieve(some, kind=Kind.EXPANDED)
-        made[count : count + len(ids)] = vectors[np.argsort(ids)]
-        count += len(ids)
-    return made[:count]
-
-
 def scores(collection: Collection) -> tuple[ScoreDistribution, ScoreDistribution] | None:
     """What scores come up with expanded vectors, without and with transit times; None where nothing
     tells."""
@@ -271,10 +291,16 @@ def scores(collection: Collection) -> tuple[ScoreDistribution, ScoreDistribution
     return cosines, with_times
 
 
-def _let_go(collection: Collection, gone: set[int]) -> None:
+def _without(ids: Ids, others: Ids) -> Ids:
+    """Those that are not among others; both have each once."""
+    found: Ids = np.setdiff1d(ids, others, assume_unique=True)
+    return found
+
+
+def _let_go(collection: Collection, gone: Ids) -> None:
     """What is no gallery image any more, and still stored, carries nobody."""
-    if gone:
-        ids, vectors = collection.store.retrieve(sorted(gone))
+    if len(gone):
+        ids, vectors = collection.store.retrieve(gone.tolist())
         if len(ids):
             collection.store.write_expanded(ids, vectors)
 
@@ -282,5 +308,6 @@ def _let_go(collection: Collection, gone: set[int]) -> None:
 def _form(ranking: Ranking, known: Basis) -> str:
     """A text that is another wherever the same images would be expanded otherwise."""
     learned = "" if ranking.calibration is None else f" {ranking.calibration.learned!r}"
-    how = f"{ranking.neighbours} {SETTINGS.stored} {SETTINGS.alpha:g}{learned}"
+    looked = "" if known.cells is None else f" in {known.cells.looked_in}"
+    how = f"{ranking.neighbours} {SETTINGS.stored} {SETTINGS.alpha:g}{looked}{learned}"
     return f"{how} {basis.digest(*known.to_bytes())}"

@@ -17,7 +17,6 @@ from sqlalchemy import delete, insert
 from reidsearch.catalog import (
     Candidate,
     Catalog,
-    ExpandedRecord,
     ImageRecord,
     State,
     records,
@@ -240,10 +239,11 @@ def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int
     assert states == {row.image_id: row for row in catalog.embeddings.all(encoder)}
 
 
+HANDED_IN = (Candidate, records.ExpandedPart, records.LoggedPicture, records.NewSearch, Sighting)
 RECORDS = [
     kind
     for _, kind in inspect.getmembers(records, dataclasses.is_dataclass)
-    if kind not in (Candidate, records.LoggedPicture, records.NewSearch, Sighting)  # handed in
+    if kind not in HANDED_IN
 ]
 
 
@@ -304,9 +304,7 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
         pairing=None, sample=9,
     )  # fmt: skip
     catalog.expansions.begin(encoder, "any", means=b"m", cells=None)
-    catalog.expansions.finish(encoder, [ExpandedRecord(
-        image_id=one.id, made_of=7, neighbours=b"n", checksum=9
-    )], gone=[])  # fmt: skip
+    catalog.expansions.finish(encoder, {one.id: 9}, gone=[])
     catalog.log.add(
         records.NewSearch(
             time=1.5, operator="o", command="query", probe_sha256="ff", hits=3,
@@ -323,7 +321,7 @@ def test_what_the_catalog_hands_out_is_of_the_types_it_says(
         image, embedding, count, logged, *catalog.encoders(), catalog.runs.last(),
         catalog.learned.calibration(encoder), recorded, *catalog.places.cameras(),
         *catalog.places.datasets(), catalog.expansions.of(encoder),
-        *catalog.expansions.all(encoder), *catalog.residence.left, catalog.residence.moved,
+        *catalog.residence.left, catalog.residence.moved,
     ]  # fmt: skip
     assert {type(record) for record in found} == set(RECORDS)
     for record in found:

@@ -72,34 +72,6 @@ def test_neighbours_in_cells_are_the_best_of_those_that_meet(timed: bool, places
         assert (found.nearest[a, len(best) :] == expansion.NONE).all()
 
 
-@pytest.mark.parametrize("timed", [False, True])
-def test_lists_that_grow_in_cells_are_those_made_at_once(timed: bool) -> None:
-    pool = world(7, size=120, timed=timed)
-    division = cells.learn(pool.vectors, images=120, count=15).divide(pool.vectors, looked_in=3)
-    every = np.arange(120)
-    expected = expansion.nearest(pool, every, k=5, division=division)
-    for order in (every, every[::-1], np.random.default_rng(1).permutation(every)):
-        known = expansion.nobody(120, 5)
-        here = np.zeros(120, dtype=bool)
-        for batch in np.array_split(order, 4):
-            here[batch] = True
-            rows = np.flatnonzero(here)
-            now, part = pool.at(rows), cells.Division(division.looked[rows], division.count)
-            # Positions are among those that are here.
-            place = np.cumsum(here) - 1
-            lists = known[rows]
-            lists.nearest[:] = np.where(lists.nearest >= 0, place[lists.nearest], -1)
-            new = place[np.sort(batch)]
-            fresh = expansion.nearest(now, new, k=5, division=part)
-            lists.nearest[new], lists.scores[new] = fresh.nearest, fresh.scores
-            touched, better = expansion.grown(now, lists, new, but=new, division=part)
-            lists.nearest[touched], lists.scores[touched] = better.nearest, better.scores
-            known.nearest[rows] = np.where(lists.nearest >= 0, rows[lists.nearest], -1)
-            known.scores[rows] = lists.scores
-        np.testing.assert_array_equal(known.nearest, expected.nearest)
-        np.testing.assert_array_equal(known.scores, expected.scores)
-
-
 def test_where_a_vector_looks_does_not_depend_on_the_others() -> None:
     vectors = groups_of_nine()
     learned = cells.learn(vectors, images=len(vectors))

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from reidsearch import expand
+from reidsearch.carried import PARTS
 from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.probe import Probe
 from reidsearch.ranking.ranking import Expanded
+from reidsearch.ranking.rough import Rough
+from reidsearch.session import CATALOG
 from reidsearch.types import Ids, Kind, Split, Vectors
 from tests.conftest import COLORS, write_crop
 
@@ -168,6 +171,26 @@ def test_a_gallery_that_forgot_somebody_is_like_one_that_never_had_them(
             found.append(stored(gallery._session.collection()))
     assert found[0][0].tolist() == found[1][0].tolist()
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
+
+
+def test_no_rough_copy_of_the_forgotten_is_left_in_a_file(
+    opened: Gallery, settings: Config
+) -> None:
+    collection = opened._session.collection()
+    expansions, encoder_id = collection.catalog.expansions, collection.encoder_id
+    gone = opened._session.catalog.images.matching(identity="3")
+    ids, vectors = collection.store.retrieve(sorted(image.id for image in gone))
+    camera = {image.id: image.camera_id for image in gone}
+    cameras = np.array([camera[id] for id in ids.tolist()])
+    codes = Rough.of(expand.means(collection).adapted(vectors, cameras)).codes
+    copies = b"".join(expansions.copies(encoder_id, list(range(PARTS))).values())
+    assert len(codes) == 12
+    assert all(code.tobytes() in copies for code in codes)
+    assert opened.forget(identity=3).vectors == 12
+    for path in settings.data_dir.glob(f"{CATALOG}*"):
+        data = path.read_bytes()
+        assert not any(code.tobytes()[:48] in data for code in codes)
+    assert_as_from_scratch(opened)
 
 
 def test_a_query_uses_the_best_that_was_learned_and_says_what(

@@ -11,6 +11,7 @@ from reidsearch import expand, faults
 from reidsearch.config import Config
 from reidsearch.files import copy_folder
 from reidsearch.gallery import Gallery
+from reidsearch.moves import finish_deletions
 from reidsearch.ranking.ranking import Expanded
 from tests.conftest import write_crop
 from tests.processes import finish, reidsearch
@@ -99,3 +100,25 @@ def test_a_calibration_killed_on_the_way_is_made_up_for_by_the_next(
         fault=fault,
         then=lambda gallery: gallery.calibrate(source="gallery"),
     )
+
+
+def test_who_was_written_over_before_a_kill_carries_nobody_who_went_before_the_next(
+    tmp_path: Path, day: Path, learned: Config
+) -> None:
+    """Killed with a few new crops in the others' stored vectors; then the new ones are taken out
+    again, and nothing is learned anew."""
+    copy_folder(learned.data_dir, tmp_path / "home")
+    settings = Config(tmp_path / "home", None, learned.encoder, "cpu", {})
+    night = crops(tmp_path / "night", people=1, cameras=1, seed=300)
+    code, stderr = finish(reidsearch(settings, "ingest", night, fault="expanded written"))
+    assert code == -signal.SIGKILL, stderr
+    with Gallery(settings, purpose="test") as gallery:
+        session = gallery._session
+        with session.changing():
+            collection = session.collection()
+            gone = [image.id for image in session.catalog.images.matching(dataset="night")]
+            assert len(gone) == 4
+            session.catalog.embeddings.mark_deleting(gone, compact=False)
+            finish_deletions(collection)
+            assert expand.keep_current(collection) > 0
+        assert_as_from_scratch(gallery)

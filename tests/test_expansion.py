@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reidsearch.ranking import expansion, transit
@@ -13,7 +11,7 @@ from reidsearch.ranking.expansion import NONE, Neighbours, Pool, Settings
 from reidsearch.ranking.pairs import known_pairs
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.ranking.scores import ScoreDistribution
-from reidsearch.types import UNKNOWN, Ids, Vectors
+from reidsearch.types import UNKNOWN, Vectors
 
 NOBODY = ScoreDistribution.of([])
 
@@ -81,39 +79,6 @@ def test_a_score_is_the_cosine_and_what_times_add() -> None:
     assert len(np.unique(ratios)) > 4
     expected = np.minimum(cosines, 1) + 0.1 * ratios
     np.testing.assert_allclose(pool.scores(a, b).reshape(60, 60), expected, atol=1e-6)
-
-
-@given(
-    seed=st.integers(0, 10_000),
-    timed=st.booleans(),
-    parts=st.lists(st.integers(0, 3), min_size=40, max_size=40),
-)
-@settings(max_examples=40, deadline=None)
-def test_lists_do_not_depend_on_the_order_in_which_images_came(
-    seed: int, timed: bool, parts: list[int]
-) -> None:
-    whole = world(seed, 40, timed=timed, places=2)
-    expected = expansion.nearest(whole, np.arange(40), k=4)
-    came: Ids = np.empty(0, dtype=np.int64)
-    known = expansion.nobody(0, 4)
-    for part in range(4):
-        new = np.flatnonzero(np.array(parts) == part)
-        now = np.sort(np.concatenate([came, new]))
-        seen = Sighted(whole.seen.camera[now], whole.seen.times[now])
-        pool = Pool(whole.vectors[now], whole.place[now], seen, whole.ranking)
-        old, fresh = np.searchsorted(now, came), np.searchsorted(now, new)
-        grown = expansion.nobody(len(now), 4)
-        grown.nearest[old] = np.where(
-            known.nearest == NONE, NONE, old[known.nearest] if len(old) else NONE
-        )
-        grown.scores[old] = known.scores
-        touched, better = expansion.grown(pool, grown, fresh, but=fresh, at_once=7)
-        assert not set(touched) & set(fresh)
-        grown.nearest[touched], grown.scores[touched] = better.nearest, better.scores
-        alone = expansion.nearest(pool, fresh, k=4)
-        grown.nearest[fresh], grown.scores[fresh] = alone.nearest, alone.scores
-        came, known = now, grown
-    assert_equal(known, expected)
 
 
 def test_a_vector_carries_its_neighbours_by_their_score_to_the_power_alpha() -> None:

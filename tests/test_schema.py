@@ -47,6 +47,8 @@ def made_by(path: Path, revision: str) -> None:
             rows |= ROWS_WITH_MEANS
         if revision >= "0011":
             rows |= ROWS_WITH_MACHINES
+        if revision >= "0012":
+            rows |= ROWS_WITH_CELLS
         for table, values in rows.items():
             if table in tables:
                 db.exec_driver_sql(f"INSERT INTO {table} VALUES {values}")
@@ -73,6 +75,10 @@ ROWS_WITH_SITES = {
 }
 ROWS_WITH_MEANS = {"expansion": "(1, 'times 8 3', 1, 1, x'00', x'00', x'00')"}
 ROWS_WITH_MACHINES = {"dataset": "(1, 'old', '/data', 1, NULL, NULL)"}
+ROWS_WITH_CELLS = {
+    "calibration": "(1, 1.5, 'train', 1, 9, x'00', 0.1, x'00', x'00', NULL, NULL)",
+    "expansion": "(1, 'times 8 3', 1, 1, x'00', x'00', x'00', x'00')",
+}
 IMAGE = "INSERT INTO image (id, dataset_id, split, path, camera_id, identity_id, sha256) VALUES "
 EMBEDDING = "INSERT INTO embedding (encoder_id, image_id, state) VALUES (1, 7, 'indexed')"
 
@@ -86,6 +92,8 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     with closing(sqlite3.connect(path)) as db:
         db.execute(IMAGE + "(7, 1, 'query', 'a.jpg', 1, 1, 'ff')")
         db.execute(EMBEDDING)
+        if revision >= "0008":
+            db.execute("INSERT INTO expanded VALUES (1, 7, 5, x'00', 99)")
         db.commit()
     opened = schema.open_catalog(path)
     with opened.engine.connect() as db:
@@ -110,6 +118,9 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_with_what_it_holds(
     # Before 0009 they were made without camera means.
     kept = (True, b"\0") if revision >= "0009" else (False, None)
     assert expansion is None or (expansion.current, expansion.means) == kept
+    # What they carry is not told anew; that they were stored stays so.
+    assert opened.expansions.checksums(1) == ({7: 99} if revision >= "0008" else {})
+    assert opened.expansions.parts(1) == {}
     assert opened.learned.neighbours(1, Split.GALLERY) == (None if revision < "0003" else b"\0")
     opened.close()
     (backup,) = sqlite.backups(path)

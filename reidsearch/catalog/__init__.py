@@ -22,7 +22,7 @@ from reidsearch.catalog.records import (
     DatasetRecord,
     EmbeddingRecord,
     EncoderRecord,
-    ExpandedRecord,
+    ExpandedPart,
     ExpansionRecord,
     ImageCount,
     ImageRecord,
@@ -39,6 +39,7 @@ from reidsearch.catalog.tables import (
     embedding,
     encoder,
     expanded,
+    expanded_part,
     expansion,
     ingest_run,
     neighbours,
@@ -53,7 +54,7 @@ __all__ = [
     "DatasetRecord",
     "EmbeddingRecord",
     "EncoderRecord",
-    "ExpandedRecord",
+    "ExpandedPart",
     "ExpansionRecord",
     "ImageCount",
     "ImageRecord",
@@ -190,7 +191,7 @@ class Catalog(TableGroup):
         """Delete an encoder that no image stands in any state with, its ingests and all that was
         learned with it."""
         with self._writing() as db:
-            for table in (calibration, neighbours, expanded, expansion, ingest_run):
+            for table in (calibration, neighbours, expanded_part, expanded, expansion, ingest_run):
                 db.execute(delete(table).where(table.c.encoder_id == encoder_id))
             db.execute(delete(encoder).where(encoder.c.id == encoder_id))
 

@@ -17,10 +17,19 @@ from reidsearch.catalog.database import Database
 from reidsearch.catalog.records import Left, Part, Whereabouts
 from reidsearch.catalog.residence import write_left
 from reidsearch.catalog.settings import Setting
-from reidsearch.catalog.tables import dataset, embedding, encoder, image, metadata, setting
+from reidsearch.catalog.tables import (
+    dataset,
+    embedding,
+    encoder,
+    expanded_part,
+    image,
+    metadata,
+    setting,
+)
 from reidsearch.errors import CatalogError
 
 ROWS = 2000  # at a time
+PARTS = 16  # of those that hold a few hundred images each
 _STAYS = (Setting.MOVED, Setting.ARRIVING, Setting.LEFT)  # what is said of the source alone
 
 Row = Mapping[str, object]
@@ -129,8 +138,9 @@ class _Sum:
 
 
 def _pages(db: Connection, table: Table) -> Iterator[list[Row]]:
-    found = db.execute(select(table).execution_options(yield_per=ROWS))
-    for page in found.mappings().partitions(ROWS):
+    count = PARTS if table is expanded_part else ROWS
+    found = db.execute(select(table).execution_options(yield_per=count))
+    for page in found.mappings().partitions(count):
         yield [dict(row) for row in page]
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from reidsearch.catalog import settings
 from reidsearch.catalog.database import TableGroup, embedding_of_image
-from reidsearch.catalog.expansions import outdate, outdate_images
+from reidsearch.catalog.expansions import outdate, outdate_for_all, outdate_images
 from reidsearch.catalog.places import ids_by_name
 from reidsearch.catalog.records import Candidate, EmbeddingRecord, Recorded, State
 from reidsearch.catalog.settings import Setting
@@ -39,7 +39,8 @@ from reidsearch.hashes import image_id
 from reidsearch.types import Rejected, Split
 
 WRONG_PAYLOADS = 0  # of no form: they are to be made anew
-_TOLD = ("split", "camera_id", "identity_id", "sequence", "frame", "timestamp")  # by a data set
+_SEEN = ("camera_id", "sequence", "frame", "timestamp")  # by a data set, of where and when
+_TOLD = ("split", "identity_id", *_SEEN)  # of all
 
 
 class Embeddings(TableGroup):
@@ -75,6 +76,7 @@ class Embeddings(TableGroup):
                 )
             }
             stale, rows, described_anew = [], [], False
+            seen_otherwise: list[int] = []
             for candidate in candidates:
                 seen = candidate.sighting
                 row = {
@@ -94,6 +96,8 @@ class Embeddings(TableGroup):
                     if old._asdict() == same_still:
                         continue
                     described_anew |= any(getattr(old, name) != row[name] for name in _TOLD)
+                    if any(getattr(old, name) != row[name] for name in _SEEN):
+                        seen_otherwise.append(candidate.id)
                 left = old is not None and old.state == State.PENDING and old.worker in others
                 file = (candidate.size, candidate.modified_ns)
                 stored = old is not None and old.state == State.INDEXED
@@ -114,6 +118,8 @@ class Embeddings(TableGroup):
                 upsert(db, image, rows, key=["id"], change=[name for name in row if name != "id"])
                 to_encode = [o.candidate.id for o in stale if o.claimed and not o.encoded]
                 self._set_pending(db, encoder_id, to_encode, worker=self.database.worker)
+                for some in self._batches(seen_otherwise):
+                    outdate_for_all(db, some)
                 outdate(db)  # also where only what is said of an image has changed
             # This encoder's are made anew with its vectors, where none of these is encoded.
             others_only = [] if any(o.encoded for o in stale) else [encoder.c.id != encoder_id]

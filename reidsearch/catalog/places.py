@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 
 from reidsearch import names
 from reidsearch.catalog.database import TableGroup
-from reidsearch.catalog.expansions import outdate
+from reidsearch.catalog.expansions import outdate, outdate_for_all
 from reidsearch.catalog.records import CameraRecord, DatasetRecord, State
 from reidsearch.catalog.tables import camera, dataset, embedding, identity, image, site
 from reidsearch.catalog.upserts import insert_new
@@ -68,7 +68,9 @@ class Places(TableGroup):
                 changes["layout"] = layout
             if site is not None and (site_id := _site_id(db, site)) != known.site_id:
                 changes["site_id"] = site_id
-                outdate(db)  # nobody is anybody's neighbour across sites
+                # Nobody is anybody's neighbour across sites.
+                outdate_for_all(db, select(image.c.id).where(image.c.dataset_id == known.id))
+                outdate(db)
             db.execute(update(dataset).where(dataset.c.id == known.id).values(changes))
             return int(known.id)
 

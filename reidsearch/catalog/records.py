@@ -278,15 +278,13 @@ class ExpansionRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpandedRecord:
-    """One expanded vector: a number that stands for the image that it was ``made_of`` (None: it is
-    to be made anew), the ids of its ``neighbours`` and their scores in bytes, and the checksum of
-    the vector as stored (see ``hashes.checksums``)."""
+class ExpandedPart:
+    """Some of the images whose expanded vectors were made: in bytes what is known of them
+    (``images``), and rough ``copies`` of their plain vectors, None where these stay as they are."""
 
-    image_id: int
-    made_of: int | None
-    neighbours: bytes
-    checksum: int
+    part: int
+    images: bytes
+    copies: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -170,9 +171,17 @@ expanded = Table(
     metadata,
     Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
     Column("image_id", ForeignKey("image.id"), primary_key=True),
-    Column("made_of", BigInteger),  # the image as it was then; null where it is to be made anew
-    Column("neighbours", LargeBinary, nullable=False),
     Column("checksum", BigInteger, nullable=False),
+    Column("due", Boolean, nullable=False, server_default=false()),  # it is to be made anew
+)
+# What the next batch needs of all images whose expanded vectors were made, in parts.
+expanded_part = Table(
+    "expanded_part",
+    metadata,
+    Column("encoder_id", ForeignKey("encoder.id"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("images", LargeBinary, nullable=False),  # what is known of each
+    Column("copies", LargeBinary, nullable=False),  # its plain vector, roughly
 )
 query_log = Table(
     "query_log",

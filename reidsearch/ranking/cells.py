@@ -76,6 +76,11 @@ class Cells:
     def __len__(self) -> int:
         return len(self.centres)
 
+    @property
+    def looked_in(self) -> int:
+        """In how many of them each vector looks."""
+        return min(LOOKED_IN, len(self))
+
     def outgrown(self, images: int) -> bool:
         """Whether so many are to be divided otherwise."""
         return not self.images / GROWTH < images < self.images * GROWTH
@@ -83,7 +88,7 @@ class Cells:
     def divide(self, vectors: Vectors, *, looked_in: int | None = None) -> Division:
         """In which cells each of N vectors (N x D) looks, by default LOOKED_IN. The same whatever
         others there are."""
-        count = min(LOOKED_IN if looked_in is None else looked_in, len(self))
+        count = self.looked_in if looked_in is None else min(looked_in, len(self))
         wanted = min(count + SPARE, len(self))
         looked = np.empty((len(vectors), count), dtype=np.int64)
         for start in range(0, len(vectors), BLOCK):

@@ -12,15 +12,14 @@ images, or among too many those at home in the cells in which an image looks (``
 which are the same whoever else is there.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reidsearch.ranking.arrays import groups, ranges
+from reidsearch.ranking.arrays import ranges
 from reidsearch.ranking.cells import Division
-from reidsearch.ranking.knn import ROUNDING, select
+from reidsearch.ranking.knn import select
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.types import UNKNOWN, Ids, Vectors
 
@@ -121,7 +120,7 @@ def nearest(
     else:
         found = _in_cells(pool, rows, division, k=wanted)
     row, column = np.nonzero(np.isfinite(found.scores))
-    return _best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
+    return best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
 
 
 def _among_all(pool: Pool, rows: Ids, *, k: int, at_once: int) -> Neighbours:
@@ -131,41 +130,41 @@ def _among_all(pool: Pool, rows: Ids, *, k: int, at_once: int) -> Neighbours:
         pool.fill_own(rows[part], out)
         return np.zeros(len(out), dtype=np.float32)  # how far the farthest is, nobody asks
 
-    at_once = _bounded(at_once, len(pool))
+    at_once = bounded(at_once, len(pool))
     found = select(fill, count=len(rows), size=len(pool), k=k, at_once=at_once, most=np.inf)
     return Neighbours(found.nearest, found.cosines)
 
 
 def _in_cells(pool: Pool, rows: Ids, division: Division, *, k: int) -> Neighbours:
     """The same of those in cells, one cell after the other."""
-    best = nobody(len(rows), k)
+    so_far = nobody(len(rows), k)
     homes = division.homes
     for cell, lookers in division.lookers(rows).items():
         members = homes.get(cell)
         if members is None:
             continue
-        step = _bounded(len(lookers), len(members))
+        step = bounded(len(lookers), len(members))
         for start in range(0, len(lookers), step):
             mine = lookers[start : start + step]
             scores = pool.between(rows[mine], members)
-            bars = best.scores[mine, -1]
+            bars = so_far.scores[mine, -1]
             if len(members) > k:
                 bars = np.maximum(bars, np.partition(scores, -k, axis=1)[:, -k])
             row, column = np.nonzero((scores >= bars[:, None]) & np.isfinite(scores))
-            before = best[mine]
+            before = so_far[mine]
             there, nth = np.nonzero(before.nearest != NONE)
-            found = _first(
+            found = first(
                 len(mine),
                 np.concatenate([there, row]),
                 np.concatenate([before.nearest[there, nth], members[column]]),
                 np.concatenate([before.scores[there, nth], scores[row, column]]),
                 k=k,
             )
-            best.nearest[mine], best.scores[mine] = found.nearest, found.scores
-    return best
+            so_far.nearest[mine], so_far.scores[mine] = found.nearest, found.scores
+    return so_far
 
 
-def _bounded(at_once: int, size: int) -> int:
+def bounded(at_once: int, size: int) -> int:
     """So many rows of ``size`` scores, or fewer where these would be too many."""
     return max(1, min(at_once, SCORES // size))
 
@@ -186,7 +185,7 @@ def nearest_elsewhere(
     wanted = min(k, len(pool))
     if not len(probes) or not wanted:
         return nobody(len(probes), k)
-    at_once = _bounded(at_once, len(pool))
+    at_once = bounded(at_once, len(pool))
     found = select(fill, count=len(probes), size=len(pool), k=wanted, at_once=at_once, most=np.inf)
     missing = k - wanted
     nearest = np.where(np.isfinite(found.cosines), found.nearest, NONE)
@@ -194,67 +193,6 @@ def nearest_elsewhere(
         np.pad(nearest, ((0, 0), (0, missing)), constant_values=NONE),
         np.pad(found.cosines, ((0, 0), (0, missing)), constant_values=-np.inf),
     )
-
-
-def grown(
-    pool: Pool,
-    known: Neighbours,
-    new: Ids,
-    *,
-    but: Ids,
-    division: Division | None = None,
-    at_once: int = BLOCK,
-) -> tuple[Ids, Neighbours]:
-    """Which images' neighbours (``known``, N x K, positions in the pool as it is now) are others
-    with those at the positions ``new`` in it, in ascending order, and what they are then. Nothing
-    is asked of those at the positions ``but``. With a ``division`` of the pool into cells, new ones
-    become neighbours only of those that look where they are at home."""
-    size, k = known.nearest.shape
-    if len(but) == size:
-        return new[:0], nobody(0, k)
-    bars = known.scores[:, -1] - np.float32(ROUNDING)
-    bars[but] = np.inf
-    images, candidates = [new[:0]], [new[:0]]
-    for rows, columns, block in _met(pool, new, division, at_once=_bounded(at_once, size)):
-        row, column = np.nonzero((block >= bars[columns]) & np.isfinite(block))
-        images.append(columns[column])
-        candidates.append(rows[row])
-    touched, row = np.unique(np.concatenate(images), return_inverse=True)
-    old = known[touched]
-    there, column = np.nonzero(old.nearest != NONE)
-    row = np.concatenate([there, row])
-    found = _best(
-        pool,
-        len(touched),
-        row,
-        touched[row],
-        np.concatenate([old.nearest[there, column], *candidates]),
-        k=k,
-    )
-    changed = (found.nearest != old.nearest).any(axis=1)
-    return touched[changed], found[np.flatnonzero(changed)]
-
-
-def _met(
-    pool: Pool, new: Ids, division: Division | None, *, at_once: int
-) -> Iterator[tuple[Ids, Ids, Vectors]]:
-    """New images (R), whom they may become neighbours of (C), both as positions, and their scores
-    (R x C), by and by."""
-    every = np.arange(len(pool))
-    if division is None:
-        for start in range(0, len(new), at_once):
-            rows = new[start : start + at_once]
-            block = np.empty((len(rows), len(pool)), dtype=np.float32)
-            pool.fill_own(rows, block)
-            yield rows, every, block
-        return
-    lookers = division.lookers(every)
-    for cell, at in groups(division.looked[new, 0]).items():
-        there = lookers[cell]
-        step = _bounded(len(there), len(at))
-        for start in range(0, len(there), step):
-            some = there[start : start + step]
-            yield new[at], some, pool.between(new[at], some)
 
 
 def carrying(own: Vectors, neighbours: Neighbours, vectors: Vectors, settings: Settings) -> Vectors:
@@ -271,15 +209,15 @@ def carrying(own: Vectors, neighbours: Neighbours, vectors: Vectors, settings: S
     return made
 
 
-def _best(
+def best(
     pool: Pool, count: int, row: NDArray[np.intp], images: Ids, candidates: Ids, *, k: int
 ) -> Neighbours:
     """The k best candidates of each of ``count`` rows; candidate i is of ``row[i]``, for the image
     at the position ``images[i]``."""
-    return _first(count, row, candidates, pool.scores(images, candidates), k=k)
+    return first(count, row, candidates, pool.scores(images, candidates), k=k)
 
 
-def _first(
+def first(
     count: int, row: NDArray[np.intp], candidates: Ids, scores: Vectors, *, k: int
 ) -> Neighbours:
     """The k best candidates of each of ``count`` rows, by these scores; candidate i is of
@@ -288,10 +226,10 @@ def _first(
     row, candidates, scores = row[order], candidates[order], scores[order]
     counts = np.bincount(row, minlength=count)
     rank = ranges(np.zeros(count, dtype=np.int64), counts)
-    first = rank < k
+    among = rank < k
     found = nobody(count, k)
-    found.nearest[row[first], rank[first]] = candidates[first]
-    found.scores[row[first], rank[first]] = scores[first]
+    found.nearest[row[among], rank[among]] = candidates[among]
+    found.scores[row[among], rank[among]] = scores[among]
     return found
 
 
