@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from reidsearch.findings import Checkup, Finding
     from reidsearch.forget import Forgotten
     from reidsearch.gallery import Gallery
+    from reidsearch.ingest.summary import IngestSummary
     from reidsearch.move import Moved, MovedPart
     from reidsearch.opening import open, restore
     from reidsearch.probe import Probe
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from reidsearch.settings import Audit
     from reidsearch.status import Status
     from reidsearch.stays import Stay
-    from reidsearch.summary import IngestSummary
     from reidsearch.trace import Trace
     from reidsearch.types import Split
 
@@ -112,7 +112,7 @@ _HOMES = {
     "settings": ("Audit",),
     "status": ("Status",),
     "stays": ("Stay",),
-    "summary": ("IngestSummary",),
+    "ingest.summary": ("IngestSummary",),
     "trace": ("Trace",),
     "types": ("Split",),
 }

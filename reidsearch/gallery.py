@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.exploration import Exploration
     from reidsearch.findings import Checkup
     from reidsearch.forget import Forgotten
+    from reidsearch.ingest.summary import IngestSummary
     from reidsearch.inquiry import Inquiry
     from reidsearch.losses import Loss
     from reidsearch.move import Moved, Progress
@@ -39,7 +40,6 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.question import Pictures
     from reidsearch.ranking.calibration import Calibration, Source
     from reidsearch.status import Status
-    from reidsearch.summary import IngestSummary
     from reidsearch.trace import Trace
     from reidsearch.upkeep import Upkeep
 

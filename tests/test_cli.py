@@ -19,9 +19,9 @@ from reidsearch import __version__, config, environment
 from reidsearch.catalog import schema
 from reidsearch.cli import app, progress
 from reidsearch.config import Config
+from reidsearch.ingest.summary import IngestSummary
 from reidsearch.stores import edge
 from reidsearch.stores.edge import EdgeStore
-from reidsearch.summary import IngestSummary
 from tests.conftest import COLORS, Run, write_crop, write_encoder
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]

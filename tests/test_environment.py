@@ -22,8 +22,8 @@ from reidsearch import datasets, ingest, lock
 from reidsearch.catalog import schema
 from reidsearch.config import Config
 from reidsearch.encoder import Encoder
+from reidsearch.ingest.summary import IngestSummary
 from reidsearch.session import CATALOG, VECTORS
-from reidsearch.summary import IngestSummary
 from tests.conftest import COLORS, Run, filling, reading, write_crop
 from tests.processes import contents, finish, like, reidsearch, wait_until_it_stands
 

@@ -16,8 +16,8 @@ from reidsearch.words import counted
 
 if TYPE_CHECKING:
     from reidsearch.contents import Contents
+    from reidsearch.ingest.summary import IngestSummary
     from reidsearch.losses import Loss
-    from reidsearch.summary import IngestSummary
 
 SHOWN_FAILURES = 10
 SHOWN_KINDS = 8  # of files passed over

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from reidsearch.cli.output import say
 
 if TYPE_CHECKING:
+    from reidsearch.ingest.summary import IngestSummary
     from reidsearch.move import Progress as MoveProgress
-    from reidsearch.summary import IngestSummary
 
     Show: TypeAlias = Callable[[IngestSummary], None]
 

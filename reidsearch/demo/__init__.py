@@ -12,8 +12,8 @@ from reidsearch.documents.demos import DemoDocument, demo_document
 from reidsearch.errors import UsageError
 from reidsearch.evaluate import Evaluation
 from reidsearch.gallery import Gallery
+from reidsearch.ingest.summary import IngestSummary
 from reidsearch.ranking.calibration import Calibration, Source
-from reidsearch.summary import IngestSummary
 from reidsearch.trace import Trace
 from reidsearch.views import calibration, plots, report, sheet
 

@@ -11,8 +11,8 @@ from reidsearch.words import counted
 if TYPE_CHECKING:
     from reidsearch.answer import Answer
     from reidsearch.evaluate import Evaluation
+    from reidsearch.ingest.summary import IngestSummary
     from reidsearch.ranking.calibration import Calibration
-    from reidsearch.summary import IngestSummary
     from reidsearch.trace import Trace
 
 SHOWN_HITS = 3

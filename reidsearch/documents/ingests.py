@@ -6,7 +6,7 @@ from reidsearch.documents.failures import FailureDocument, failure_document
 
 if TYPE_CHECKING:
     from reidsearch.add import Added
-    from reidsearch.summary import IngestSummary
+    from reidsearch.ingest.summary import IngestSummary
 
 
 class IngestDocument(TypedDict):

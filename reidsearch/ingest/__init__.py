@@ -19,8 +19,7 @@ from reidsearch.contents import contents
 from reidsearch.encoder import Encoder
 from reidsearch.environment import machine
 from reidsearch.errors import UsageError
-from reidsearch.losses import Loss, weigh
-from reidsearch.parts import (
+from reidsearch.ingest.parts import (
     Part,
     candidates_of,
     notes_of_others,
@@ -28,9 +27,10 @@ from reidsearch.parts import (
     require_vectors,
     settle_paths,
 )
-from reidsearch.pipeline import encode_and_store
+from reidsearch.ingest.pipeline import encode_and_store
+from reidsearch.ingest.summary import IngestSummary
+from reidsearch.losses import Loss, weigh
 from reidsearch.session import Session
-from reidsearch.summary import IngestSummary
 from reidsearch.types import Dataset
 from reidsearch.words import counted
 

@@ -9,8 +9,8 @@ from reidsearch.catalog.records import ImageRecord
 from reidsearch.collection import Collection
 from reidsearch.datasets import TABLE
 from reidsearch.hashes import image_id
+from reidsearch.ingest.summary import IngestSummary
 from reidsearch.moves import Elsewhere, Move
-from reidsearch.summary import IngestSummary
 from reidsearch.types import Dataset, Rejected
 from reidsearch.words import counted
 

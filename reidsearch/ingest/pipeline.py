@@ -14,8 +14,8 @@ from reidsearch.collection import Collection
 from reidsearch.encoder import Encoder
 from reidsearch.errors import ImageError
 from reidsearch.indexing import Decoded, Point
-from reidsearch.parts import Part
-from reidsearch.summary import IngestSummary
+from reidsearch.ingest.parts import Part
+from reidsearch.ingest.summary import IngestSummary
 from reidsearch.types import Dataset, Rejected
 from reidsearch.words import counted
 
