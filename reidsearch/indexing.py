@@ -123,27 +123,29 @@ def _store(
     ids = [item.image.candidate.id for item, _ in points]
     mine = collection.catalog.embeddings.claimed(collection.encoder_id, ids)
     points = [(item, vector) for item, vector in points if item.image.candidate.id in mine]
-    usable = [(item, vector) for item, vector in points if np.isfinite(vector).all()]
+    vectors = np.array([vector for _, vector in points], dtype=np.float32)
+    vectors = vectors.reshape(len(points), collection.dimension)
+    fine = np.array(np.isfinite(vectors).all(axis=1))
+    usable = [points[at][0] for at in np.flatnonzero(fine)]
+    unusable = [points[at][0].image.candidate for at in np.flatnonzero(~fine)]
+    vectors = vectors[fine]
     if usable:
         collection.store.upsert(
             Points(
-                ids=np.array([item.image.candidate.id for item, _ in usable], dtype=np.int64),
-                vectors=np.stack([vector for _, vector in usable]),
-                payloads=[payload_of_recorded(item.image, dataset_id) for item, _ in usable],
+                ids=np.array([item.image.candidate.id for item in usable], dtype=np.int64),
+                vectors=vectors,
+                payloads=[payload_of_recorded(item.image, dataset_id) for item in usable],
             )
         )
         faults.reach("flushed")
-    unusable = [item.image.candidate for item, vector in points if not np.isfinite(vector).all()]
     outdated = collection.catalog.embeddings.finish(
         collection.encoder_id,
         indexed={
             item.image.candidate.id: (item.sha256, checksum)
-            for (item, _), checksum in zip(
-                usable, checksums(np.array([vector for _, vector in usable])), strict=True
-            )
+            for item, checksum in zip(usable, checksums(vectors), strict=True)
         },
         failed={candidate.id: UNUSABLE for candidate in unusable},
-        thumbnails={item.image.candidate.id: images.thumbnail(item.picture) for item, _ in usable}
+        thumbnails={item.image.candidate.id: images.thumbnail(item.picture) for item in usable}
         if thumbnails
         else None,
     )

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = Mapping[str, object]
 
@@ -25,7 +26,18 @@ def upsert(
         new = _insert(db, table)
         changed = {name: new.excluded[name] for name in change}
         ordered = sorted(rows, key=itemgetter(*key))
-        db.execute(new.on_conflict_do_update(index_elements=key, set_=changed), ordered)
+        _write(db, new.on_conflict_do_update(index_elements=key, set_=changed), ordered)
+
+
+def _write(db: Connection, statement: Insert, rows: Sequence[Row]) -> None:
+    compiled = statement.compile(dialect=db.dialect, column_keys=list(rows[0]))
+    assert isinstance(compiled, SQLCompiler)
+    if compiled.positiontup is None:
+        db.execute(statement, list(rows))
+        return
+    # SQLAlchemy goes through every value of every row again: a tenth of an ingest's time here.
+    values = [tuple(row[name] for name in compiled.positiontup) for row in rows]
+    db.exec_driver_sql(compiled.string, values)
 
 
 def _insert(db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
