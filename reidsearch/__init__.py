@@ -104,6 +104,7 @@ _HOMES = {
     "findings": ("Checkup", "Finding"),
     "forget": ("Forgotten",),
     "gallery": ("Gallery",),
+    "ingest.summary": ("IngestSummary",),
     "move": ("Moved", "MovedPart"),
     "opening": ("open", "restore"),
     "probe": ("Probe",),
@@ -112,7 +113,6 @@ _HOMES = {
     "settings": ("Audit",),
     "status": ("Status",),
     "stays": ("Stay",),
-    "ingest.summary": ("IngestSummary",),
     "trace": ("Trace",),
     "types": ("Split",),
 }

@@ -7,7 +7,6 @@ own snapshots: so each is held against its checksum, where a cluster's snapshots
 its nodes, and Qdrant alone could read them.
 """
 
-import logging
 import os
 import shutil
 import time
@@ -32,8 +31,6 @@ from reidsearch.following import whereabouts
 from reidsearch.hashes import checksums
 from reidsearch.session import Session
 from reidsearch.types import Ids, Kind, Vectors
-
-log = logging.getLogger(__name__)
 
 ENDING = ".reidsearch.zip"
 MAKING = ".making"  # the ending of the folder in which a backup is made
@@ -145,15 +142,9 @@ def _write_waiting(writer: Writer, session: Session) -> int:
     cannot be understood will never be an image, and is left out."""
     count = 0
     for file in aside.waiting(session.waiting_folder):
-        try:
-            waiting.read(file)
-        except OSError:
-            raise
-        except Exception as error:
-            log.warning("%s was put aside and cannot be taken in: %s", file, error)
-            continue
-        writer.add_file(f"waiting/{file.name}", file)
-        count += 1
+        if waiting.understood(file) is not None:
+            writer.add_file(f"waiting/{file.name}", file)
+            count += 1
     return count
 
 

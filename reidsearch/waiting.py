@@ -59,6 +59,18 @@ def read(file: Path) -> Crop:
     return Crop(data, **told)  # type: ignore[arg-type]
 
 
+def understood(file: Path) -> tuple[Crop, float] | None:
+    """The same, and when it came (seconds since 1970 UTC); None, with a warning, where the file or
+    its name is not as they are written here. Raises OSError."""
+    try:
+        return read(file), aside.since(file)
+    except OSError:
+        raise
+    except Exception as error:
+        log.warning("%s was put aside and cannot be taken in: %s", file, error)
+        return None
+
+
 def all(session: Session) -> list[Waiting]:
     """Those that wait, in their order, as the images that they would be if they were stored now;
     what is ``added`` is when they came. Raises StoreError where a file cannot be read."""
@@ -70,7 +82,7 @@ def all(session: Session) -> list[Waiting]:
     found = []
     for file in files:
         try:
-            crop, came = read(file), aside.since(file)
+            known = understood(file)
         except FileNotFoundError:  # it was stored just now
             continue
         except OSError as error:
@@ -78,10 +90,10 @@ def all(session: Session) -> list[Waiting]:
                 f"{file} cannot be read, and so nobody can say what waits in it: {error.strerror}",
                 hint="Check its permissions.",
             ) from None
-        except Exception as error:
-            log.warning("%s was put aside and cannot be taken in: %s", file, error)
+        if known is None:
             found.append(Waiting(file, None))
             continue
+        crop, came = known
         name = dataset_of(session, crop)
         # The first crop of a new data set says where that is.
         site = crop.site or sites.get(name, SITE)

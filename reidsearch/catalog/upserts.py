@@ -30,14 +30,14 @@ def upsert(
 
 
 def _write(db: Connection, statement: Insert, rows: Sequence[Row]) -> None:
-    compiled = statement.compile(dialect=db.dialect, column_keys=list(rows[0]))
-    assert isinstance(compiled, SQLCompiler)
-    if compiled.positiontup is None:
+    if not db.dialect.positional:
         db.execute(statement, list(rows))
         return
     # SQLAlchemy goes through every value of every row again: a tenth of an ingest's time here.
-    values = [tuple(row[name] for name in compiled.positiontup) for row in rows]
-    db.exec_driver_sql(compiled.string, values)
+    compiled = statement.compile(dialect=db.dialect, column_keys=list(rows[0]))
+    assert isinstance(compiled, SQLCompiler)
+    names = compiled.positiontup or []
+    db.exec_driver_sql(compiled.string, [tuple(row[name] for name in names) for row in rows])
 
 
 def _insert(db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

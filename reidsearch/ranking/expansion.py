@@ -120,7 +120,7 @@ def nearest(
     else:
         found = _in_cells(pool, rows, division, k=wanted)
     row, column = np.nonzero(np.isfinite(found.scores))
-    return best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
+    return _best(pool, len(rows), row, rows[row], found.nearest[row, column], k=k)
 
 
 def _among_all(pool: Pool, rows: Ids, *, k: int, at_once: int) -> Neighbours:
@@ -130,7 +130,7 @@ def _among_all(pool: Pool, rows: Ids, *, k: int, at_once: int) -> Neighbours:
         pool.fill_own(rows[part], out)
         return np.zeros(len(out), dtype=np.float32)  # how far the farthest is, nobody asks
 
-    at_once = bounded(at_once, len(pool))
+    at_once = _bounded(at_once, len(pool))
     found = select(fill, count=len(rows), size=len(pool), k=k, at_once=at_once, most=np.inf)
     return Neighbours(found.nearest, found.cosines)
 
@@ -143,7 +143,7 @@ def _in_cells(pool: Pool, rows: Ids, division: Division, *, k: int) -> Neighbour
         members = homes.get(cell)
         if members is None:
             continue
-        step = bounded(len(lookers), len(members))
+        step = _bounded(len(lookers), len(members))
         for start in range(0, len(lookers), step):
             mine = lookers[start : start + step]
             scores = pool.between(rows[mine], members)
@@ -164,7 +164,7 @@ def _in_cells(pool: Pool, rows: Ids, division: Division, *, k: int) -> Neighbour
     return so_far
 
 
-def bounded(at_once: int, size: int) -> int:
+def _bounded(at_once: int, size: int) -> int:
     """So many rows of ``size`` scores, or fewer where these would be too many."""
     return max(1, min(at_once, SCORES // size))
 
@@ -185,7 +185,7 @@ def nearest_elsewhere(
     wanted = min(k, len(pool))
     if not len(probes) or not wanted:
         return nobody(len(probes), k)
-    at_once = bounded(at_once, len(pool))
+    at_once = _bounded(at_once, len(pool))
     found = select(fill, count=len(probes), size=len(pool), k=wanted, at_once=at_once, most=np.inf)
     missing = k - wanted
     nearest = np.where(np.isfinite(found.cosines), found.nearest, NONE)
@@ -209,7 +209,7 @@ def carrying(own: Vectors, neighbours: Neighbours, vectors: Vectors, settings: S
     return made
 
 
-def best(
+def _best(
     pool: Pool, count: int, row: NDArray[np.intp], images: Ids, candidates: Ids, *, k: int
 ) -> Neighbours:
     """The k best candidates of each of ``count`` rows; candidate i is of ``row[i]``, for the image
