@@ -26,15 +26,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scale import BATCH, Crowd
-from reidsearch import config, expand
-from reidsearch.collection import Collection
-from reidsearch.expand import SETTINGS
+from reidsearch import config
+from reidsearch.evaluation.trial import Trial
+from reidsearch.learning import expand
+from reidsearch.learning.expand import SETTINGS
 from reidsearch.ranking import cells, expansion, metrics
 from reidsearch.ranking.expansion import Neighbours, Pool
 from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
-from reidsearch.trial import Trial
 from reidsearch.types import Ids, Split, Vectors
+from reidsearch.vectors.collection import Collection
 
 LOOKED_IN = (1, 2, 4, 8, 16, 32, 64)
 SOME = 2000  # vectors whose true neighbours are found

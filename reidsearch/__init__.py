@@ -20,13 +20,6 @@ __version__ = "0.2.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from reidsearch.add import Added
-    from reidsearch.answer import Answer, Asked, Hit
-    from reidsearch.audit import AuditEntry
-    from reidsearch.backup import Backup
-    from reidsearch.compare import Comparison
-    from reidsearch.crop import Crop
-    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
         BackupError,
         CatalogError,
@@ -50,21 +43,28 @@ if TYPE_CHECKING:
         UnknownImage,
         UsageError,
     )
-    from reidsearch.evaluate import Evaluation
-    from reidsearch.exploration import Exploration, Suspect
-    from reidsearch.findings import Checkup, Finding
-    from reidsearch.forget import Forgotten
+    from reidsearch.evaluation.compare import Comparison
+    from reidsearch.evaluation.protocol import Evaluation
+    from reidsearch.forgetting.forget import Forgotten
     from reidsearch.gallery import Gallery
     from reidsearch.ingest.summary import IngestSummary
-    from reidsearch.move import Moved, MovedPart
+    from reidsearch.inspection.encoders import EncoderCard
+    from reidsearch.inspection.exploration import Exploration, Suspect
+    from reidsearch.inspection.findings import Checkup, Finding
+    from reidsearch.inspection.status import Status
     from reidsearch.opening import open, restore
-    from reidsearch.probe import Probe
+    from reidsearch.pushing.add import Added
+    from reidsearch.pushing.crop import Crop
     from reidsearch.ranking.calibration import Calibration, Source
-    from reidsearch.restoring import Restored
+    from reidsearch.search.answer import Answer, Asked, Hit
+    from reidsearch.search.audit import AuditEntry
+    from reidsearch.search.probe import Probe
+    from reidsearch.search.stays import Stay
+    from reidsearch.search.trace import Trace
     from reidsearch.settings import Audit
-    from reidsearch.status import Status
-    from reidsearch.stays import Stay
-    from reidsearch.trace import Trace
+    from reidsearch.transport.backup import Backup
+    from reidsearch.transport.move import Moved, MovedPart
+    from reidsearch.transport.restoring import Restored
     from reidsearch.types import Split
 
 # Where each name lives: nothing of it is loaded before it is asked for.

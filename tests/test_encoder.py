@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from reidsearch.encoder import Encoder, Preprocessing, fingerprint
+from reidsearch.encoding.encoder import Encoder, Preprocessing, fingerprint
 from reidsearch.errors import EncoderError
 from tests.conftest import HEIGHT, WIDTH, write_encoder
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from reidsearch import expand
 from reidsearch.catalog.tables import expansion
 from reidsearch.config import Config
+from reidsearch.evaluation.trial import Trial
 from reidsearch.gallery import Gallery
+from reidsearch.learning import expand
 from reidsearch.ranking import camera_means
 from reidsearch.ranking.camera_means import PRIOR, CameraMeans
 from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.session import CATALOG
-from reidsearch.trial import Trial
 from reidsearch.types import UNKNOWN, Split
 from tests.conftest import COLORS, write_crop
 from tests.test_expand import assert_as_from_scratch, crops, from_scratch, stored

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import reidsearch
-from reidsearch import images
 from reidsearch.errors import DatasetError, EmptyGallery, ImageError, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.pictures import images
 from reidsearch.ranking import looks
 from reidsearch.ranking.suspects import suspicions
 from reidsearch.types import Labels

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidsearch import images
 from reidsearch.errors import ImageError
+from reidsearch.pictures import images
 from tests import nasty
 from tests.conftest import COLORS, write_crop
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from reidsearch import images
 from reidsearch.errors import ImageError
+from reidsearch.pictures import images
 from tests.nasty import png
 
 

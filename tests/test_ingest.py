@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidsearch import datasets, images, ingest
+from reidsearch import datasets, ingest
 from reidsearch.catalog import State
-from reidsearch.collection import Collection
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import StoreError
 from reidsearch.gallery import Gallery
+from reidsearch.pictures import images
 from reidsearch.types import Points, Split
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, filling, write_crop, write_encoder
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidsearch import datasets, images, names
+from reidsearch import datasets, names
 from reidsearch.errors import UsageError
+from reidsearch.pictures import images
 from reidsearch.ranking.clock import Clock
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Sighting, Split
 from reidsearch.words import counted

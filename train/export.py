@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import torch
 
-from reidsearch import accuracy, images, thresholds
-from reidsearch.accuracy import Accuracy
-from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.encoding import accuracy, thresholds
+from reidsearch.encoding.accuracy import Accuracy
+from reidsearch.encoding.encoder import Encoder, Preprocessing
 from reidsearch.errors import EncoderError
+from reidsearch.pictures import images
 from reidsearch.ranking.metrics import Scores
 from train.augment import MEAN, STD
 from train.data import Crops

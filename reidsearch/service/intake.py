@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from reidsearch.add import Added
-from reidsearch.crop import Crop
 from reidsearch.errors import EmptyGallery, ReidsearchError, StoreLocked
 from reidsearch.gallery import Gallery
+from reidsearch.pushing.add import Added
+from reidsearch.pushing.crop import Crop
 from reidsearch.service.problems import busy
 
 log = logging.getLogger(__name__)

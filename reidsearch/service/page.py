@@ -12,12 +12,12 @@ from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from reidsearch import images
-from reidsearch.answer import Answer
 from reidsearch.errors import NotCalibrated, ReidsearchError
 from reidsearch.gallery import Gallery
-from reidsearch.inquiry import Inquiry
-from reidsearch.probe import Probe, seconds
+from reidsearch.pictures import images
+from reidsearch.search.answer import Answer
+from reidsearch.search.inquiry import Inquiry
+from reidsearch.search.probe import Probe, seconds
 from reidsearch.service import problems
 from reidsearch.service.asking import (
     Camera,

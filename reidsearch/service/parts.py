@@ -8,9 +8,9 @@ from typing import Annotated, ParamSpec, TypeVar
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from reidsearch.answer import Answer
 from reidsearch.gallery import Gallery
-from reidsearch.inquiry import Inquiry
+from reidsearch.search.answer import Answer
+from reidsearch.search.inquiry import Inquiry
 from reidsearch.service.guards import Guards
 from reidsearch.service.intake import Intake
 from reidsearch.service.metrics import Metrics

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, File, Form, UploadFile
 from PIL import Image
 from starlette.responses import Response
 
-from reidsearch import images
-from reidsearch.add import Outcome
-from reidsearch.crop import Crop
 from reidsearch.documents.ingests import AddedDocument
 from reidsearch.errors import ImageError, ReidsearchError
-from reidsearch.probe import seconds
+from reidsearch.pictures import images
+from reidsearch.pushing.add import Outcome
+from reidsearch.pushing.crop import Crop
+from reidsearch.search.probe import seconds
 from reidsearch.service.asking import Id
 from reidsearch.service.parts import Ingesting, Searching, only
 from reidsearch.service.problems import Problem

@@ -15,13 +15,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from reidsearch import selftest
 from reidsearch.catalog import Catalog, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
-from reidsearch.collection import Collection
 from reidsearch.config import Config, catalog_file
-from reidsearch.encoder import Encoder, fingerprint
+from reidsearch.encoding import selftest
+from reidsearch.encoding.encoder import Encoder, fingerprint
 from reidsearch.errors import (
     CatalogError,
     EmptyGallery,
@@ -40,6 +39,7 @@ from reidsearch.session.place import VectorsPlace
 from reidsearch.session.turns import Turns
 from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore
+from reidsearch.vectors.collection import Collection
 
 CATALOG = catalog_file(Path()).name
 VECTORS = "vectors"

@@ -13,10 +13,10 @@ from reidsearch.views.cards import Card
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Hit
     from reidsearch.catalog.records import CameraRecord
-    from reidsearch.status import Status
-    from reidsearch.trace import Trace
+    from reidsearch.inspection.status import Status
+    from reidsearch.search.answer import Answer, Hit
+    from reidsearch.search.trace import Trace
 
 Look: TypeAlias = Callable[[Sequence[int]], Mapping[int, bytes | ReidsearchError]]
 """The files of stored images by their ids; in place of one that cannot be shown, why."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.protocol import Evaluation
 
 CMC_LENGTH = 20
 PAIRS = "Scores of pairs from two cameras"

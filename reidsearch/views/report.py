@@ -12,8 +12,8 @@ from reidsearch.views.made import Facts, Made
 from reidsearch.words import one_in
 
 if TYPE_CHECKING:
-    from reidsearch.details import Details
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.details import Details
+    from reidsearch.evaluation.protocol import Evaluation
 
 PAGE = "report.html"
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from reidsearch import images
 from reidsearch.errors import ImageError
+from reidsearch.pictures import images
 from reidsearch.views.verdicts import Probe
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Hit
+    from reidsearch.search.answer import Hit
 
 Size = tuple[int, int]  # height, width
 JPEG = b"\xff\xd8\xff"  # how a file begins
