@@ -33,7 +33,7 @@ from reidsearch import config, files
 from reidsearch.catalog import Candidate
 from reidsearch.demo import pedestrians
 from reidsearch.hashes import image_id
-from reidsearch.pictures.images import Picture
+from reidsearch.pictures.decoding import Picture
 from reidsearch.search.find import Sought, find
 from reidsearch.session import Session
 from reidsearch.types import Filter, Ids, Points, Sighting, Vectors

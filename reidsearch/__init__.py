@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from reidsearch.evaluation.compare import Comparison
     from reidsearch.evaluation.protocol import Evaluation
-    from reidsearch.forgetting.forget import Forgotten
+    from reidsearch.forgetting.removal import Forgotten
     from reidsearch.gallery import Gallery
     from reidsearch.ingest.summary import IngestSummary
     from reidsearch.inspection.encoders import EncoderCard
@@ -69,13 +69,6 @@ if TYPE_CHECKING:
 
 # Where each name lives: nothing of it is loaded before it is asked for.
 _HOMES = {
-    "add": ("Added",),
-    "answer": ("Answer", "Asked", "Hit"),
-    "audit": ("AuditEntry",),
-    "backup": ("Backup",),
-    "compare": ("Comparison",),
-    "crop": ("Crop",),
-    "encoders": ("EncoderCard",),
     "errors": (
         "BackupError",
         "CatalogError",
@@ -99,21 +92,28 @@ _HOMES = {
         "UnknownImage",
         "UsageError",
     ),
-    "evaluate": ("Evaluation",),
-    "exploration": ("Exploration", "Suspect"),
-    "findings": ("Checkup", "Finding"),
-    "forget": ("Forgotten",),
+    "evaluation.compare": ("Comparison",),
+    "evaluation.protocol": ("Evaluation",),
+    "forgetting.forget": ("Forgotten",),
     "gallery": ("Gallery",),
     "ingest.summary": ("IngestSummary",),
-    "move": ("Moved", "MovedPart"),
+    "inspection.encoders": ("EncoderCard",),
+    "inspection.exploration": ("Exploration", "Suspect"),
+    "inspection.findings": ("Checkup", "Finding"),
+    "inspection.status": ("Status",),
     "opening": ("open", "restore"),
-    "probe": ("Probe",),
+    "pushing.add": ("Added",),
+    "pushing.crop": ("Crop",),
     "ranking.calibration": ("Calibration", "Source"),
-    "restoring": ("Restored",),
+    "search.answer": ("Answer", "Asked", "Hit"),
+    "search.audit": ("AuditEntry",),
+    "search.probe": ("Probe",),
+    "search.stays": ("Stay",),
+    "search.trace": ("Trace",),
     "settings": ("Audit",),
-    "status": ("Status",),
-    "stays": ("Stay",),
-    "trace": ("Trace",),
+    "transport.backup": ("Backup",),
+    "transport.move": ("Moved", "MovedPart"),
+    "transport.restoring": ("Restored",),
     "types": ("Split",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.errors import ReidsearchError
     from reidsearch.evaluation.compare import Comparison
     from reidsearch.evaluation.protocol import Evaluation
-    from reidsearch.forgetting.forget import Forgotten
+    from reidsearch.forgetting.removal import Forgotten
     from reidsearch.ingest.losses import Loss
     from reidsearch.ingest.summary import IngestSummary
     from reidsearch.ingest.upkeep import Upkeep
@@ -718,9 +718,10 @@ class Gallery:
         >>> len(gallery.forget(identity=2, dry_run=True).images) > 0
         True
         """
-        from reidsearch.forgetting import forget
+        from reidsearch.forgetting import people
+        from reidsearch.forgetting.selection import Selection
 
-        selection = forget.Selection(
+        selection = Selection(
             identity=None if identity is None else names.name(str(identity), of="identity"),
             images=tuple(map(Path, images)),
             before=self._seconds(before),
@@ -728,7 +729,7 @@ class Gallery:
             dataset=dataset,
             site=None if site is None else names.name(site, of="site"),
         )
-        return forget.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
+        return people.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
 
     def forget_encoder(
         self,
@@ -746,9 +747,9 @@ class Gallery:
         >>> gallery.forget_encoder("colours", dry_run=True).vectors > 0
         True
         """
-        from reidsearch.forgetting import forget
+        from reidsearch.forgetting import encoders
 
-        return forget.forget_encoder(self._session, encoder, dry_run=dry_run, confirm=confirm)
+        return encoders.forget(self._session, encoder, dry_run=dry_run, confirm=confirm)
 
     def audit(
         self, *, since: "Time | None" = None, save: FilePath | None = None

@@ -21,7 +21,8 @@ from typer.testing import CliRunner, Result
 from reidsearch.catalog import Catalog, schema
 from reidsearch.cli import app
 from reidsearch.config import Config, load
-from reidsearch.encoding.encoder import Encoder, Preprocessing
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.gallery import Gallery
 from reidsearch.ranking.transit import Learning
 from reidsearch.session import CATALOG, Session

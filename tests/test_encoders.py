@@ -12,7 +12,8 @@ from onnx import TensorProto
 from reidsearch import Gallery, UsageError
 from reidsearch.config import DEFAULT_ENCODER, Config, load
 from reidsearch.encoding.accuracy import Accuracy, as_text, of_encoder
-from reidsearch.encoding.encoder import Encoder, Preprocessing, fingerprint
+from reidsearch.encoding.encoder import Encoder, fingerprint
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.inspection.encoders import EncoderCard, Origin
 from tests.conftest import HEIGHT, WIDTH, Run, write_encoder
 from tests.terminals import plain, shown

@@ -12,7 +12,7 @@ import reidsearch
 from reidsearch import lock
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.config import Config
-from reidsearch.encoding.encoder import Preprocessing
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import PYTHON
 from reidsearch.gallery import Gallery
 from reidsearch.search import trace

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 
 from reidsearch import config
 from reidsearch.encoding import encoder, onnxfile
-from reidsearch.encoding.encoder import Encoder, Preprocessing, fingerprint
+from reidsearch.encoding.encoder import Encoder, fingerprint
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import EncoderError
 from tests.conftest import HEIGHT, WIDTH, write_encoder
 

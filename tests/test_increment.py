@@ -12,7 +12,7 @@ from reidsearch.config import Config
 from reidsearch.hashes import image_id
 from reidsearch.learning import calibrate, expand
 from reidsearch.learning.carried import Carried
-from reidsearch.pictures.images import Picture
+from reidsearch.pictures.decoding import Picture
 from reidsearch.ranking import cells
 from reidsearch.ranking.calibration import Source
 from reidsearch.session import Session

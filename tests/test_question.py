@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidsearch.encoding.encoder import Encoder, Preprocessing
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import EncoderError, ImageError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.learning import calibrate

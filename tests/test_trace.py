@@ -11,7 +11,7 @@ from PIL import Image
 
 import reidsearch
 from reidsearch.config import Config
-from reidsearch.encoding.encoder import Preprocessing
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.ranking import clock

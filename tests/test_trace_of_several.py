@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import reidsearch
-from reidsearch.encoding.encoder import Encoder, Preprocessing
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.gallery import Gallery
 from reidsearch.search.trace import Trace
 from reidsearch.views import lanes, painter

@@ -52,7 +52,7 @@ def gather(given: Sequence[Path]) -> list[Path]:
 
 def read(path: Path) -> "Path | Probe":
     """The picture as the library takes it."""
-    from reidsearch.pictures.images import MAX_BYTES
+    from reidsearch.pictures.contents import MAX_BYTES
     from reidsearch.search.probe import Probe
 
     if path != STDIN_PATH:

@@ -28,7 +28,7 @@ from reidsearch.session import Session
 
 if TYPE_CHECKING:
     from reidsearch.catalog.records import CameraRecord, ImageRecord
-    from reidsearch.forgetting.forget import Forgotten
+    from reidsearch.forgetting.removal import Forgotten
     from reidsearch.inspection.status import Status
     from reidsearch.pushing.add import Added
     from reidsearch.pushing.crop import Crop

@@ -19,7 +19,7 @@ from reidsearch.documents.ingests import AddedDocument
 from reidsearch.documents.questions import AskedDocument
 from reidsearch.documents.statuses import StatusDocument
 from reidsearch.documents.traces import NotLearnedDocument, TraceDocument
-from reidsearch.forgetting.forget import Forgotten
+from reidsearch.forgetting.removal import Forgotten
 from reidsearch.inspection.status import ExpandedCount, LearnedFrom, SettingInForce, Status
 from reidsearch.lock import Holder
 from reidsearch.pushing.add import Added, Outcome

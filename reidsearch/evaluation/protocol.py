@@ -14,12 +14,13 @@ from reidsearch.documents.evaluations import EvaluationDocument, evaluation_docu
 from reidsearch.errors import EmptyGallery
 from reidsearch.evaluation.details import Details, Gathered
 from reidsearch.evaluation.trial import SPLITS, Trial
-from reidsearch.learning import calibrate, expand
+from reidsearch.evaluation.vectors import of_trial
+from reidsearch.learning import calibrate
 from reidsearch.ranking import metrics
 from reidsearch.ranking.metrics import PerProbe, Ranks, Scores
 from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.times import Zone
-from reidsearch.types import UNKNOWN, Distances, Ids, Split, Vectors
+from reidsearch.types import UNKNOWN, Distances, Ids, Split
 from reidsearch.vectors.collection import Collection
 from reidsearch.views import plots, report
 
@@ -151,7 +152,7 @@ def evaluate(
     gathered = Gathered(trial, ranking) if details else None
     start = 0
     seen = trial.seen(ranking)
-    vectors = _vectors(collection, trial, ranking)
+    vectors = of_trial(collection, trial, ranking)
     compared = time.perf_counter()
     for distances in ranking.distances(*vectors, seen=seen):
         rows = slice(start, start + len(distances))
@@ -198,15 +199,6 @@ def evaluate(
         ranks=ranks,
         details=None if gathered is None else gathered.details(per_probe, ranks, collection, zone),
     )
-
-
-def _vectors(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Vectors, Vectors]:
-    """Those of probes and gallery that a ranking compares."""
-    if ranking.is_expanded:
-        return expand.of_trial(collection, trial, Ranking(ranking.calibration))
-    if ranking.camera_means:
-        return expand.without_means(trial)
-    return trial.vectors[trial.probes], trial.vectors[trial.gallery]
 
 
 def _datasets(collection: Collection) -> tuple[str, ...]:

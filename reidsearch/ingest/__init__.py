@@ -17,7 +17,7 @@ from reidsearch.catalog.database import Mode
 from reidsearch.encoding.encoder import Encoder
 from reidsearch.environment import machine
 from reidsearch.errors import UsageError
-from reidsearch.forgetting import forget
+from reidsearch.forgetting import selection
 from reidsearch.ingest import upkeep
 from reidsearch.ingest.contents import contents
 from reidsearch.ingest.losses import Loss, weigh
@@ -89,7 +89,7 @@ def _bring_up_to_date(
 ) -> None:
     """What follows from the images that were taken in. Only while ``changing``."""
     session.catalog.database.retire()  # so that of several the last to come here does it
-    gone = {image.id: image for image in forget.expired(session)}
+    gone = {image.id: image for image in selection.expired(session)}
     refused: BaseException | None = None
     if prune and summary.vanished:
         try:

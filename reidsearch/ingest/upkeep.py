@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.forgetting import forget
+from reidsearch.forgetting import removal, selection
 from reidsearch.learning import calibrate, expand, neighbours
 from reidsearch.pushing import add
 from reidsearch.session import Session
@@ -30,7 +30,7 @@ def keep_current(session: Session) -> Upkeep:
     with session.changing():
         add.resume(session)
         return bring_up_to_date(
-            session, session.collection(), learn=True, gone=forget.expired(session)
+            session, session.collection(), learn=True, gone=selection.expired(session)
         )
 
 
@@ -42,10 +42,10 @@ def bring_up_to_date(
     fast among it. Only while ``changing``."""
     others = session.catalog.others()
     if others:
-        return Upkeep(None, len(forget.remove(session, gone).images), 0, others)
+        return Upkeep(None, len(removal.remove(session, gone).images), 0, others)
     asked_for = session.catalog.learned.splits_with_neighbours(collection.encoder_id)
     learned = calibrate.keep_current(collection) if learn else None
-    removed = len(forget.remove(session, gone).images)
+    removed = len(removal.remove(session, gone).images)
     for split in asked_for:
         neighbours.keep_current(collection, split)
     expanded = expand.keep_current(collection)

@@ -16,11 +16,11 @@ from reidsearch.catalog.records import ImageRecord
 from reidsearch.datasets import parse_name
 from reidsearch.encoding.encoder import fingerprint
 from reidsearch.environment import machine
-from reidsearch.forgetting import forget
+from reidsearch.forgetting import removal, selection
 from reidsearch.hashes import checksums, image_id
 from reidsearch.inspection.findings import AILMENTS, UNFINISHED, Checkup, Finding, Kind, Repair
 from reidsearch.learning import basis, expand
-from reidsearch.pictures import images
+from reidsearch.pictures import contents
 from reidsearch.session import Session
 from reidsearch.stores import EMBEDDED, Trouble
 from reidsearch.types import Dataset, Split, is_unit
@@ -46,7 +46,7 @@ def examine(session: Session, *, fix: bool = False) -> Checkup:
             transfer.add_checksums(one, one.store)
         _encode_again(session)
         session.catalog.runs.close_all()
-        forget.remove(session, forget.expired(session))
+        removal.remove(session, selection.expired(session))
         for one in session.collections():
             expand.keep_current(one)
             one.store.optimise()
@@ -70,7 +70,7 @@ def _look(session: Session) -> tuple[int, int, list[Finding]]:
     _strays(session, findings)
     if session.catalog.compaction_owed:
         findings.append(Finding(Kind.UNCOMPACTED, "files of both stores"))
-    findings += [Finding(Kind.EXPIRED, image.path) for image in forget.expired(session)]
+    findings += [Finding(Kind.EXPIRED, image.path) for image in selection.expired(session)]
     return len(listed), vectors, findings
 
 
@@ -263,7 +263,7 @@ def _unknown_files(
     found = []
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root).as_posix()
-        if relative in known or path.suffix.lower() not in images.SUFFIXES or path.is_symlink():
+        if relative in known or path.suffix.lower() not in contents.SUFFIXES or path.is_symlink():
             continue
         info = path.stat()
         old = by_size.get(info.st_size)

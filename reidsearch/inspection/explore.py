@@ -16,7 +16,7 @@ from PIL import Image
 from reidsearch import names
 from reidsearch.errors import ImageError
 from reidsearch.inspection.exploration import Crop, Exploration, Looks, Suspect
-from reidsearch.pictures import images
+from reidsearch.pictures import contents, decoding
 from reidsearch.ranking import looks
 from reidsearch.ranking.suspects import Suspicions, suspicions
 from reidsearch.types import UNKNOWN, Dataset, Ids, Labels, Rejected, Split
@@ -40,7 +40,7 @@ def explore_dataset(dataset: Dataset) -> Exploration:
         for seen in dataset.sightings
     ]
     sequences = {(s.camera, s.sequence) for s in dataset.sightings if s.sequence is not None}
-    read = partial(images.read_inside, follow_links=dataset.follow_links)
+    read = partial(contents.read_inside, follow_links=dataset.follow_links)
     return _explored(
         dataset.name,
         crops,
@@ -71,7 +71,7 @@ def explore_stored(collection: Collection, splits: Sequence[Split] = tuple(Split
     return _explored(
         STORED,
         crops,
-        lambda root, path: images.read_bytes(root / path),
+        lambda root, path: contents.read_bytes(root / path),
         sequences=len(np.unique(parts, axis=0)),
         suspects=tuple(
             _suspects(_suspicions(vectors, stored.labels, stored.split), crops),
@@ -196,14 +196,14 @@ def _look_at(
     for row in rows:
         crop = crops[row]
         try:
-            pictures.append(images.grey(read(crop.root, crop.path), size=looks.SIZE))
+            pictures.append(decoding.grey(read(crop.root, crop.path), size=looks.SIZE))
             readable.append(row)
         except ImageError as error:
             failures.append(Rejected(crop.path, error.message, crop.split))
     return _measured(readable, pictures), failures
 
 
-def _measured(rows: Sequence[int], pictures: Sequence[images.Picture]) -> Looks:
+def _measured(rows: Sequence[int], pictures: Sequence[decoding.Picture]) -> Looks:
     """How a few pictures, in grey, look."""
     height, width = looks.HASHED
     small = [

@@ -45,7 +45,7 @@ class Carried:
         return len(self.ids)
 
     def __getitem__(self, rows: Ids) -> "Carried":
-        seen = Sighted(self.seen.camera[rows], self.seen.times[rows])
+        seen = self.seen.at(rows)
         return Carried(
             self.ids[rows],
             self.dataset[rows],

@@ -26,12 +26,11 @@ import numpy as np
 from reidsearch import faults
 from reidsearch.catalog import ExpandedPart, StoredImages
 from reidsearch.errors import NotCalibrated
-from reidsearch.evaluation.trial import Trial
 from reidsearch.hashes import checksums
 from reidsearch.learning import basis, calibrate, carried, increment
 from reidsearch.learning.basis import Basis
 from reidsearch.learning.carried import Carried
-from reidsearch.ranking import camera_means, expansion
+from reidsearch.ranking import expansion
 from reidsearch.ranking.arrays import groups, taken
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.camera_means import CameraMeans
@@ -115,64 +114,16 @@ def best_ranking(collection: Collection) -> Ranking:
         return Ranking()
 
 
-def of_trial(collection: Collection, trial: Trial, ranking: Ranking) -> tuple[Vectors, Vectors]:
-    """The probes' vectors (Q x D) and those of the gallery (G x D), expanded as ``ranking`` chooses
-    neighbours: the stored ones, where they are of that kind. Junk is among the neighbours, as
-    nothing but a label tells it from the rest."""
-    stored = trial.stored
-    rows = np.flatnonzero(stored.split == Split.GALLERY)
-    place, seen = _placed(stored, collection, ranking)
-    if stored_kind(collection) is ranking.neighbours:
-        probes, _ = _adapted(trial, rows[:0], means(collection))
-        vectors = collection.vectors(stored.ids[rows], kind=Kind.EXPANDED)
-    else:
-        probes, alone = _adapted(trial, rows, _learned(trial, rows))
-        found = expansion.nearest(
-            Pool(alone, place[rows], _of(seen, rows), ranking),
-            np.arange(len(rows)),
-            k=SETTINGS.stored,
-        )
-        vectors = expansion.carrying(alone, found, alone, SETTINGS)
-    pool = Pool(vectors, place[rows], _of(seen, rows), ranking)
-    probes = _looked_again(probes, place[trial.probes], _of(seen, trial.probes), pool)
-    return probes, vectors[np.searchsorted(rows, trial.gallery)]
-
-
-def without_means(trial: Trial) -> tuple[Vectors, Vectors]:
-    """The probes' vectors (Q x D) and those of the gallery (G x D), less what their cameras add, by
-    the means of this very gallery, junk among it."""
-    rows = np.flatnonzero(trial.stored.split == Split.GALLERY)
-    probes, vectors = _adapted(trial, rows, _learned(trial, rows))
-    return probes, vectors[np.searchsorted(rows, trial.gallery)]
-
-
-def _learned(trial: Trial, rows: Ids) -> CameraMeans:
-    return camera_means.learn(trial.vectors[rows], trial.stored.labels.camera[rows])
-
-
-def _adapted(trial: Trial, rows: Ids, known: CameraMeans) -> tuple[Vectors, Vectors]:
-    """The vectors of probes, and of these rows."""
-    mine, theirs = (
-        known.adapted(trial.vectors[of], trial.stored.labels.camera[of])
-        for of in (trial.probes, rows)
-    )
-    return mine, theirs
-
-
-def _looked_again(probes: Vectors, place: Ids, seen: Sighted, pool: Pool) -> Vectors:
+def looked_again(probes: Vectors, place: Ids, seen: Sighted, pool: Pool) -> Vectors:
     """Probes (Q x D) with their nearest from other cameras in them, among a pool of expanded
     vectors."""
     found = expansion.nearest_elsewhere(pool, probes, place, seen, k=SETTINGS.probe)
     return expansion.carrying(probes, found, pool.vectors, SETTINGS)
 
 
-def _placed(stored: StoredImages, collection: Collection, ranking: Ranking) -> tuple[Ids, Sighted]:
+def placed(stored: StoredImages, collection: Collection, ranking: Ranking) -> tuple[Ids, Sighted]:
     """At which site, and where and when all of these images were taken."""
     return carried.sites(collection, stored.dataset), carried.seen_by(stored, ranking)
-
-
-def _of(seen: Sighted, rows: Ids) -> Sighted:
-    return Sighted(seen.camera[rows], seen.times[rows])
 
 
 def _catch_up(collection: Collection, ranking: Ranking, known: Basis) -> int:
@@ -217,7 +168,7 @@ def _make(collection: Collection, ranking: Ranking, known: Basis | None = None) 
     expansions.begin(encoder_id, _form(ranking, known), means=means, cells=cells)
     faults.reach("expansion begun")
     known.means.adapted(vectors, camera, out=vectors)
-    pool = Pool(vectors, *_placed(stored, collection, ranking), ranking)
+    pool = Pool(vectors, *placed(stored, collection, ranking), ranking)
     division, every = known.divide(vectors), np.arange(len(stored))
     lists = expansion.nearest(pool, every, k=SETTINGS.stored, division=division)
     sums = _write(collection, stored.ids, vectors, lists, vectors)
@@ -266,9 +217,7 @@ def _learn_scores(collection: Collection, stored: StoredImages, pool: Pool) -> N
     sampled = calibrate.Sampled.of(stored, rows, known=learned.by_identity)
     sample = sampled.sample
     expanded = replace(pool, vectors=collection.vectors(stored.ids, kind=Kind.EXPANDED))
-    probes = _looked_again(
-        pool.vectors[sample], pool.place[sample], _of(pool.seen, sample), expanded
-    )
+    probes = looked_again(pool.vectors[sample], pool.place[sample], pool.seen.at(sample), expanded)
     gallery = taken(expanded.vectors, sampled.every)
     cosines, scores = (
         sampled.distribution(

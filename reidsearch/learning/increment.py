@@ -298,7 +298,7 @@ class _Search:
         return upper, lower
 
     def _seen(self, rows: Ids) -> Sighted:
-        return Sighted(self._now.seen.camera[rows], self._now.seen.times[rows])
+        return self._now.seen.at(rows)
 
     def settled(self) -> tuple[Ids, Neighbours]:
         """Whose lists are others now, as positions, ascending, and what they are then: positions,

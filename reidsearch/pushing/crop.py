@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from reidsearch import names
 from reidsearch.environment import machine
-from reidsearch.pictures import images
+from reidsearch.pictures import decoding
 from reidsearch.pushing import crops
 from reidsearch.session import Session
 from reidsearch.types import Sighting
@@ -44,7 +44,7 @@ class Crop:
         if self.name is not None:
             object.__setattr__(self, "name", names.name(self.name, of="crop"))
         _ = self.sighting
-        images.picture(self.data, size=(1, 1))
+        decoding.picture(self.data, size=(1, 1))
 
     @property
     def dataset_name(self) -> str:

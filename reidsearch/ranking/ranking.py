@@ -32,6 +32,10 @@ class Sighted(NamedTuple):
     camera: Ids
     times: Times
 
+    def at(self, rows: Ids | slice) -> "Sighted":
+        """Those of these rows."""
+        return Sighted(self.camera[rows], self.times[rows])
+
 
 class Expanded(StrEnum):
     """How the neighbours are chosen that expanded vectors carry."""
@@ -161,7 +165,7 @@ class Ranking:
             start = rows.stop
             if self.calibration is not None and seen is not None:
                 mine, theirs = seen
-                distances -= self.added(Sighted(mine.camera[rows], mine.times[rows]), theirs)
+                distances -= self.added(mine.at(rows), theirs)
             yield distances
 
     def _by_appearance(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reidsearch import times
 from reidsearch.datasets import parse_name
 from reidsearch.errors import ImageError, UsageError
-from reidsearch.pictures import images
+from reidsearch.pictures import contents, decoding
 from reidsearch.types import YEAR_1, YEAR_10000, Sighting
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Probe:
         """Raise ImageError as ``pixels`` does."""
         self.decoded((1, 1))
 
-    def warnings(self, found: images.Picture) -> tuple[str, ...]:
+    def warnings(self, found: decoding.Picture) -> tuple[str, ...]:
         """What may be wrong with the picture, as it was ``decoded``, though it can be searched for:
         it is hardly a crop of one person, or its range of values was guessed."""
         told = []
@@ -129,11 +129,11 @@ class Probe:
             told.append(f"{self.name} was read as {found.depth} and scaled to 8 bits.")
         return tuple(told)
 
-    def decoded(self, size: tuple[int, int]) -> images.Picture:
+    def decoded(self, size: tuple[int, int]) -> decoding.Picture:
         """The picture at that size, with what is told of it. Raises ImageError as ``pixels``
         does."""
         try:
-            return images.picture(self.data, size=size)
+            return decoding.picture(self.data, size=size)
         except ImageError as error:
             raise ImageError(f"{self.name}: {error.message}", hint=HINT) from None
 
@@ -146,9 +146,9 @@ def in_folder(folder: Path) -> tuple[list[Path], list[Path]]:
         inside = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
     except OSError as error:
         raise ImageError(f"{folder}: {error.strerror}", hint=HINT) from None
-    pictures = [one for one in inside if one.suffix.lower() in images.SUFFIXES and one.is_file()]
+    pictures = [one for one in inside if one.suffix.lower() in contents.SUFFIXES and one.is_file()]
     if not pictures:
-        endings = ", ".join(sorted(images.SUFFIXES))
+        endings = ", ".join(sorted(contents.SUFFIXES))
         raise ImageError(f"{folder}: no pictures in this folder", hint=f"They end in {endings}.")
     return pictures, [one for one in inside if one not in set(pictures)]
 
@@ -158,14 +158,14 @@ def _read(picture: Picture) -> tuple[bytes, str]:
     if isinstance(picture, bytes):
         if not picture:
             raise ImageError(f"{UNNAMED}: no bytes are no picture", hint=HINT)
-        if len(picture) > images.MAX_BYTES:
+        if len(picture) > contents.MAX_BYTES:
             size = f"{len(picture) / 1e6:.0f} MB"
             raise ImageError(f"{UNNAMED}: {size} is too large for a picture of one person")
         return picture, UNNAMED
     if isinstance(picture, str | os.PathLike):
         name = os.fspath(picture)
         try:
-            return images.read_bytes(Path(name)), name
+            return contents.read_bytes(Path(name)), name
         except ImageError as error:
             raise ImageError(f"{name}: {error.message}", hint=HINT) from None
     if isinstance(picture, np.ndarray):

@@ -3,25 +3,18 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from reidsearch import names, outcomes
-from reidsearch.catalog import Catalog, State
+from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import CameraRecord
 from reidsearch.encoding.encoder import Encoder
-from reidsearch.errors import NotCalibrated, ReidsearchError, UnknownCamera, UsageError
+from reidsearch.errors import ReidsearchError, UsageError
 from reidsearch.learning import calibrate, expand, neighbours
-from reidsearch.ranking import expansion, feedback
-from reidsearch.ranking.camera_means import CameraMeans
-from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.clock import Clock
-from reidsearch.ranking.expansion import Neighbours
-from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
-from reidsearch.search import audit, places, stays
+from reidsearch.ranking.ranking import Ranking, Sighted
+from reidsearch.search import audit, places, rankings, second_look, stays
 from reidsearch.search.answer import Answer
 from reidsearch.search.find import FETCHED, WIDENED, Scored, Sought, find, find_all, hits
 from reidsearch.search.inquiry import Inquiry, Wish
@@ -29,13 +22,10 @@ from reidsearch.search.places import Scope
 from reidsearch.search.question import Encoded, Question, encode_all
 from reidsearch.search.stays import Stay
 from reidsearch.session import Session
-from reidsearch.types import UNKNOWN, Filter, Kind, Scan, Split, Vectors
+from reidsearch.types import Filter, Scan, Split, Vectors
 from reidsearch.vectors.collection import Collection
 
 MOST = 10_000  # images at most that are looked at for stays
-# Where all images are too many to be re-ranked, so many of the nearest are, or a few more than are
-# asked for (benchmarks/candidates.py).
-CANDIDATES = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +98,7 @@ def query_all(session: Session, inquiries: Sequence[Inquiry]) -> list[Answer | R
     scopes = functools.cache(
         lambda site, dataset: places.scope(session.catalog, site=site, dataset=dataset)
     )
-    ranked = functools.cache(lambda wish, split: _ranking(collection, wish, split))
+    ranked = functools.cache(lambda wish, split: rankings.of_gallery(collection, wish, split))
     begun = outcomes.each(
         lambda one: _begin(one, session.catalog, scopes(one.site, one.dataset)), inquiries
     )
@@ -165,88 +155,11 @@ def _encode(
 def _rank(begun: _Begun, encoded: Encoded, ranked: Callable[[Wish, Split], Ranking]) -> _Look:
     inquiry = begun.inquiry
     ranking = ranked(inquiry.wish, inquiry.split)
-    ranking, seen = _seen(ranking, begun.question, begun.scope, inquiry.wish)
+    ranking, seen = rankings.for_question(ranking, begun.question, begun.scope, inquiry.wish)
     if ranking.candidates is not None:
         most = MOST if inquiry.by_stay else inquiry.top_k + FETCHED
         ranking = replace(ranking, candidates=max(ranking.candidates, most))
     return _Look(begun, encoded, encoded.own, ranking, seen)
-
-
-def ranking_for(
-    collection: Collection, question: Question, scope: Scope, wish: Wish, split: Split
-) -> tuple[Ranking, Sighted | None]:
-    """How to rank, and where and when the question's pictures were taken, where that counts. Raises
-    as ``query`` does."""
-    return _seen(_ranking(collection, wish, split), question, scope, wish)
-
-
-def _ranking(collection: Collection, wish: Wish, split: Split) -> Ranking:
-    """How to rank, as far as the gallery is concerned."""
-    expanded = Expanded.NOT
-    if split is Split.GALLERY and wish.expand is not False:
-        expanded = expand.stored_kind(collection)
-    if wish.expand and expanded is Expanded.NOT:
-        raise NotCalibrated(
-            "there are no expanded vectors of what is stored now"
-            if split is Split.GALLERY
-            else f"only gallery images have expanded vectors, not the {split} split",
-            hint="Make them with: {calibrate}, or leave out {expand}.",
-        )
-    if wish.spatio_temporal is None:
-        with suppress(NotCalibrated, UsageError):  # nothing is known of times
-            return calibrate.ranking(
-                collection, spatio_temporal=True, rerank=False, expanded=expanded
-            )
-        return Ranking(expanded=expanded)
-    ranking = calibrate.ranking(
-        collection,
-        spatio_temporal=wish.spatio_temporal,
-        rerank=wish.rerank,
-        expanded=expanded,
-    )
-    if not ranking.reranked or _pairing(collection, split) is Pairing.ALL:
-        return ranking
-    return replace(ranking, candidates=CANDIDATES)
-
-
-def _pairing(collection: Collection, split: Split) -> Pairing:
-    """Whether neighbours are looked for among all images of a split."""
-    datasets = [one.id for one in collection.catalog.places.datasets()]
-    return Pairing.of(
-        collection.catalog.embeddings.count(
-            collection.encoder_id, State.INDEXED, [split], datasets=datasets
-        )
-    )
-
-
-def _seen(
-    ranking: Ranking, question: Question, scope: Scope, wish: Wish
-) -> tuple[Ranking, Sighted | None]:
-    """The same for a question, with where and when its pictures were taken; without times, where
-    these are not wished for and nothing is known of the pictures'."""
-    if ranking.calibration is None:
-        return ranking, None
-    try:
-        return ranking, question.sighted(ranking.calibration, scope)
-    except UsageError:
-        if wish.spatio_temporal is None:
-            return Ranking(expanded=ranking.expanded), None
-        raise
-
-
-def looked_again(
-    vector: Vectors,
-    question: Question,
-    collection: Collection,
-    ranking: Ranking,
-    seen: Sighted | None,
-) -> Vectors:
-    """The question's vector (1 x D), less what its cameras add, with its nearest gallery images in
-    it, of its own site and of other cameras than its pictures'. Times help to choose them where the
-    stored vectors were made so, and where ``seen`` is known."""
-    everywhere, means = places.scope(collection.catalog), expand.means(collection)
-    sought = _neighbours_sought(vector, question, everywhere, means, ranking, seen)
-    return _carrying(sought, find(collection, sought), collection)
 
 
 def _look_again(looks: Sequence[_Look], collection: Collection) -> list[_Look | ReidsearchError]:
@@ -257,7 +170,7 @@ def _look_again(looks: Sequence[_Look], collection: Collection) -> list[_Look | 
         return again
     everywhere, means = places.scope(collection.catalog), expand.means(collection)
     sought = outcomes.each(
-        lambda one: _neighbours_sought(
+        lambda one: second_look.neighbours_sought(
             one.vector,
             one.begun.question,
             everywhere,
@@ -275,56 +188,8 @@ def _look_again(looks: Sequence[_Look], collection: Collection) -> list[_Look | 
         elif isinstance(some, ReidsearchError):
             again[at] = some
         else:
-            again[at] = replace(looks[at], vector=_carrying(one, some, collection))
+            again[at] = replace(looks[at], vector=second_look.carrying(one, some, collection))
     return again
-
-
-def _neighbours_sought(
-    vector: Vectors,
-    question: Question,
-    everywhere: Scope,
-    means: CameraMeans,
-    ranking: Ranking,
-    seen: Sighted | None,
-    *,
-    exact: bool = False,
-) -> Sought:
-    """The images that a question's vector is to carry."""
-    site = everywhere.site_of(question.probes[0])
-    cameras = np.full(len(question.probes), UNKNOWN)
-    for at, one in enumerate(question.probes):
-        with suppress(UnknownCamera):
-            if one.seen.camera is not None:
-                cameras[at] = everywhere.camera(one.seen.camera, site=everywhere.site_of(one)).id
-    vector = feedback.pooled(means.adapted(np.repeat(vector, len(cameras), axis=0), cameras))[None]
-    by_times = ranking.expanded is Expanded.TIMES and seen is not None
-    return Sought(
-        vector=vector,
-        where=Filter(
-            split=Split.GALLERY,
-            without_cameras=tuple(np.unique(cameras[cameras != UNKNOWN]).tolist()),
-            datasets=tuple(one.id for one in everywhere.datasets if site in (None, one.site)),
-        ),
-        ranking=Ranking(ranking.calibration if by_times else None),
-        kind=Kind.EXPANDED,
-        top_k=expand.SETTINGS.probe,
-        seen=seen if by_times else None,
-        exact=exact,
-    )
-
-
-def _carrying(sought: Sought, found: Sequence[Scored], collection: Collection) -> Vectors:
-    """The vector that was searched with, with what was found in it."""
-    if not found:
-        return sought.vector
-    ids, vectors = collection.store.retrieve([one.image.id for one in found], kind=Kind.EXPANDED)
-    place = {id: at for at, id in enumerate(ids.tolist())}
-    known = [one for one in found if one.image.id in place]  # or it is being deleted
-    carried = Neighbours(
-        np.array([[place[one.image.id] for one in known]], dtype=np.int64),
-        np.array([[one.score for one in known]], dtype=np.float32),
-    )
-    return expansion.carrying(sought.vector, carried, vectors, expand.SETTINGS)
 
 
 def _find(looks: Sequence[_Look], collection: Collection) -> list[_Found | ReidsearchError]:

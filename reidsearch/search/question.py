@@ -16,7 +16,7 @@ from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import CameraRecord
 from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import EncoderError, ReidsearchError, UnknownCamera, UsageError
-from reidsearch.pictures import images
+from reidsearch.pictures import decoding
 from reidsearch.ranking import feedback
 from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.clock import SECONDS
@@ -212,7 +212,7 @@ def encode_all(questions: Sequence[Question], encoder: Encoder) -> list[Encoded 
 
 class _Decoded(NamedTuple):
     question: Question
-    pictures: list[images.Picture]
+    pictures: list[decoding.Picture]
 
 
 def _encoded(decoded: Sequence[_Decoded], encoder: Encoder) -> list[Encoded | ReidsearchError]:

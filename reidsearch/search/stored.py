@@ -7,7 +7,7 @@ from reidsearch.catalog import Catalog
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.environment import machine
 from reidsearch.errors import ImageError, ReidsearchError, UnknownImage
-from reidsearch.pictures import images
+from reidsearch.pictures import contents
 from reidsearch.search.probe import Probe
 from reidsearch.session import Session
 
@@ -75,7 +75,7 @@ def _read(found: ImageRecord) -> tuple[bytes, str]:
             f"the file is on the disk of {found.machine}",
             hint="Ask there, or with a picture that is at hand.",
         )
-    data = images.read_bytes(found.file)
+    data = contents.read_bytes(found.file)
     digest = hashlib.sha256(data).hexdigest()
     if digest != found.sha256:
         raise ImageError("the file has changed since it was taken in", hint="Ingest it again.")

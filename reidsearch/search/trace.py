@@ -15,7 +15,7 @@ from reidsearch.learning import calibrate, expand
 from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.ranking import Ranked, Sighted
 from reidsearch.ranking.scores import CROWD
-from reidsearch.search import audit, first_trace, places, query, stays, yardstick
+from reidsearch.search import audit, first_trace, places, second_look, stays, yardstick
 from reidsearch.search.answer import Asked
 from reidsearch.search.find import Scored, Sought, find, hits
 from reidsearch.search.first_trace import LEARNED_AT_ONCE, NotLearned, gallery_size
@@ -150,7 +150,7 @@ def trace(
         generation = expand.generation(collection)
         scale = yardstick.of(collection, encoder, question, scope, wish)
         if scale.ranking.is_expanded:
-            vector = query.looked_again(own, question, collection, scale.ranking, scale.seen)
+            vector = second_look.looked_again(own, question, collection, scale.ranking, scale.seen)
         else:
             vector = own if min_score is not None else encoded.each.mean(axis=0, keepdims=True)
         look = _Look(collection, scope, where, scale, false_share, encoded.unlike, hidden)

@@ -17,7 +17,7 @@ from reidsearch.learning import calibrate, expand
 from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.ranking import Ranking, Sighted
 from reidsearch.ranking.scores import CROWD_FROM, Crowds, ScoreDistribution
-from reidsearch.search import query
+from reidsearch.search import rankings
 from reidsearch.search.inquiry import BEST, PLAIN, Wish
 from reidsearch.search.places import Scope
 from reidsearch.search.question import Question
@@ -134,7 +134,7 @@ def of(
     encoder_tells = not told_apart and encoder.thresholds is not None
     if wish == BEST and encoder_tells:
         wish = PLAIN
-    ranking, seen = query.ranking_for(collection, question, scope, wish, Split.GALLERY)
+    ranking, seen = rankings.ranking_for(collection, question, scope, wish, Split.GALLERY)
     known = _distribution(collection, learned, ranking)
     if wish == BEST and known is None:
         ranking, seen = Ranking(), None

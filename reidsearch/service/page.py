@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from reidsearch.errors import NotCalibrated, ReidsearchError
 from reidsearch.gallery import Gallery
-from reidsearch.pictures import images
+from reidsearch.pictures import decoding
 from reidsearch.search.answer import Answer
 from reidsearch.search.inquiry import Inquiry
 from reidsearch.search.probe import Probe, seconds
@@ -52,7 +52,7 @@ ANSWER = (*ASKED, "exclude_camera", "only_camera", "top_k", "by_stay")
 async def index(request: Request) -> Response:
     """The page, without anything of what is stored."""
     most = service_of(request).guards.most_bytes
-    return HTMLResponse(fragments.shell(most_bytes=most, frame_pixels=images.FRAME_PIXELS))
+    return HTMLResponse(fragments.shell(most_bytes=most, frame_pixels=decoding.FRAME_PIXELS))
 
 
 @router.get(PREFIX + STYLE)

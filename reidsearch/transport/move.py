@@ -31,7 +31,7 @@ from reidsearch.errors import (
     UsageError,
 )
 from reidsearch.files import settle
-from reidsearch.forgetting import forget
+from reidsearch.forgetting import removal
 from reidsearch.learning import expand
 from reidsearch.session import CATALOG, Session
 from reidsearch.settings import CATALOG_SCHEMES, CatalogUrl
@@ -167,7 +167,7 @@ def _move_vectors(session: Session, target: str, on_progress: OnProgress) -> Mov
         source = session.address
         if source == target:
             return None
-        forget.remove(session, ())  # what was begun is finished where it was
+        removal.remove(session, ())  # what was begun is finished where it was
         encoders = session.catalog.encoders()
         if target == EMBEDDED:
             _require_space(session, encoders)

@@ -14,7 +14,7 @@ from reidsearch.catalog import Candidate, Recorded
 from reidsearch.catalog.database import HoldLost, Mode
 from reidsearch.errors import ImageError
 from reidsearch.hashes import checksums, image_id
-from reidsearch.pictures import images
+from reidsearch.pictures import contents, decoding
 from reidsearch.stores import PAYLOAD_FORM
 from reidsearch.types import Dataset, Points, Rejected, Sighting
 from reidsearch.vectors.collection import Collection, payload_of_recorded
@@ -29,7 +29,7 @@ class Decoded:
     """A recorded image with its picture, and its file's SHA-256."""
 
     image: Recorded
-    picture: images.Picture
+    picture: decoding.Picture
     sha256: str
 
 
@@ -60,8 +60,8 @@ def decode(image: Recorded, dataset: Dataset, size: tuple[int, int]) -> Decoded 
     """An image's picture at that size (height, width), or why there is none."""
     path, follow_links = image.candidate.sighting.path, dataset.follow_links
     try:
-        data = images.read_inside(dataset.root, path, follow_links=follow_links)
-        picture = images.picture(data, size=size)
+        data = contents.read_inside(dataset.root, path, follow_links=follow_links)
+        picture = decoding.picture(data, size=size)
     except ImageError as error:
         return error
     return Decoded(image, picture, hashlib.sha256(data).hexdigest())
@@ -146,7 +146,7 @@ def _store(
             for item, checksum in zip(usable, checksums(vectors), strict=True)
         },
         failed={candidate.id: UNUSABLE for candidate in unusable},
-        thumbnails={item.image.candidate.id: images.thumbnail(item.picture) for item in usable}
+        thumbnails={item.image.candidate.id: decoding.thumbnail(item.picture) for item in usable}
         if thumbnails
         else None,
     )

@@ -20,7 +20,7 @@ from reidsearch.datasets import is_plain
 from reidsearch.environment import machine
 from reidsearch.errors import ImageError, UsageError
 from reidsearch.hashes import image_id
-from reidsearch.pictures import images
+from reidsearch.pictures import contents
 from reidsearch.types import Dataset, Points, Split
 from reidsearch.vectors.collection import Collection, payload_of_recorded
 
@@ -293,7 +293,7 @@ def take_over(
 def digest(root: Path, path: str, *, follow_links: bool = False) -> str:
     """The SHA-256 of the file at ``path`` below ``root``; empty where it cannot be read."""
     try:
-        data = images.read_inside(root, path, follow_links=follow_links)
+        data = contents.read_inside(root, path, follow_links=follow_links)
         return hashlib.sha256(data).hexdigest()
     except ImageError:
         return ""

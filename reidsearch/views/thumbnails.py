@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from reidsearch.errors import ImageError
-from reidsearch.pictures import images
+from reidsearch.pictures import contents, decoding
 from reidsearch.views.verdicts import Probe
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def fitted(picture: str | bytes, size: Size, *, enlarge: bool = False) -> Image.
     """A picture, a file's path or its bytes, no larger than that size (height, width) and in its
     own shape; as large as fits with ``enlarge``. Where it cannot be read, why."""
     try:
-        data = images.read_bytes(Path(picture)) if isinstance(picture, str) else picture
-        image = Image.fromarray(images.decode(data))
+        data = contents.read_bytes(Path(picture)) if isinstance(picture, str) else picture
+        image = Image.fromarray(decoding.decode(data))
     except ImageError as error:  # the file has gone or changed since it was stored
         return error.message
     scale = min(size[0] / image.height, size[1] / image.width)

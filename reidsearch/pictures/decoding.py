@@ -2,26 +2,19 @@
 
 import functools
 import io
-import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
-from reidsearch import files
 from reidsearch.errors import ImageError
+from reidsearch.pictures import depths
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
-    | {".avif", ".heic", ".heif"}
-)
 # Named one by one: Pillow also opens formats that start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 # Of these Pillow, or a plug-in, may have the decoder or not.
@@ -34,22 +27,8 @@ HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b
 # one decoded picture near 120 MB.
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535  # as JPEG; resizing takes memory by the side, not by the pixels
-MAX_BYTES = 100_000_000
 THUMBNAIL = 128  # pixels of a small picture's longer side
 LARGE = 4_000_000  # pixels; a decoder holds several copies, so only one such picture at a time
-BAND = 256  # rows converted at once
-DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras put into two bytes
-OWN_RANGE = "a range of its own"
-# Pillow keeps one byte of each two where a picture has several channels: the way to read a part of
-# a file, and the one that gives the other byte. Of grey with alpha there is none; as four channels
-# of one byte, all its bytes are read.
-GREY_AND_ALPHA = "LA;16B"
-OTHER_BYTE = {
-    "RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B",
-    "RGBX;16B": "RGBX;16L", "RGBX;16L": "RGBX;16B",
-    "RGBA;16B": "RGBA;16L", "RGBA;16L": "RGBA;16B",
-    GREY_AND_ALPHA: "RGBA",
-}  # fmt: skip
 # Below this an encoder would be shown nothing but a few blurred spots.
 LEAST_WIDTH, LEAST_HEIGHT = 8, 16  # pixels
 # Crops of one person have been seen from as wide as tall (seated, or cut off) to five times as
@@ -59,60 +38,6 @@ MOST_SLENDER = 6.0  # height over width
 FRAME_PIXELS = 720 * 1280
 
 _one_large = threading.Lock()
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's content. Raises ImageError where it cannot be read or cannot be a picture."""
-    with _explained(), files.open_regular(path) as file:
-        return _content(file)
-
-
-def read_inside(root: Path, relative: str, *, follow_links: bool = False) -> bytes:
-    """The content of the file at ``relative`` below ``root``.
-
-    Raises ImageError as ``read_bytes`` does, and where the file lies elsewhere: links are followed
-    inside ``root`` alone, or wherever they lead with ``follow_links``.
-    """
-    if follow_links:
-        return read_bytes(root / relative)
-    top = os.path.realpath(root)
-    with _explained(), files.open_regular(_inside(top, relative)) as file:
-        # Links may have changed while it was opened. What is there now must be what was opened.
-        now = os.stat(_inside(top, relative), follow_symlinks=False)
-        if not os.path.samestat(os.fstat(file.fileno()), now):
-            raise ImageError("changed while it was read")
-        return _content(file)
-
-
-def _inside(top: str, relative: str) -> Path:
-    try:
-        real = os.path.realpath(os.path.join(top, relative))
-    except ValueError:  # a NUL
-        raise ImageError("cannot be read: no file can have this name") from None
-    if not real.startswith(os.path.join(top, "")) and real != top:
-        raise ImageError("leads out of the data set through a link")
-    return Path(real)
-
-
-def _content(file: BinaryIO) -> bytes:
-    size = os.fstat(file.fileno()).st_size
-    if size == 0:
-        raise ImageError("the file is empty (0 bytes)")
-    if size > MAX_BYTES:
-        raise ImageError(f"{size / 1e6:.0f} MB is too large for a picture of one person")
-    return file.read(size)  # and no more, where it is growing
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise ImageError("no such file") from None
-    except PermissionError:
-        raise ImageError("permission denied") from None
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +84,11 @@ def picture(data: bytes, *, size: tuple[int, int] | None = None) -> Picture:
     than MAX_PIXELS pixels, or more than MAX_SIDE on a side.
     """
     with _opened(data) as image:
-        lower = _lower_bytes(image, data)
+        lower = depths.lower_bytes(image, data, _formats(data))
         ImageOps.exif_transpose(image, in_place=True)
-        rgb, depth = _to_rgb(image)
+        rgb, depth = depths.to_rgb(image)
         if lower is not None and lower.size == image.size:
-            rgb, depth = _colours_of_16_bits(image, lower)
+            rgb, depth = depths.colours_of_16_bits(image, lower)
         width, height = rgb.size
         if size is not None and (height, width) != size:
             rgb = rgb.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -292,112 +217,6 @@ class _Quiet:
 
 
 _quiet = _Quiet()  # Pillow warns of bombs and of odd EXIF; we check for ourselves
-
-
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, str | None]:
-    """The picture in RGB, and what was taken for white in one of more than 8 bits."""
-    image.load()
-    if image.mode == "RGB":
-        return image, None
-    white, depth = _white(image)
-    # Band by band, because some steps need several times the picture's memory.
-    rgb = Image.new("RGB", image.size)
-    for top in range(0, image.height, BAND):
-        rgb.paste(_band_to_rgb(_band(image, top), white), (0, top))
-    return rgb, depth
-
-
-def _band(image: Image.Image, top: int) -> Image.Image:
-    return image.crop((0, top, image.width, min(top + BAND, image.height)))
-
-
-def _white(image: Image.Image) -> tuple[float, str | None]:
-    """The value that stands for white in a picture of more than 8 bits, and how it is called where
-    it is not the greatest that the format has."""
-    if not image.mode.startswith(("I", "F")):
-        return 255.0, None
-    bands = (np.asarray(_band(image, y)) for y in range(0, image.height, BAND))
-    top = max(float(np.max(band, initial=0, where=np.isfinite(band))) for band in bands)
-    if image.mode.startswith("F"):
-        return max(top, 1e-9), OWN_RANGE
-    bits = next((bits for bits in DEPTHS if top < 1 << bits), None)
-    if bits is None:
-        return top, OWN_RANGE
-    if top <= 0 or bits == DEPTHS[-1]:
-        return 65535.0, None
-    return float((1 << bits) - 1), f"{bits} bits"
-
-
-def _lower_bytes(image: ImageFile.ImageFile, data: bytes) -> Image.Image | None:
-    """Of a picture of 16 bits in several channels the lower bytes, where the upper ones of its
-    colours, all that Pillow keeps, are nearly black; None of any other. It is turned as its EXIF
-    says."""
-    swapped = [tile for tile in map(_other_byte, image.tile) if tile is not None]
-    if not swapped or len(swapped) != len(image.tile):
-        return None
-    if _brightest(image) >= 1 << (DEPTHS[-2] - 8):
-        return None
-    lower = Image.open(io.BytesIO(data), formats=_formats(data))
-    grey = any(_raw_mode(tile) == GREY_AND_ALPHA for tile in lower.tile)
-    lower.tile = swapped
-    lower.load()
-    turned = ImageOps.exif_transpose(lower)
-    if grey:  # all four bytes were read, as if they were four channels
-        _, value, _, alpha = turned.split()
-        return Image.merge("RGBA", (value, value, value, alpha))
-    return turned
-
-
-def _other_byte(tile: ImageFile._Tile) -> ImageFile._Tile | None:
-    """The same part of a file, read by the other byte of each two; None where they are no two."""
-    other = OTHER_BYTE.get(_raw_mode(tile))
-    if other is None:
-        return None
-    args = (other, *tile.args[1:]) if isinstance(tile.args, tuple) else other
-    return tile._replace(args=args)
-
-
-def _raw_mode(tile: ImageFile._Tile) -> str:
-    return str(tile.args[0] if isinstance(tile.args, tuple) else tile.args)
-
-
-def _brightest(image: Image.Image) -> int:
-    """The greatest value of a picture's colours; its alpha is none."""
-    colours = image.getbands()[:3]
-    return max(int(image.getchannel(colour).getextrema()[1]) for colour in colours)  # type: ignore[arg-type]
-
-
-def _colours_of_16_bits(upper: Image.Image, lower: Image.Image) -> tuple[Image.Image, str]:
-    """The picture in RGB, scaled from the least depth that holds it, and that depth. Alpha, which a
-    writer may keep in more bits than colours, is scaled from its own."""
-    bits = _depth_of(_brightest(upper))
-    whites = [float((1 << bits) - 1)] * 3
-    if "A" in upper.getbands():
-        opaque = int(upper.getchannel("A").getextrema()[1])  # type: ignore[arg-type]
-        whites.append(float((1 << _depth_of(opaque)) - 1))
-    rgb = Image.new("RGB", upper.size)
-    for top in range(0, upper.height, BAND):
-        high, low = (np.asarray(_band(one, top), dtype=np.float64) for one in (upper, lower))
-        scaled = np.clip((high * 256 + low) * (255 / np.array(whites)), 0, 255)
-        rgb.paste(_band_to_rgb(Image.fromarray(scaled.astype(np.uint8)), 255.0), (0, top))
-    return rgb, f"{bits} bits"
-
-
-def _depth_of(upper: int) -> int:
-    """The least usual depth that holds values with that upper byte."""
-    return next(depth for depth in DEPTHS if upper < 1 << (depth - 8))
-
-
-def _band_to_rgb(image: Image.Image, white: float) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # Pillow would clip these at 255 instead of scaling
-        values = np.asarray(image, dtype=np.float64)
-        grey = np.clip(values / white * 255, 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if "A" in image.mode or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        paper = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(paper, rgba).convert("RGB")
-    return image.convert("RGB")
 
 
 def _one_line(error: Exception) -> str:
