@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch import __version__
-from reidsearch.ranking.scores import RATES, ScoreDistribution
+from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.views import cards, pages, plots
 from reidsearch.views.made import Facts, Made
 from reidsearch.words import one_in
@@ -85,8 +85,7 @@ def numbers(evaluations: "Sequence[Evaluation]") -> list[tuple[str, ...]]:
 def thresholds(scores: ScoreDistribution) -> list[tuple[str, str, str]]:
     """How many pairs of different people reach which score, and how many of one person do."""
     rows = []
-    for rate in RATES:
-        threshold = scores.threshold(rate)
+    for rate, threshold in scores.thresholds.items():
         if threshold is not None:
             found = scores.match_rate(threshold)
             share = "" if found is None else f"{found:.1%}"
