@@ -94,7 +94,7 @@ _HOMES = {
     ),
     "evaluation.compare": ("Comparison",),
     "evaluation.protocol": ("Evaluation",),
-    "forgetting.forget": ("Forgotten",),
+    "forgetting.removal": ("Forgotten",),
     "gallery": ("Gallery",),
     "ingest.summary": ("IngestSummary",),
     "inspection.encoders": ("EncoderCard",),

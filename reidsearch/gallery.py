@@ -1,7 +1,7 @@
 """A gallery: people's pictures that can be searched. The one front door.
 
-Command line, HTTP and notebooks all come in here. Each method is one verb, told of in full in the
-file of that name.
+Command line, HTTP and notebooks all come in here. Each method is one verb, told of in full
+where it is carried out.
 """
 
 import math

@@ -67,7 +67,7 @@ class Added:
 def add(session: Session, given: Sequence[Crop]) -> list[Added | ReidsearchError]:
     """Take crops in; for each of them what came of it, or why it was not taken in.
 
-    What was computed from all images is not made anew (see ``upkeep``). Raises StoreLocked,
+    What was computed from all images is not made anew (see ``ingest.upkeep``). Raises StoreLocked,
     StoreError, CatalogError and EncoderError where it cannot go on; what was confirmed stays.
     """
     if not given:

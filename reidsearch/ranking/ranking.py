@@ -2,8 +2,8 @@
 
 A score starts from appearance: the cosine, or 1 - the re-ranked distance. Where transit times are
 used, the weighted log-likelihood ratio of the time between two sightings adds to it. A new way to
-rank belongs here, and shows in the two places that use it: ``search`` for one probe against a
-store, ``evaluate`` for all probes against arrays.
+rank belongs here, and shows in the two places that use it: ``search.query`` for one probe against a
+store, ``evaluation.protocol`` for all probes against arrays.
 """
 
 from collections.abc import Iterator

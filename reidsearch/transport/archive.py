@@ -3,8 +3,8 @@
 ``catalog.sqlite`` has the catalog's rows; ``vectors/FINGERPRINT/`` an encoder's vectors in id
 order, as arrays of little-endian numbers (``plain.ids``, ``plain.f4``, ``expanded.ids``,
 ``expanded.f4``); ``crops/`` the files of pushed crops, ``waiting/`` those of crops that wait to be
-stored (see ``aside``). ``manifest.json`` comes last, with the size and SHA-256 of every other: an
-archive without it was never finished.
+stored (see ``pushing.aside``). ``manifest.json`` comes last, with the size and SHA-256 of every
+other: an archive without it was never finished.
 
 An archive may come from anybody. Nothing of it becomes a path, and nothing is compressed, so that
 it cannot grow; what is not in the manifest, or is not as it says, is refused before anything is

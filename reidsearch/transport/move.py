@@ -4,7 +4,7 @@ between a file and PostgreSQL servers. Nothing is encoded again.
 Each part is copied, and read back and compared, while nobody changes the gallery; then one write to
 the catalog makes the copy the gallery's. Until that write the old place is used, and is as it was;
 from it on the new one is. Cut short before, it goes on with what is right already; cut short after,
-it is done. The old place keeps what it held until it is removed (``left``).
+it is done. The old place keeps what it held until it is removed (``forgetting.left``).
 """
 
 import shutil
