@@ -63,7 +63,8 @@ if TYPE_CHECKING:
     from reidsearch.search.trace import Trace
     from reidsearch.settings import Audit
     from reidsearch.transport.backup import Backup
-    from reidsearch.transport.move import Moved, MovedPart
+    from reidsearch.transport.move import Moved
+    from reidsearch.transport.parts import MovedPart
     from reidsearch.transport.restoring import Restored
     from reidsearch.types import Split
 
@@ -112,7 +113,8 @@ _HOMES = {
     "search.trace": ("Trace",),
     "settings": ("Audit",),
     "transport.backup": ("Backup",),
-    "transport.move": ("Moved", "MovedPart"),
+    "transport.move": ("Moved",),
+    "transport.parts": ("MovedPart",),
     "transport.restoring": ("Restored",),
     "types": ("Split",),
 }

@@ -41,7 +41,8 @@ if TYPE_CHECKING:  # each verb is loaded when it is called: not every program ne
     from reidsearch.search.question import Pictures
     from reidsearch.search.trace import Trace
     from reidsearch.transport.backup import Backup
-    from reidsearch.transport.move import Moved, Progress
+    from reidsearch.transport.move import Moved
+    from reidsearch.transport.parts import Progress
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -792,10 +793,10 @@ class Gallery:
         >>> gallery.move("embedded").parts  # it is there already
         ()
         """
-        from reidsearch.transport import move
+        from reidsearch.transport import move, places
 
-        places = move.places([to] if isinstance(to, str) else to)
-        return move.move(self._session, places, on_progress=on_progress)
+        wanted = places.places([to] if isinstance(to, str) else to)
+        return move.move(self._session, wanted, on_progress=on_progress)
 
     def remove_old(self) -> "tuple[Left, ...]":
         """Delete what is in the places that the gallery was moved from; returns these. Raises

@@ -99,7 +99,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("forgetting", "__init__ left selection", "removal", "encoders people"),
     ("ingest", "contents losses reading upkeep", "summary", "parts", "pipeline", "__init__"),
     ("inspection", "__init__ encoders exploration findings status", "doctor explore"),
-    ("transport", "__init__ archive move", "backup restoring"),
+    ("transport", "__init__ archive parts places", "backup catalog vectors", "move", "restoring"),
     ("", "gallery"),
     ("client", "__init__ connection read shape", "gallery"),
     ("", "opening"),

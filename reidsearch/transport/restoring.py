@@ -30,7 +30,7 @@ from reidsearch.inspection.findings import Finding, Kind
 from reidsearch.pushing import aside, crops, waiting
 from reidsearch.session import CATALOG, CROPS, Session
 from reidsearch.stores import EMBEDDED, address_of
-from reidsearch.transport import archive, move
+from reidsearch.transport import archive, move, places
 from reidsearch.transport.archive import Archive, Encoded
 from reidsearch.types import Ids, Vectors
 from reidsearch.types import Kind as Vector
@@ -319,5 +319,5 @@ def _carry(
 def _to_server(config: Config) -> None:
     """Move the catalog on; the file tells where it is from then on."""
     with closing(Session(replace(config, catalog_url=None), purpose="restore")) as session:
-        move.move(session, move.Places(vectors=None, catalog=config.catalog_url))
+        move.move(session, places.Places(vectors=None, catalog=config.catalog_url))
         left.remove(session)
