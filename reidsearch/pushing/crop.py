@@ -1,7 +1,7 @@
 """A crop whose bytes are at hand, and what is said of it."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reidsearch import names
 from reidsearch.environment import machine
@@ -22,6 +22,8 @@ class Crop:
     UTC; ``frame`` counts within ``sequence``. Crops with one ``name`` in one ``dataset`` are one
     image, the last one pushed; without a name, those of the same bytes, camera and moment are.
 
+    ``sighting`` is what is known of it, with its file's path.
+
     Raises ImageError where the bytes are no whole picture, UsageError on names and numbers that
     cannot be.
     """
@@ -35,6 +37,7 @@ class Crop:
     name: str | None = None
     dataset: str | None = None
     site: str | None = None
+    sighting: Sighting = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.site is not None:
@@ -43,7 +46,7 @@ class Crop:
             object.__setattr__(self, "dataset", names.name(self.dataset, of="data set"))
         if self.name is not None:
             object.__setattr__(self, "name", names.name(self.name, of="crop"))
-        _ = self.sighting
+        object.__setattr__(self, "sighting", self._sighting())
         decoding.picture(self.data, size=(1, 1))
 
     @property
@@ -53,9 +56,7 @@ class Crop:
             return self.dataset
         return DATASET if self.site is None else f"{DATASET} at {self.site}"
 
-    @property
-    def sighting(self) -> Sighting:
-        """What is known of it; the path is that of its file."""
+    def _sighting(self) -> Sighting:
         seen = Sighting(
             path="",
             camera=self.camera,
