@@ -65,7 +65,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "stores",
         "addresses base guard wire",
-        "__init__ conditions folder layout lender refusals",
+        "__init__ edge_filters folder layout lender refusals server_filters",
         "allowance connection lent optimiser snapshots",
         "edge holding server",
     ),

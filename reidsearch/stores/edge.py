@@ -30,6 +30,7 @@ from reidsearch.stores.base import (
     in_order,
     unless_missing,
 )
+from reidsearch.stores.edge_filters import among, condition, having
 from reidsearch.stores.guard import Guard
 from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
@@ -158,13 +159,13 @@ class EdgeStore:
         kind: Kind = Kind.PLAIN,
         exact: bool = False,
     ) -> list[Matches]:
-        condition = _condition(where)
+        considered = condition(where)
 
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
             scan = Scan.EXACT if exact else self._scan
             exactly = scan is Scan.EXACT
             roughly, fully = (_EXACT, _EXACT) if exactly else (_COPIES, _RESCORED)
-            share = _share(shard, condition)
+            share = _share(shard, considered)
             rows = vectors.tolist()
 
             def ask(
@@ -193,7 +194,7 @@ class EdgeStore:
                 if share >= WEAK[scan]:  # testing each vector would take longer than comparing it
                     enough = NEAREST + math.ceil(most / share)
                     near = ask(queries, enough, [None] * len(queries), roughly)
-                    found = ask(queries, most, [_among(one, condition) for one in near], fully)
+                    found = ask(queries, most, [among(one, considered) for one in near], fully)
                     lacking = [
                         at
                         for at, points in enumerate(found)
@@ -201,7 +202,7 @@ class EdgeStore:
                     ]
                 if lacking:
                     left = [queries[at] for at in lacking]
-                    rest = ask(left, most, [condition] * len(left), fully)
+                    rest = ask(left, most, [considered] * len(left), fully)
                     for at, points in zip(lacking, rest, strict=True):
                         found[at] = points
                 return [as_matches(points[:count]) for points in found]
@@ -355,12 +356,7 @@ class EdgeStore:
         """All points of these splits with their vectors of that ``kind``, or without vectors."""
         offset = None
         none: tuple[list[qdrant.Record], None] = ([], None)
-        must: list[qdrant.FieldCondition | qdrant.HasVectorCondition] = []
-        if splits:
-            must.append(_any("split", [str(split) for split in splits]))
-        if kind is Kind.EXPANDED:
-            must.append(qdrant.HasVectorCondition(VECTOR_NAMES[kind]))
-        where = qdrant.Filter(must=list(must)) if must else None
+        where = having(splits, kind)
         while True:
             request = qdrant.ScrollRequest(
                 offset=offset,
@@ -405,33 +401,6 @@ class EdgeStore:
         with self._guard.use():
             shard = self._held()
             return folder.translated(self.path, lambda: action(shard))
-
-
-def _condition(where: Filter) -> qdrant.Filter:
-    must = [_any("split", [str(where.split)])]
-    if where.cameras:
-        must.append(_any("camera_id", list(where.cameras)))
-    if where.datasets:
-        must.append(_any("dataset_id", list(where.datasets)))
-    if where.since is not None or where.until is not None:
-        span = qdrant.RangeFloat(gte=where.since, lt=where.until)
-        must.append(qdrant.FieldCondition("time", range=span))
-    excluded = where.without_cameras
-    return qdrant.Filter(
-        must=list(must), must_not=[_any("camera_id", list(excluded))] if excluded else None
-    )
-
-
-def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
-    if len(values) == 1:  # which takes far less than a list of one
-        return qdrant.FieldCondition(key, match=qdrant.MatchValue(values[0]))
-    return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
-
-
-def _among(points: Sequence[qdrant.ScoredPoint], condition: qdrant.Filter) -> qdrant.Filter:
-    """What fits among these points."""
-    ids = qdrant.HasIdCondition({point.id for point in points})
-    return qdrant.Filter(must=[ids, condition])
 
 
 def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter) -> float:

@@ -4,23 +4,19 @@ from collections.abc import Sequence
 
 from qdrant_client import models
 
-from reidsearch.stores.base import VECTOR_NAMES
+from reidsearch.stores.base import VECTOR_NAMES, one_of
 from reidsearch.types import Filter, Kind, Split
 
 
 def condition(where: Filter) -> models.Filter:
     """What a search considers."""
-    must = [_any("split", [str(where.split)])]
-    if where.cameras:
-        must.append(_any("camera_id", list(where.cameras)))
-    if where.datasets:
-        must.append(_any("dataset_id", list(where.datasets)))
+    must: list[models.Condition] = [_any(key, values) for key, values in one_of(where).items()]
     if where.since is not None or where.until is not None:
         span = models.Range(gte=where.since, lt=where.until)
         must.append(models.FieldCondition(key="time", range=span))
     excluded = where.without_cameras
     return models.Filter(
-        must=list(must), must_not=[_any("camera_id", list(excluded))] if excluded else None
+        must=must, must_not=[_any("camera_id", list(excluded))] if excluded else None
     )
 
 
