@@ -178,6 +178,18 @@ def copy(path: Path, to: Path) -> None:
         ) from None
 
 
+def remove(path: Path) -> None:
+    """Delete a catalog's file, where there is one, and those that SQLite keeps beside it."""
+    path.unlink(missing_ok=True)
+    remove_beside(path)
+
+
+def remove_beside(path: Path) -> None:
+    """Delete what SQLite keeps beside a file, and would take for another's of that name."""
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
 def backups(path: Path) -> list[Path]:
     """The copies of a catalog that upgrades left beside it, also those that a kill left half."""
     return sorted(path.parent.glob(f"{path.name}.*.backup*"))

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from reidsearch import faults
-from reidsearch.catalog import Catalog, copying, schema
+from reidsearch.catalog import Catalog, copying, schema, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.following import FILE, whereabouts
 from reidsearch.catalog.records import Part, Whereabouts
@@ -105,7 +105,7 @@ def _new_file(session: Session, key: str) -> Catalog:
         with closing(schema.open_catalog(file)) as known:
             _require_ours(known, key)
     new = file.with_name(ARRIVING)
-    _delete(new)
+    sqlite.remove(new)
     return schema.open_catalog(new)
 
 
@@ -115,11 +115,5 @@ def _put_in_place(session: Session) -> None:
     if file.exists():
         with closing(schema.open_catalog(file)) as old:
             old.database.truncate_log()
-    for ending in ("-wal", "-shm"):
-        file.with_name(file.name + ending).unlink(missing_ok=True)
+    sqlite.remove_beside(file)
     settle(file.with_name(ARRIVING), file)
-
-
-def _delete(file: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
-        file.with_name(file.name + ending).unlink(missing_ok=True)

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from reidsearch import faults, lock
-from reidsearch.catalog import Catalog, copying, schema
+from reidsearch.catalog import Catalog, copying, schema, sqlite
 from reidsearch.catalog.following import whereabouts
-from reidsearch.catalog.sqlite import make_folder
 from reidsearch.config import Config
 from reidsearch.documents.backups import RestoredDocument, restored_document
 from reidsearch.environment import machine
@@ -95,7 +94,7 @@ def restore(
             hint="Give a Qdrant server for the vectors with {qdrant_url}.",
         )
     _require_none(config)
-    make_folder(config.data_dir)
+    sqlite.make_folder(config.data_dir)
     with lock.Held(config.data_dir, purpose="restore"):
         _require_space(config, found, file)
         _stage_waiting(config, found)
@@ -178,9 +177,8 @@ def _staged(config: Config, found: Archive) -> Catalog:
         with closing(schema.open_catalog(file)) as begun:
             key, former = begun.key, begun.database.identity()
     unpacked = config.data_dir / UNPACKED
-    for one in (file, unpacked):
-        for ending in ("", "-wal", "-shm"):
-            one.with_name(one.name + ending).unlink(missing_ok=True)
+    sqlite.remove(file)
+    sqlite.remove(unpacked)
     staged: Catalog | None = None
     try:
         with archive.refusing(found.file):
@@ -204,8 +202,7 @@ def _staged(config: Config, found: Archive) -> Catalog:
             staged.close()
         raise
     finally:
-        for ending in ("", "-wal", "-shm"):
-            unpacked.with_name(unpacked.name + ending).unlink(missing_ok=True)
+        sqlite.remove(unpacked)
     _root_crops_here(staged, config.data_dir / CROPS)
     faults.reach("catalog staged")
     return staged
