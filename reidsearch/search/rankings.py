@@ -28,7 +28,8 @@ def ranking_for(
 
 
 def of_gallery(collection: Collection, wish: Wish, split: Split) -> Ranking:
-    """How to rank, as far as the gallery is concerned."""
+    """How to rank, as far as the gallery is concerned. Raises NotCalibrated where what is wished
+    for was not learned."""
     expanded = Expanded.NOT
     if split is Split.GALLERY and wish.expand is not False:
         expanded = expand.stored_kind(collection)
@@ -69,8 +70,8 @@ def _pairing(collection: Collection, split: Split) -> Pairing:
 def for_question(
     ranking: Ranking, question: Question, scope: Scope, wish: Wish
 ) -> tuple[Ranking, Sighted | None]:
-    """The same for a question, with where and when its pictures were taken; without times, where
-    these are not wished for and nothing is known of the pictures'."""
+    """That for a question, with where and when its pictures were taken; without times, where these
+    are not wished for and nothing is known of the pictures'. Raises as ``Question.sighted``."""
     if ranking.calibration is None:
         return ranking, None
     try:
