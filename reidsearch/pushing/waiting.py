@@ -46,7 +46,8 @@ def keep(session: Session, crop: Crop, *, beside: Held) -> Held:
     folder = session.waiting_folder
     aside.make(folder)
     require_space(folder, size)
-    told = {one.name: getattr(crop, one.name) for one in fields(crop) if one.name != "data"}
+    given = [one.name for one in fields(crop) if one.init and one.name != "data"]
+    told = {name: getattr(crop, name) for name in given}
     # It has its id from now on, also where the gallery is elsewhere when it is stored.
     told["dataset"] = dataset_of(session, crop)
     aside.put(folder, told, crop.data)
