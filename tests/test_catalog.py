@@ -226,16 +226,15 @@ def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int
     many = [candidate(f"{n}.jpg", camera=str(n % 3)) for n in range(11)]
     catalog.embeddings.stale(*ids, many)
     catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
-    by_fours = Catalog(catalog.database, variables=4)
     asked = [c.id for c in many]
-    found = by_fours.images.describe(encoder, asked)
+    found = catalog.images.describe(encoder, asked)
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}
     paths = sorted(c.sighting.path for c in many)
-    assert [row.path for row in by_fours.images.of(asked)] == paths
-    assert [row.path for row in by_fours.images.of_dataset("set", [*paths, "no.jpg"])] == paths
-    assert by_fours.images.of_dataset("other", paths) == []
-    assert by_fours.images.matching(paths=[Path(path) for path in paths]) == catalog.images.all()
-    states = by_fours.embeddings.of(encoder, [*asked, 1])
+    assert [row.path for row in catalog.images.of(asked)] == paths
+    assert [row.path for row in catalog.images.of_dataset("set", [*paths, "no.jpg"])] == paths
+    assert catalog.images.of_dataset("other", paths) == []
+    assert catalog.images.matching(paths=[Path(path) for path in paths]) == catalog.images.all()
+    states = catalog.embeddings.of(encoder, [*asked, 1])
     assert states == {row.image_id: row for row in catalog.embeddings.all(encoder)}
 
 
@@ -538,7 +537,7 @@ def catalog_of(empty: Database, images: list[tuple[Any, ...]]) -> Catalog:
             db.execute(insert(table), named)
         if rows:
             db.execute(insert(tables.image), rows)
-    return Catalog(empty, variables=3)
+    return Catalog(empty)
 
 
 @given(
