@@ -78,7 +78,7 @@ LAYERS = [
     {"stores.edge", "stores.lent", "stores.server"},
     {"stores.holding", "stores.snapshots"},
     {"catalog.records", "catalog.tables"},
-    {"catalog.refusals", "catalog.upserts"},
+    {"catalog.among", "catalog.refusals", "catalog.upserts"},
     {"catalog.settings"},
     {"catalog.database"},
     {"catalog.hold", "catalog.residence", "catalog.sqlite"},
@@ -156,6 +156,7 @@ LAYERS = [
     {
         "service.assets",
         "service.limits",
+        "service.memory",
         "service.schemas",
         "service.tokens",
         "service.vocabulary",

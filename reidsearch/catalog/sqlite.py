@@ -120,6 +120,7 @@ def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+        connection.execute(f"PRAGMA cache_size = {-KEPT}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
