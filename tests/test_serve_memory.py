@@ -12,7 +12,7 @@ import sys, threading
 from pathlib import Path
 if sys.argv[1] == "service":
     from reidsearch.service import memory
-    memory.give_back_what_is_freed()
+    memory.keep_little()
 
 def work():
     blocks = [bytearray(2 << 20) for _ in range(25)]  # which glibc may keep for each thread

@@ -12,10 +12,20 @@ LEAST = 1 << 20  # bytes of a block that is the system's again at once, and that
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 
 
-def give_back_what_is_freed() -> None:
-    """Let glibc do so in this process, and not learn from its largest blocks; other libraries are
-    left as they are."""
-    if platform.libc_ver()[0] == "glibc":
+def keep_little() -> None:
+    """Let large blocks go back as they are freed, in this process from now on. Where the C library
+    is not glibc, nothing is done, here and below."""
+    if _is_glibc():
         library = ctypes.CDLL(None)
         for which in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
             library.mallopt(which, LEAST)
+
+
+def give_back() -> None:
+    """Let go of what lies free between small blocks, which takes milliseconds: after much work."""
+    if _is_glibc():
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
+
+
+def _is_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"

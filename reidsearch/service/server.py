@@ -115,7 +115,7 @@ def server(app: App) -> uvicorn.Server:
 
 def serve(app: App, listening: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl-C, then end the requests that run."""
-    memory.give_back_what_is_freed()
+    memory.keep_little()
     try:
         server(app).run(sockets=[listening])
     finally:
