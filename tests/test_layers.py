@@ -71,7 +71,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "catalog",
-        "records refusals tables upserts",
+        "among records refusals tables upserts",
         "settings",
         "database",
         "expansions hold images learned log residence runs sqlite",
@@ -106,7 +106,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("demo", "figures steps", "pedestrians", "__init__"),
     (
         "service",
-        "__init__ assets limits metrics schemas tokens vocabulary",
+        "__init__ assets limits memory metrics schemas tokens vocabulary",
         "problems",
         "guards intake replies workers",
         "parts",
