@@ -93,6 +93,12 @@ function toTop() {
   if (found.getBoundingClientRect().top < 0) found.scrollIntoView({ block: "start" });
 }
 
+// So is whom it is about.
+function toPictures() {
+  at("ask").scrollTop = 0;
+  toTop();
+}
+
 function put(answer) {
   const focused = found.contains(document.activeElement);
   hideDetails();
@@ -119,8 +125,20 @@ async function guarded(action, clean = () => {}) {
 function tell(error) {
   const box = at("problem");
   box.querySelector(".message").textContent = error.message;
-  box.querySelector(".hint").textContent = error.hint ?? "";
+  box.querySelector(".hint").replaceChildren(...coded(error.hint ?? ""));
+  at("again").hidden = !error.passes;
   box.hidden = false;
+  box.scrollIntoView({ block: "nearest" }); // who asked far below it would see nothing happen
+}
+
+// A text whose words between grave accents are code.
+function coded(text) {
+  return text.split(/`([^`]+)`/).map((part, n) => {
+    if (n % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  });
 }
 
 function signIn(problem) {
@@ -134,7 +152,7 @@ function signIn(problem) {
 at("sign-in").addEventListener("close", () => {
   const text = at("token").value.trim();
   at("token").value = "";
-  if (!text) return tell(new Problem("A token is needed.", { hint: "Try again to give one." }));
+  if (!text) return tell(new Problem("A token is needed.", { hint: "Try again to give one.", passes: true }));
   token.keep(text);
   at("sign-out").hidden = false;
   return start();
@@ -161,6 +179,7 @@ async function take(files, { another }) {
       if (blob) keys.push(kept(name, blob));
     }
     if (!keys.length) return;
+    toPictures();
     const mine = another ? question.together : [];
     await change({ together: [...mine, ...keys], unlike: another ? question.unlike : [] });
   });
@@ -215,7 +234,7 @@ found.addEventListener("click", ({ target }) => {
   const { ask: next, same, unlike, enlarge, more } = target.closest("button")?.dataset ?? {};
   const without = (keys, key) => keys.filter((one) => one !== key);
   if (next) {
-    toTop();
+    toPictures();
     change({ together: [next], unlike: [] });
   }
   if (same) {
@@ -255,10 +274,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 at("ask").addEventListener("submit", (event) => event.preventDefault());
 at("ask").addEventListener("change", ({ target }) => {
   if (target.type === "file") return;
-  if (target.name === "view") {
-    toTop();
-    change({ view: target.value });
-  } else change({});
+  toTop();
+  change(target.name === "view" ? { view: target.value } : {});
 });
 at("clear").addEventListener("click", () => change({ filters: [] }));
 at("again").addEventListener("click", () => retry());
