@@ -139,7 +139,7 @@ def of_any(error: Exception) -> JSONResponse:
 def install(app: FastAPI) -> None:
     """Let an app answer all errors so."""
 
-    async def library(_: Request, error: Exception) -> JSONResponse:
+    async def any_of(_: Request, error: Exception) -> JSONResponse:
         return of_any(error)
 
     async def of_http(_: Request, error: Exception) -> JSONResponse:
@@ -153,7 +153,8 @@ def install(app: FastAPI) -> None:
         hint = ADDRESS if of_page else "/openapi.json says what is taken."
         return response(422, _in_words(error.errors()), hint=hint)
 
-    app.add_exception_handler(errors.ReidsearchError, library)
+    app.add_exception_handler(errors.ReidsearchError, any_of)
+    app.add_exception_handler(Exception, any_of)  # else Starlette answers in words of its own
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, invalid)
 

@@ -61,8 +61,8 @@ def filters(
 
 
 def answer(found: "Answer", *, look: Look, same: Collection[int], more: int | None) -> str:
-    """The hits as pictures. Those in ``same`` are of the person, as the question says. Where there
-    may be ``more`` hits, so many can be asked for; None where there are not, or no more are shown."""
+    """The hits as pictures. Those in ``same`` are of the person, as the question says. So many as
+    ``more`` can be asked for; None where there are no more, or none are shown."""
     files = look([hit.id for hit in found.hits])
     hits = [
         _shown(verdicts.kind(found, hit), hit, said, files, name=f"hit {hit.rank}", same=same)

@@ -13,6 +13,11 @@ const filters = new Filters(at("ask"));
 const welcome = found.innerHTML;
 const { mostBytes, framePixels } = at("limits").dataset;
 const SOON = 150; // milliseconds
+const LONG = 2000; // after which one wonders whether it goes on
+const STILL = {
+  hits: "Still searching.",
+  trace: "Still tracing. The first trace of a gallery learns from it, which is done once.",
+};
 
 let question = read(location.hash);
 let running = new AbortController(); // for the answer that is waited for
@@ -40,7 +45,7 @@ function change(next) {
 // Ask the question, and draw it while the answer is waited for.
 function show() {
   const any = question.together.length > 0;
-  const answered = any ? ask() : put(welcome); // what comes next takes time, of the browser's too
+  const answered = any ? ask() : begin(); // what comes next takes time, of the browser's too
   filters.show(question.filters);
   filters.only({ trace: question.view === "trace", brought: question.together.some(broughtAs) });
   for (const input of document.getElementsByName("view")) input.checked = input.value === question.view;
@@ -65,25 +70,39 @@ function show() {
   return answered;
 }
 
+// Nothing is asked, and no answer is waited for.
+function begin() {
+  running.abort();
+  rest();
+  at("problem").hidden = true;
+  put(welcome);
+}
+
+function rest() {
+  found.classList.remove("slow");
+  found.removeAttribute("aria-busy");
+  at("waiting").textContent = "";
+}
+
 async function ask() {
   retry = show;
   running.abort();
+  rest();
   running = new AbortController();
   const { signal } = running;
   const form = formOf(question);
   const path = question.view === "trace" ? "/page/trace" : "/page/answer";
   // An answer that comes at once need not be waited for: to fade the last one takes a frame.
   const slow = setTimeout(() => found.classList.add("slow"), SOON);
+  const long = setTimeout(() => (at("waiting").textContent = STILL[question.view]), LONG);
   await guarded(async () => {
     found.setAttribute("aria-busy", "true");
     try {
       put(await html(path, { form, signal }));
     } finally {
       clearTimeout(slow);
-      if (!signal.aborted) {
-        found.classList.remove("slow");
-        found.removeAttribute("aria-busy");
-      }
+      clearTimeout(long);
+      if (!signal.aborted) rest();
     }
   }, () => put(""));
 }
