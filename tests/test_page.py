@@ -3,7 +3,7 @@
 import csv
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -368,11 +368,12 @@ def test_a_new_picture_and_its_answer_are_seen_from_their_beginning(
     top = "document.getElementById('found').getBoundingClientRect().top"
     visit.choose(world / "probes/1.jpg")
     visit.hits(20)
-    for bring in (
+    ways: list[Callable[[], None]] = [
         lambda: visit.choose(world / "probes/2.jpg"),
         lambda: visit.page.get_by_role("checkbox", name="gate").check(),
         lambda: visit.page.locator("#found .card button.picture").last.click(),
-    ):
+    ]
+    for bring in ways:
         visit.page.locator("#found .card").last.scroll_into_view_if_needed()
         assert visit.page.evaluate(top) < 0
         bring()

@@ -12,8 +12,8 @@ from reidsearch.add import Added
 from reidsearch.config import KEYS, Config
 from reidsearch.crop import Crop
 from reidsearch.gallery import Gallery
-from reidsearch.service import page as routes
 from reidsearch.service.vocabulary import HTTP, PAGE
+from reidsearch.views import fragments
 from reidsearch.views.pages import coded
 from tests.browser import visiting
 from tests.conftest import COLORS, write_crop
@@ -135,7 +135,7 @@ def test_a_defect_is_told_with_the_requests_id(
     browser: Browser, gallery: Gallery, market: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(gallery) as client, visiting(browser, str(client.base_url)) as visit:
-        monkeypatch.setattr(routes.fragments, "answer", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr(fragments, "answer", lambda *_, **__: 1 / 0)
         visit.choose(market / PROBE)
         assert "a defect in reidsearch" in visit.problem()
         expect(visit.page.locator("#problem code")).to_have_text(re.compile("^[0-9a-f]{16}$"))
