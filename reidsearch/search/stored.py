@@ -85,5 +85,5 @@ def _read(found: ImageRecord) -> tuple[bytes, str]:
 def _unknown(id: int) -> UnknownImage:
     return UnknownImage(
         f"no stored image has the id {id}",
-        hint="It may have been forgotten; answers list the ids of what is stored now.",
+        hint="It may have been forgotten meanwhile; answers tell what is stored now.",
     )

@@ -78,7 +78,7 @@ async def filters(asking: Searching) -> Response:
     return await _response(asking.run(draw))
 
 
-@router.post(PREFIX + "answer", dependencies=[Depends(only(*ANSWER))])
+@router.post(PREFIX + "answer", dependencies=[Depends(only(*ANSWER, hint=problems.ADDRESS))])
 async def answer(
     asking: Searching,
     image: Pictures = None,
@@ -119,12 +119,13 @@ async def answer(
 
     def draw(found: Answer) -> str:
         same = frozenset(image_id or ())
-        return fragments.answer(found, look=asking.gallery.pictures, same=same, top_k=top_k)
+        more = min(2 * top_k, MOST) if len(found.hits) == top_k < MOST else None
+        return fragments.answer(found, look=asking.gallery.pictures, same=same, more=more)
 
     return await _response(asking.drawn(ask, draw))
 
 
-@router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED))])
+@router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED, hint=problems.ADDRESS))])
 async def trace(
     asking: Searching,
     image: Pictures = None,

@@ -95,9 +95,10 @@ Ingesting = Annotated[Asking, Depends(_needing(Role.INGEST))]
 Governing = Annotated[Asking, Depends(_needing(Role.ADMIN))]
 
 
-def only(*known: str) -> Callable[[Request], Awaitable[None]]:
+def only(*known: str, hint: str = "") -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses form fields and parameters beside these: a misspelt one would have
-    no effect, and nobody would know. Raises Problem (422)."""
+    no effect, and nobody would know. Raises Problem (422), whose ``hint`` is by default what there
+    is."""
 
     async def check(request: Request) -> None:
         given = set(request.query_params)
@@ -108,7 +109,7 @@ def only(*known: str) -> Callable[[Request], Awaitable[None]]:
             raise Problem(
                 422,
                 f"there is no field {unknown[0][:100]!r} here",
-                hint=f"There are: {', '.join(known)}.",
+                hint=hint or f"There are: {', '.join(known)}.",
             )
 
     return check
