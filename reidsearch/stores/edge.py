@@ -45,10 +45,10 @@ LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
-# Among quantised copies, testing each vector takes longer than comparing it: a filter that admits so
-# many for each probe of a search, and not too small a share, is applied to the NEAREST that a search
-# without it finds, and as many more as its share asks for. Images of a camera are like each other,
-# so that of the nearest most may be of one that the filter leaves out.
+# Among quantised copies, testing each vector takes longer than comparing it: a filter that admits
+# so many for each probe of a search, and not too small a share, is applied to the NEAREST that a
+# search without it finds, and as many more as its share asks for. Images of a camera are like each
+# other, so that of the nearest most may be of one that the filter leaves out.
 ADMITTED = 20_000
 SHARE = 0.05
 NEAREST = 1000
