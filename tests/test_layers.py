@@ -64,7 +64,7 @@ LAYERS = [
     {"ranking.calibration"},
     {"ranking.ranking"},
     {"ranking.expansion"},
-    {"stores.addresses", "stores.base"},
+    {"stores.addresses", "stores.base", "stores.silence"},
     {
         "stores",
         "stores.conditions",
