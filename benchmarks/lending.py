@@ -42,7 +42,7 @@ class Shelf:
         pass
 
     @contextmanager
-    def turn(self, borrower: str) -> Iterator[None]:
+    def turn(self, borrower: str, *, patience: float) -> Iterator[None]:
         yield
 
 

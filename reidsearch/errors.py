@@ -201,7 +201,9 @@ class StoreError(ReidsearchError):
 
 
 class StoreLocked(StoreError):
-    """Another process holds the vector store."""
+    """Another process holds the vector store; where that is ``lasting``, one that may never end."""
+
+    lasting = False
 
 
 class StoreUnreachable(StoreError):

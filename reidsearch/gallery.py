@@ -150,8 +150,11 @@ class Gallery:
         a UsageError, and ``prune="all"`` removes them. ``on_progress`` is called every few
         hundred images with what has been done so far.
 
-        Raises DatasetError where there is nothing to take in, StoreLocked where another process
-        holds the gallery; files that cannot be read are listed in the summary's ``failures``.
+        Who else takes images in through this data dir is waited for, as long as that takes.
+
+        Raises DatasetError where there is nothing to take in, StoreLocked where a service of
+        another user holds the gallery; files that cannot be read are listed in the summary's
+        ``failures``.
 
         >>> gallery.ingest("crops").failures
         []

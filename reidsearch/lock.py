@@ -5,17 +5,18 @@ it stands who holds it, for the message that others get.
 """
 
 import json
+import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -24,6 +25,11 @@ from reidsearch.errors import StoreLocked
 FILE, HOLDER = "lock", "lock.json"
 PATIENCE = 5.0  # seconds: a query that another process runs is over by then
 INTERVAL = 0.05  # seconds between tries
+QUIETLY = 0.5  # seconds that one waits without a word
+STEP = 1.0  # seconds, then, that one waits at a time
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Held:
@@ -141,6 +147,38 @@ def shared(data_dir: Path, *, patience: float = PATIENCE) -> Iterator[None]:
         os.close(descriptor)
 
 
+def waited_for(attempt: Callable[[float], T], *, patience: float) -> T:
+    """What ``attempt`` returns, which is given seconds to wait in, and made again where it raises
+    StoreLocked, for as many seconds as there is ``patience``, which may be infinite: but for no
+    more than PATIENCE where who holds it may never end. Whoever is waited for is named.
+
+    Raises as ``attempt`` does.
+    """
+    started = time.monotonic()
+    step, named = QUIETLY, ""
+    while True:
+        left = started + patience - time.monotonic()
+        try:
+            return attempt(max(min(left, step), 0.0))
+        except StoreLocked as error:
+            longest = min(patience, PATIENCE) if error.lasting else patience
+            if time.monotonic() - started >= longest:
+                raise
+            if error.message != named:
+                log.info("%s. Waiting ...", error.message)
+                named = error.message
+        step = STEP
+
+
+def in_words(found: Holder | None) -> str:
+    """Who it is, for messages."""
+    if found is None:
+        return "another process"
+    since = datetime.fromtimestamp(found.since).strftime("%H:%M:%S")
+    where = "" if found.address is None else f", at {found.address}"
+    return f"reidsearch {found.command} (process {found.pid}, since {since}{where})"
+
+
 def _held_by_another(data_dir: Path) -> StoreLocked:
     found = _recorded(data_dir)
     hint = (
@@ -149,15 +187,9 @@ def _held_by_another(data_dir: Path) -> StoreLocked:
     )
     if found is not None and found.address is not None:
         hint = "It lends the gallery to its own user. Ask it there, with {server}."
-    return StoreLocked(f"{_in_words(found)} holds the gallery in {data_dir}", hint=hint)
-
-
-def _in_words(found: Holder | None) -> str:
-    if found is None:
-        return "another process"
-    since = datetime.fromtimestamp(found.since).strftime("%H:%M:%S")
-    where = "" if found.address is None else f", at {found.address}"
-    return f"reidsearch {found.command} (process {found.pid}, since {since}{where})"
+    error = StoreLocked(f"{in_words(found)} holds the gallery in {data_dir}", hint=hint)
+    error.lasting = found is not None and found.address is not None
+    return error
 
 
 def _recorded(data_dir: Path) -> Holder | None:

@@ -1,5 +1,5 @@
-"""A real PostgreSQL for tests: a cluster of their own in a temporary folder, on a Unix socket, with
-a database for each test."""
+"""A real PostgreSQL for tests: a cluster of their own in a temporary folder, on a Unix socket, and
+at an address of another machine of theirs where that is given, with a database for each test."""
 
 import os
 import shutil
@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import NullPool, create_engine, make_url
+
+from tests.hosts import Host
 
 DEBIAN = Path("/usr/lib/postgresql")
 
@@ -28,9 +30,10 @@ def programs() -> Path | None:
 class Cluster:
     """A running server, started and stopped with ``start`` and ``stop``."""
 
-    def __init__(self, folder: Path, bin: Path) -> None:
+    def __init__(self, folder: Path, bin: Path, on: Host | None = None) -> None:
         self.folder = folder
         self._bin = bin
+        self._on = on
 
     @property
     def url(self) -> str:
@@ -41,6 +44,11 @@ class Cluster:
         """Of its database of that name."""
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
+    def url_afar(self, name: str) -> str:
+        """The same, for other machines."""
+        assert self._on is not None
+        return f"postgresql+psycopg://postgres@{self._on.address}/{name}"
+
     def initialise(self, wal: Path | None = None) -> None:
         elsewhere = [] if wal is None else ["--waldir", str(wal)]
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync",
@@ -48,7 +56,12 @@ class Cluster:
         with (self.folder / "data/postgresql.conf").open("a") as conf:
             conf.write("fsync = off\nshared_buffers = 16MB\nautovacuum = off\n")
             conf.write("min_wal_size = 2MB\n")
-            conf.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\n")
+            address = "" if self._on is None else self._on.address
+            conf.write(f"listen_addresses = '{address}'\n")
+            conf.write(f"unix_socket_directories = '{self.folder}'\n")
+        if self._on is not None:
+            with (self.folder / "data/pg_hba.conf").open("a") as access:
+                access.write("host all all 10.77.0.0/16 trust\n")
 
     def start(self) -> None:
         log = str(self.folder / "log")
@@ -64,6 +77,8 @@ class Cluster:
 
     def _run(self, program: str, *words: str) -> None:
         command = as_postgres([str(self._bin / program), *words])
+        if self._on is not None:
+            command = [*self._on.prefix, *command]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
@@ -75,16 +90,16 @@ def as_postgres(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def cluster(wal: Path | None = None) -> Iterator[Cluster]:
+def cluster(wal: Path | None = None, on: Host | None = None) -> Iterator[Cluster]:
     """A cluster that runs within the block, with its log of changes in the folder ``wal`` where
-    that is given. Only where there are ``programs``."""
+    that is given, ``on`` another machine. Only where there are ``programs``."""
     bin = programs()
     assert bin is not None
     folder = Path(tempfile.mkdtemp(prefix="reidsearch-pg-", dir="/tmp"))  # a socket's path is short
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     folder.chmod(0o755)
-    server = Cluster(folder, bin)
+    server = Cluster(folder, bin, on)
     try:
         server.initialise(wal)
         server.start()

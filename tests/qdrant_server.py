@@ -46,7 +46,8 @@ Plan = Callable[[int, str], Fault | None]
 class QdrantStandIn:
     """Use as a context manager; ``down`` and ``up`` stop and start it with what it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.address = address
         self.collections: dict[str, Collection] = {}
         self.aliases: dict[str, str] = {}
         self.version = (1, 18, 3)
@@ -65,12 +66,12 @@ class QdrantStandIn:
         self.lock = threading.RLock()
         self.answers = self.work  # to each request; a cluster's nodes ask each other
         self._port = 0
-        self._kept = socket.socket()
+        self._kept: socket.socket  # while it is entered
         self._server: ThreadingHTTPServer | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self.address}:{self._port}"
 
     @property
     def is_up(self) -> bool:
@@ -78,9 +79,10 @@ class QdrantStandIn:
 
     def __enter__(self) -> Self:
         # Nobody else is given the port while the server is down: here, nobody listens to it.
+        self._kept = socket.socket()
         if sys.platform == "linux":  # elsewhere two sockets cannot be bound to one
             self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._kept.bind(("127.0.0.1", 0))
+            self._kept.bind((self.address, 0))
             self._port = self._kept.getsockname()[1]
         self.up()
         return self
@@ -107,7 +109,7 @@ class QdrantStandIn:
                 pass
 
         ThreadingHTTPServer.allow_reuse_address = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._server = ThreadingHTTPServer((self.address, self._port), Handler)
         self._port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from reidsearch.config import Config
 from reidsearch.errors import StoreUnreachable
 from reidsearch.gallery import Gallery
-from reidsearch.stores import Trouble
+from reidsearch.stores import Trouble, silence
 from reidsearch.stores.addresses import is_near
 from reidsearch.stores.layout import Layout
 from reidsearch.stores.server import ServerStore
@@ -211,6 +212,54 @@ def test_an_address_that_hangs_is_left_for_the_next(nodes: ClusterStandIn) -> No
         assert contents(store)[1].tobytes() == vectors.tobytes()
         nodes.back(0)
         assert contents(store)[1].tobytes() == vectors.tobytes()
+
+
+NEVER = replace(PATIENT, timeout=100_000)  # seconds; who waits for an answer does not end
+
+
+def test_an_address_that_says_nothing_is_left_within_seconds_when_it_is_opened_or_later(
+    nodes: ClusterStandIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "LOOK_AFTER", 0.3)
+    vectors = unit(20)
+    nodes.nodes[0].awake.clear()
+    store = ServerStore(nodes.url, collection=NAME, dimension=DIMENSION, patience=NEVER)
+    with closing(store):
+        store.upsert(points(vectors[:10]))
+        nodes.back(0)
+        nodes.nodes[1].awake.clear()  # the one that is asked by now
+        store.upsert(points(vectors))
+        assert contents(store)[1].tobytes() == vectors.tobytes()
+        nodes.back(1)
+    said = [one.getMessage() for one in caplog.records if "says nothing" in one.getMessage()]
+    assert [node.url in one for node, one in zip(nodes.nodes, said, strict=False)] == [True, True]
+
+
+def test_an_address_that_is_slow_is_not_left_and_neither_is_one_beside_which_none_is_there(
+    nodes: ClusterStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "LOOK_AFTER", 0.1)
+    monkeypatch.setattr(silence, "LOOK", 0.3)
+    store = ServerStore(nodes.url, collection=NAME, dimension=DIMENSION, patience=NEVER)
+    with closing(store):
+        store.upsert(points(unit(20)))
+        first, *others = nodes.nodes
+        first.delay = 1.0
+        first.plan = lambda number, path: None if path == "/readyz" else Fault.SLOW
+        asked = [len(node.requests) for node in others]
+        assert store.count() == 20
+        assert [len(node.requests) for node in others] == asked
+        for node in nodes.nodes:
+            node.awake.clear()
+
+        def all_back() -> None:
+            for nth in range(3):
+                nodes.back(nth)
+
+        back = threading.Timer(2.0, all_back)
+        back.start()
+        assert store.count() == 20
+        back.join()
 
 
 @pytest.fixture

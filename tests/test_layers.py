@@ -64,7 +64,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "stores",
-        "addresses base guard wire",
+        "addresses base guard silence wire",
         "__init__ edge_filters folder layout lender refusals server_filters",
         "allowance connection lent optimiser snapshots",
         "edge holding server",

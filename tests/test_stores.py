@@ -112,8 +112,8 @@ class Shelf:
         self.shards.pop(fingerprint).close()
 
     @contextmanager
-    def turn(self, borrower: str) -> Iterator[None]:
-        if not self.changing.acquire(timeout=0.2):
+    def turn(self, borrower: str, *, patience: float) -> Iterator[None]:
+        if not self.changing.acquire(timeout=patience):
             raise StoreLocked(f"not now, {borrower}")
         try:
             yield
@@ -790,14 +790,18 @@ def test_one_at_a_time_has_the_turn_and_a_borrower_that_ends_gives_it_back(tmp_p
         assert first is not None
         assert second is not None
         with closing(first), closing(second):
-            with first.turn(), pytest.raises(StoreLocked, match="not now, two"), second.turn():
+            with (
+                first.turn(patience=0.2),
+                pytest.raises(StoreLocked, match="not now, two"),
+                second.turn(patience=0.2),
+            ):
                 pass
-            with second.turn():
+            with second.turn(patience=0.2):
                 pass
-            turn = first.turn()
+            turn = first.turn(patience=0.2)
             turn.__enter__()
             first.close()
-            with second.turn():
+            with second.turn(patience=0.2):
                 pass
             with pytest.raises(StoreError, match="closed"):
                 next(first.blocks(wire.Message("count")))

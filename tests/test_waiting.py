@@ -94,7 +94,7 @@ def test_whoever_pushes_more_than_may_wait_is_asked_to_come_again(
     monkeypatch.setattr(waiting, "MOST", 1)
     with Gallery(settings, purpose="serve", address="http://127.0.0.1:1") as gallery:
         gallery.ingest(market)
-        with served(gallery) as client, gallery._session.turn("reidsearch ingest"):
+        with served(gallery) as client, gallery._session.turn("reidsearch ingest", patience=1.0):
             kept = client.post("/api/images", files={"image": picture(0)})
             refused = client.post("/api/images", files={"image": picture(1)})
             told = client.get("/api/status").json()

@@ -38,8 +38,11 @@ PATIENCE = 60.0  # seconds in which one that was there may come back
 CONNECTING = 5  # seconds for one try
 LOCKED = 30_000  # milliseconds for another's turn in writing
 HELD = 600.0  # seconds for another's work that needs the gallery alone
-# What went silent, client or server, is given up after 10 + 3 x 5 seconds, not after hours.
+# What went silent, client or server, is given up after 10 + 3 x 5 seconds, not after hours; and
+# after as many where something was sent that has not arrived, about which nobody asks: it would be
+# sent again and again, for a quarter of an hour.
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+GIVEN_UP = 25  # seconds
 
 
 # What transactions begin with.
@@ -185,6 +188,7 @@ def _engine(url: str, purpose: str) -> tuple[str, Engine]:
                 "connect_timeout": CONNECTING,
                 "application_name": name.encode(errors="replace")[:63].decode(errors="ignore"),
                 "prepare_threshold": None,  # a pooler between would mix them up
+                "tcp_user_timeout": GIVEN_UP * 1000,
                 **KEEPALIVE,
             },
         )
@@ -233,6 +237,7 @@ def _settle(connection: "psycopg.Connection", address: str) -> None:
     if server == connection.info.backend_pid:
         for option, value in KEEPALIVE.items():
             connection.execute(f"SET tcp_{option} = {value}")
+        connection.execute(f"SET tcp_user_timeout = {GIVEN_UP * 1000}")
     elif connection.info.options:
         # A pooler is between, which has sessions of its own: they may be without these.
         raise CatalogError(

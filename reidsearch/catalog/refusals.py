@@ -60,7 +60,8 @@ def error_of(error: Error, address: str) -> CatalogError:
     if code is None or code.startswith("08"):
         return CatalogUnreachable(
             f"the catalog's server at {address} does not answer: {said}",
-            hint="See whether it runs, and is to be reached from here.",
+            hint="See whether it runs, and is to be reached from here; then run {same_call} again: "
+            "nothing that was confirmed is lost.",
         )
     return CatalogError(f"the catalog at {address} cannot be used: {said}")
 

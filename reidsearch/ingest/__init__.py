@@ -48,7 +48,8 @@ def ingest(
     confirm: Callable[[Loss], None] | None = None,
     on_progress: Callable[[IngestSummary], None] = lambda summary: None,
 ) -> IngestSummary:
-    """Take a data set in, and bring up to date what depends on it, under one lock.
+    """Take a data set in, and bring up to date what depends on it, under one lock, for which others
+    are waited for without end.
 
     It belongs to ``site``, where given; else where it was, or its layout says, or to the gallery's
     own. What is older than the setting ``retain_days`` is not taken in, and forgotten where it is
@@ -59,7 +60,7 @@ def ingest(
     by raising; without it that is a UsageError. ``prune="all"`` removes whatever is gone. Raises as
     ``take_in`` and ``forget.remove`` do.
     """
-    with session.taking_in():
+    with session.taking_in(patient=True):
         collection = session.collection_to_fill()
         dataset = places.named(session.catalog, dataset)
         site = None if site is None else names.name(site, of="site")

@@ -9,12 +9,14 @@ as on a server. Within the process any number of threads may search at once, whi
 gallery.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from reidsearch import lock
 from reidsearch.catalog import Catalog, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
@@ -234,13 +236,15 @@ class Session:
         return collection, encoder
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """The right to change the gallery, for one thread of one process at a time.
+    def changing(self, *, patient: bool = False) -> Iterator[None]:
+        """The right to change the gallery, for one thread of one process at a time. Who is
+        ``patient`` waits for other processes of this machine as long as they take.
 
         Raises StoreLocked where another process has it and does not end, CatalogError where the
         data dir can only be read.
         """
-        with self._turns.taken(), ExitStack() as held:
+        patience = math.inf if patient else lock.PATIENCE
+        with self._turns.taken(patience=patience), ExitStack() as held:
             with self._opening:
                 self._require_open()
                 if self.read_only:
@@ -253,22 +257,24 @@ class Session:
                     held.enter_context(self.catalog.database.held(Mode.EXCLUSIVE))
                 else:
                     sqlite.make_folder(self.config.data_dir)
-                    self._take_turn(held)
+            if not self.shared:
+                self._take_turn(held, patience)
+            with self._opening:
                 self._require_here()
             with self._turns.change():
                 yield
 
     @contextmanager
-    def taking_in(self) -> Iterator[None]:
+    def taking_in(self, *, patient: bool = False) -> Iterator[None]:
         """The right to take images in, for one thread of one process at a time; where the catalog
         is shared, beside other processes, which leave each other what they have claimed: then
         ``Database.held`` is for each step, so that who deletes comes in between. Raises as
         ``changing`` does."""
         if not self.shared:
-            with self.changing():
+            with self.changing(patient=patient):
                 yield
             return
-        with self._turns.taken():
+        with self._turns.taken(patience=lock.PATIENCE):
             with self._opening:
                 self._require_open()
                 self._follow()
@@ -276,14 +282,21 @@ class Session:
             with database.working():
                 yield
 
-    def _take_turn(self, held: ExitStack) -> None:
-        """To be the one process that changes a data dir, until ``held`` ends."""
+    def _take_turn(self, held: ExitStack, patience: float) -> None:
+        """To be the one process that changes a data dir, until ``held`` ends. Whoever waits does so
+        without keeping other threads from opening anything."""
+
+        def attempt(seconds: float) -> None:
+            with self._opening:
+                self._get_embedded(patience=seconds)
+                if self._access.held or self._turns.changing:
+                    return
+                turn = self._access.turn(patience=seconds)
+            held.enter_context(turn)
+
         while True:
-            self._hold_embedded()
-            if self._access.held or self._turns.changing:
-                return
             try:
-                held.enter_context(self._access.turn())
+                lock.waited_for(attempt, patience=patience)
                 return
             except StoreUnreachable:  # who lent it ended first, so that nothing has happened yet
                 if not self._access.loan_is_over:
@@ -310,9 +323,9 @@ class Session:
         with self._opening:
             self._collections.took_back(fingerprint)
 
-    def turn(self, borrower: str) -> AbstractContextManager[None]:
+    def turn(self, borrower: str, *, patience: float) -> AbstractContextManager[None]:
         """The right to change the gallery, for another process, as ``Turns.lent`` gives it."""
-        return self._turns.lent(borrower)
+        return self._turns.lent(borrower, patience=patience)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -419,11 +432,18 @@ class Session:
             self._resources.close()
 
     def _hold_embedded(self, *, alone: bool = False) -> None:
+        """Get at vectors in the data dir, where they are, and say so where that takes a while."""
+        lock.waited_for(
+            lambda seconds: self._get_embedded(alone=alone, patience=seconds),
+            patience=lock.PATIENCE,
+        )
+
+    def _get_embedded(self, *, alone: bool = False, patience: float) -> None:
         """Get at vectors in the data dir, where they are, for as long as the session lasts: by its
         lock, or, but ``alone``, on loan from a process that has it."""
         self._forget_ended_loan()
         if self.address == EMBEDDED:
-            self._access.take(alone=alone)
+            self._access.take(alone=alone, patience=patience)
 
     def _follow(self) -> None:
         """Go where another process has moved the gallery meanwhile, unless in the middle of a

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from reidsearch import lock
@@ -72,19 +73,21 @@ class Access:
         """Whether vectors were on loan, and whoever lent them has ended."""
         return self._loan is not None and self._loan.over
 
-    def take(self, *, alone: bool = False) -> None:
+    def take(self, *, alone: bool = False, patience: float) -> None:
         """Get at the vectors by the lock or, but ``alone``, on loan. Repeatable.
 
-        Raises StoreLocked where another process has the lock and does not lend or end, StoreError
-        where it is another version.
+        Raises StoreLocked where another process has the lock, and neither lends nor ends within
+        ``patience`` (seconds), StoreError where it is another version.
         """
         if self._held or (self._loan is not None and not alone):
             return
         if self._read_only:
-            self._resources.enter_context(lock.shared(self._data_dir))
+            self._resources.enter_context(lock.shared(self._data_dir, patience=patience))
         else:
             get = lock.Held if alone else holding.get
-            got = get(self._data_dir, purpose=self._purpose, address=self._address)
+            got = get(
+                self._data_dir, purpose=self._purpose, address=self._address, patience=patience
+            )
             if isinstance(got, Loan):
                 self._loan = got
                 self._resources.callback(got.close)
@@ -98,12 +101,13 @@ class Access:
                 self._lends_later.start()
         self._held = True
 
-    def turn(self) -> AbstractContextManager[object]:
-        """The right to change the data dir, which is not held. Raises StoreLocked, StoreUnreachable
-        where whoever lent it has ended."""
+    def turn(self, *, patience: float) -> AbstractContextManager[object]:
+        """The right to change the data dir, which is not held. Raises StoreLocked where others have
+        it for more than ``patience`` (seconds), StoreUnreachable where whoever lent it has ended;
+        not before it is entered."""
         if self._loan is None:
-            return lock.Held(self._data_dir, purpose=self._purpose)
-        return self._loan.turn()
+            return self._locked(patience)
+        return self._loan.turn(patience=patience)
 
     def forget_loan(self) -> None:
         """That the loan is over, so that vectors can be got at anew."""
@@ -132,6 +136,11 @@ class Access:
     def close(self) -> None:
         """Let go of it. Idempotent."""
         self._resources.close()
+
+    @contextmanager
+    def _locked(self, patience: float) -> Iterator[None]:
+        with lock.Held(self._data_dir, purpose=self._purpose, patience=patience):
+            yield
 
     def _begin_to_lend(self) -> None:
         with self._opening:

@@ -1,7 +1,9 @@
 """Whose turn it is to change a gallery."""
 
 import logging
+import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ class Turns:
         self._purpose = purpose
         self._one = threading.RLock()
         self._changes = 0  # nested in each other
+        self._since = 0.0  # when the outermost began, in seconds since 1970 UTC
         self._borrower: str | None = None
         self._ending = False
 
@@ -34,12 +37,10 @@ class Turns:
         return self._changes > 0
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """To be the one thread whose turn it is. Raises StoreLocked where another process has it on
-        loan and does not give it back."""
-        while not self._one.acquire(timeout=lock.PATIENCE):
-            if self._borrower is not None:
-                raise self._changed_by(self._borrower)
+    def taken(self, *, patience: float) -> Iterator[None]:
+        """To be the one thread whose turn it is. Other threads are waited for without end; raises
+        StoreLocked where another process has it on loan for more than ``patience`` (seconds)."""
+        lock.waited_for(self._acquire, patience=patience)
         try:
             yield
         finally:
@@ -48,6 +49,8 @@ class Turns:
     @contextmanager
     def change(self) -> Iterator[None]:
         """That a change is under way. Only within one's turn."""
+        if not self._changes:
+            self._since = time.time()
         self._changes += 1
         try:
             yield
@@ -55,11 +58,12 @@ class Turns:
             self._changes -= 1
 
     @contextmanager
-    def lent(self, borrower: str) -> Iterator[None]:
+    def lent(self, borrower: str, *, patience: float) -> Iterator[None]:
         """A turn for another process, called so in messages to others that wait. Raises StoreLocked
-        where the gallery is being changed, and that does not end, Ended after ``end``."""
-        if not self._one.acquire(timeout=lock.PATIENCE):
-            raise self._changed_by(self._borrower or f"reidsearch {self._purpose}")
+        where the gallery is changed for more than ``patience`` (seconds), Ended after ``end``."""
+        if not self._one.acquire(timeout=patience):
+            own = lock.Holder(os.getpid(), self._purpose, self._since or time.time())
+            raise self._changed_by(self._borrower or lock.in_words(own))
         try:
             if self._ending:
                 raise Ended
@@ -85,6 +89,11 @@ class Turns:
         """A turn that is waited for without end."""
         with self._one:
             yield
+
+    def _acquire(self, seconds: float) -> None:
+        while not self._one.acquire(timeout=seconds):
+            if self._borrower is not None:
+                raise self._changed_by(self._borrower)
 
     def _changed_by(self, who: str) -> StoreLocked:
         return StoreLocked(

@@ -5,7 +5,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from tenacity import (
 from reidsearch.errors import StoreError
 from reidsearch.stores import refusals
 from reidsearch.stores.addresses import address_of, each, is_loopback, is_near, not_an_address
+from reidsearch.stores.silence import Silent, answers, watched
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Connection:
         waiting.daemon = True
         waiting.start()
         tried = self._at
+        silent: set[int] = set()
         refused: StoreError | None = None  # says more than that another node does not answer
         try:
             if self._ended:
@@ -119,11 +121,14 @@ class Connection:
                 with attempt:
                     tried = self._at
                     try:
-                        return action(self._clients[tried])
+                        return self._ask(action, tried, silent)
                     except BaseException as error:
                         if isinstance(error, UnexpectedResponse):
                             refused = refusals.refused(error, address=self._addresses[tried])
-                        if refusals.may_pass(error) and tried == self._at:
+                        if isinstance(error, Silent):
+                            silent.add(tried)
+                            self._leave(tried, error.other)
+                        elif refusals.may_pass(error) and tried == self._at:
                             self._at = (tried + 1) % len(self._clients)
                         raise
             raise AssertionError("it returns or raises")
@@ -146,6 +151,30 @@ class Connection:
             raise refusals.refused_in_memory(error) from None
         finally:
             waiting.cancel()
+
+    def _ask(self, action: Callable[[QdrantClient], T], at: int, silent: Collection[int]) -> T:
+        """What the server at an address answers. Raises Silent where it hangs and another does not,
+        but for those that were left so before: perhaps it is slow."""
+        client = self._clients[at]
+        if len(self._clients) == 1 or at in silent:
+            return action(client)
+        others = [one % len(self._clients) for one in range(at + 1, at + len(self._clients))]
+        return watched(lambda: action(client), self._is_there, asked=at, others=others)
+
+    def _is_there(self, at: int) -> bool:
+        address = self._addresses[at]
+        with httpx.Client(base_url=address, **_around(address)) as client:
+            return answers(client)
+
+    def _leave(self, silent: int, other: int) -> None:
+        """Ask another address, from now on until that fails."""
+        if self._at == silent:
+            self._at = other
+            log.warning(
+                "The Qdrant server at %s says nothing; the one at %s is asked in its place.",
+                self._addresses[silent],
+                self._addresses[other],
+            )
 
     def download(self, path: str, file: Path) -> None:
         """Write what the server answers at a path to a file, tried once. Raises StoreError."""
@@ -209,15 +238,20 @@ def _client(address: str, api_key: str | None, patience: Patience) -> QdrantClie
 
 
 def _on_the_way(address: str, patience: Patience) -> dict[str, Any]:
-    """What httpx is told: a proxy cannot reach a server on this machine, and on near networks half
-    of the time that reading vectors takes would go into packing them."""
+    """What httpx is told of calls to a server."""
     if address == MEMORY:
         return {}
 
     def connect_soon(request: httpx.Request) -> None:  # qdrant-client has one time for everything
         request.extensions["timeout"]["connect"] = patience.connecting
 
-    told: dict[str, Any] = {"event_hooks": {"request": [connect_soon]}}
+    return {"event_hooks": {"request": [connect_soon]}, **_around(address)}
+
+
+def _around(address: str) -> dict[str, Any]:
+    """The same of the way there: a proxy cannot reach a server on this machine, and on near
+    networks half of the time that reading vectors takes would go into packing them."""
+    told: dict[str, Any] = {}
     if is_near(address):
         told["headers"] = {"Accept-Encoding": "identity"}
     if is_loopback(address):

@@ -1,6 +1,5 @@
 """How a process gets at vectors in a data dir: by its lock, or on loan from whoever has that."""
 
-import logging
 import os
 import time
 from pathlib import Path
@@ -10,17 +9,15 @@ from reidsearch.errors import StoreLocked
 from reidsearch.stores.lent import Loan, borrow
 
 STEP = 0.25  # seconds between looks whether it is lent by now
-QUIETLY = 0.5  # seconds that one waits without a word
-
-log = logging.getLogger(__name__)
 
 
-def get(data_dir: Path, *, purpose: str, address: str | None) -> "lock.Held | Loan":
-    """The lock, or a loan from whoever holds and lends. ``purpose`` and ``address`` are as in
-    ``lock.Held``, whose patience this has, too. Raises StoreLocked where somebody else holds the
-    vectors and does not lend them, StoreError where that is another version of reidsearch."""
-    started = time.monotonic()
-    deadline, said = started + lock.PATIENCE, False
+def get(
+    data_dir: Path, *, purpose: str, address: str | None, patience: float
+) -> "lock.Held | Loan":
+    """The lock, or a loan from whoever holds and lends. All arguments are as in ``lock.Held``.
+    Raises StoreLocked where somebody else holds the vectors and does not lend them, StoreError
+    where that is another version of reidsearch."""
+    deadline = time.monotonic() + patience
     while True:
         loan = borrow(data_dir, borrower=f"reidsearch {purpose} (process {os.getpid()})")
         if loan is not None:
@@ -30,9 +27,6 @@ def get(data_dir: Path, *, purpose: str, address: str | None) -> "lock.Held | Lo
             return lock.Held(
                 data_dir, purpose=purpose, address=address, patience=max(min(left, STEP), 0)
             )
-        except StoreLocked as error:
+        except StoreLocked:
             if left < STEP:
                 raise
-            if not said and time.monotonic() >= started + QUIETLY:
-                log.info("%s. Waiting ...", error.message)
-                said = True

@@ -30,6 +30,7 @@ from reidsearch.types import Filter, Kind, Payload, Points, Split
 log = logging.getLogger(__name__)
 
 FILE = "lender.json"  # in the data dir
+LONGEST = 10.0  # seconds that a line waits for its turn, as nobody may be at its end any more
 LINES = 256  # at once; those that have not proved themselves count, too
 DONE, BLOCK = "done", "block"
 
@@ -43,9 +44,10 @@ class Lending(Protocol):
     def took_back(self, fingerprint: str) -> None:
         """The collection of that encoder has been deleted."""
 
-    def turn(self, borrower: str) -> AbstractContextManager[None]:
+    def turn(self, borrower: str, *, patience: float) -> AbstractContextManager[None]:
         """The right to change the gallery, for a borrower, called so in messages to others that
-        wait for it. Raises StoreLocked, Ended where nothing is lent any more."""
+        wait for it. Raises StoreLocked where others have it for more than ``patience`` (seconds),
+        Ended where nothing is lent any more."""
 
 
 class Lender:
@@ -126,7 +128,8 @@ class Lender:
             asked = line.receive()
             try:
                 if asked.verb == "change":
-                    with self._lending.turn(borrower):
+                    patience = min(float(str(asked.told["patience"])), LONGEST)
+                    with self._lending.turn(borrower, patience=patience):
                         line.send(Message(DONE))
                         line.receive()  # that it is over; or the line ends, and so does the turn
                 else:

@@ -58,13 +58,13 @@ class Loan:
             raise wire.raised(answer)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self, *, patience: float) -> Iterator[None]:
         """The right to change the gallery. Raises StoreLocked where the lender or another borrower
-        has it and does not end."""
+        has it for more than ``patience`` (seconds), StoreUnreachable where the lender ends."""
         line = self._line()
         try:
             try:
-                line.send(Message("change"))
+                line.send(Message("change", {"patience": patience}))
                 answer = line.receive()
             except Ended:
                 raise self._gone() from None
