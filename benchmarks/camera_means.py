@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 
 from benchmarks.held_out import HeldOut, Images
-from reidsearch.expand import SETTINGS
+from reidsearch.learning.expand import SETTINGS
 from reidsearch.ranking import camera_means, expansion, metrics
 from reidsearch.ranking.camera_means import PRIOR
 from reidsearch.ranking.expansion import Pool

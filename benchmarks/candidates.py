@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from reidsearch import config
+from reidsearch.evaluation.trial import Trial
 from reidsearch.ranking import knn, metrics, rerank
 from reidsearch.session import Session
-from reidsearch.trial import Trial
 from reidsearch.types import Distances, Vectors
 
 CANDIDATES = (500, 1000, 2000)

@@ -26,15 +26,17 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scale import BATCH, Crowd
-from reidsearch import config, expand
-from reidsearch.collection import Collection
-from reidsearch.expand import SETTINGS
+from reidsearch import config
+from reidsearch.evaluation import vectors
+from reidsearch.evaluation.trial import Trial
+from reidsearch.learning import expand
+from reidsearch.learning.expand import SETTINGS
 from reidsearch.ranking import cells, expansion, metrics
 from reidsearch.ranking.expansion import Neighbours, Pool
 from reidsearch.ranking.ranking import Expanded, Ranking, Sighted
 from reidsearch.session import Session
-from reidsearch.trial import Trial
 from reidsearch.types import Ids, Split, Vectors
+from reidsearch.vectors.collection import Collection
 
 LOOKED_IN = (1, 2, 4, 8, 16, 32, 64)
 SOME = 2000  # vectors whose true neighbours are found
@@ -55,17 +57,17 @@ class World:
     def of(cls, collection: Collection, ranking: Ranking) -> "World":
         trial = Trial.of(collection, multi_query=False)
         rows = np.flatnonzero(trial.stored.split == Split.GALLERY)
-        place, seen = expand._placed(trial.stored, collection, ranking)
-        probes, vectors = expand._adapted(trial, rows, expand._learned(trial, rows))
-        pool = Pool(vectors, place[rows], expand._of(seen, rows), ranking)
-        mine = place[trial.probes], expand._of(seen, trial.probes)
+        place, seen = expand.placed(trial.stored, collection, ranking)
+        probes, adapted = vectors._adapted(trial, rows, vectors._learned(trial, rows))
+        pool = Pool(adapted, place[rows], seen.at(rows), ranking)
+        mine = place[trial.probes], seen.at(trial.probes)
         return cls(trial, rows, pool, probes, *mine)
 
     def scores(self, lists: Neighbours) -> metrics.Scores:
         """With vectors that carry these neighbours."""
         vectors = expansion.carrying(self.pool.vectors, lists, self.pool.vectors, SETTINGS)
         carrying = Pool(vectors, self.pool.place, self.pool.seen, self.pool.ranking)
-        probes = expand._looked_again(self.probes, self.place, self.seen, carrying)
+        probes = expand.looked_again(self.probes, self.place, self.seen, carrying)
         learned = self.pool.ranking.calibration
         kind = Expanded.APPEARANCE if learned is None else Expanded.TIMES
         ranking = Ranking(learned, expanded=kind)

@@ -20,7 +20,7 @@ from torchvision import transforms
 
 from reidsearch import config, datasets, ingest
 from reidsearch.demo import pedestrians
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.session import Session
 from reidsearch.types import Dataset
 from train.augment import MEAN, STD

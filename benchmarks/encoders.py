@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch.encoder import Encoder
-from reidsearch.encoders import speed
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.inspection.encoders import speed
 from reidsearch.ranking import metrics
 from reidsearch.types import Split, Vectors
 from train import data, evaluation

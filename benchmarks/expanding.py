@@ -26,7 +26,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from reidsearch import config, expand
+from reidsearch import config
+from reidsearch.learning import expand
 from reidsearch.session import Session
 from reidsearch.types import Split
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.held_out import HeldOut, Images
-from reidsearch.expand import SETTINGS
+from reidsearch.learning.expand import SETTINGS
 from reidsearch.ranking import camera_means, expansion, transit
 from reidsearch.ranking.calibration import Calibration, Source
 from reidsearch.ranking.expansion import NONE, Neighbours, Pool, Settings

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.encoders import split
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ranking import feedback, metrics, rerank
 from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.metrics import PerProbe

@@ -24,18 +24,20 @@ from pathlib import Path
 import numpy as np
 
 import reidsearch
-from reidsearch import calibrate, datasets, trace
+from reidsearch import datasets
 from reidsearch.config import DEFAULT_ENCODER
-from reidsearch.first_trace import LEARNED_AT_ONCE
 from reidsearch.gallery import Gallery
 from reidsearch.hashes import image_id
-from reidsearch.inquiry import BEST, PLAIN, Wish
+from reidsearch.learning import calibrate
 from reidsearch.names import JUNK
-from reidsearch.probe import Probe
-from reidsearch.question import Question
-from reidsearch.trace import Trace
+from reidsearch.search import trace
+from reidsearch.search.first_trace import LEARNED_AT_ONCE
+from reidsearch.search.inquiry import BEST, PLAIN, Wish
+from reidsearch.search.probe import Probe
+from reidsearch.search.question import Question
+from reidsearch.search.trace import Trace
+from reidsearch.search.yardstick import FALSE_SHARE_IN_CROWD
 from reidsearch.types import Sighting, Split
-from reidsearch.yardstick import FALSE_SHARE_IN_CROWD
 
 NEVER = range(0)  # a gallery of such a size is calibrated by its first trace
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from reidsearch import datasets
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ranking import metrics
 from reidsearch.ranking.clock import Clock, Times
 from reidsearch.ranking.metrics import Scores

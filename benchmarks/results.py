@@ -21,7 +21,7 @@ import numpy as np
 
 import reidsearch
 from reidsearch import Evaluation, Gallery, ReidsearchError, Source, Split, UsageError
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.files import replacing
 from reidsearch.ranking.metrics import precision_recall
 

@@ -29,16 +29,17 @@ from unittest import mock
 
 import numpy as np
 
-from reidsearch import config, files, indexing
+from reidsearch import config, files
 from reidsearch.catalog import Candidate
-from reidsearch.collection import Collection
 from reidsearch.demo import pedestrians
-from reidsearch.find import Sought, find
 from reidsearch.hashes import image_id
-from reidsearch.images import Picture
-from reidsearch.indexing import Decoded
+from reidsearch.pictures.decoding import Picture
+from reidsearch.search.find import Sought, find
 from reidsearch.session import Session
 from reidsearch.types import Filter, Ids, Points, Sighting, Vectors
+from reidsearch.vectors import indexing
+from reidsearch.vectors.collection import Collection
+from reidsearch.vectors.indexing import Decoded
 
 BATCH = 2048  # crops recorded and stored together
 CAMERAS, DAYS = 20, 30

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.held_out import HeldOut
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ranking import rerank, transit
 from reidsearch.ranking.pairs import known_pairs, mutual_pairs
 

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.camera_means import Asked
 from benchmarks.encoders import split
 from benchmarks.held_out import Images
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ranking.ranking import Sighted
 from train.data import Crops
 

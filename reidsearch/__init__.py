@@ -20,13 +20,6 @@ __version__ = "0.2.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from reidsearch.add import Added
-    from reidsearch.answer import Answer, Asked, Hit
-    from reidsearch.audit import AuditEntry
-    from reidsearch.backup import Backup
-    from reidsearch.compare import Comparison
-    from reidsearch.crop import Crop
-    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import (
         BackupError,
         CatalogError,
@@ -50,32 +43,33 @@ if TYPE_CHECKING:
         UnknownImage,
         UsageError,
     )
-    from reidsearch.evaluate import Evaluation
-    from reidsearch.exploration import Exploration, Suspect
-    from reidsearch.findings import Checkup, Finding
-    from reidsearch.forget import Forgotten
+    from reidsearch.evaluation.compare import Comparison
+    from reidsearch.evaluation.protocol import Evaluation
+    from reidsearch.forgetting.removal import Forgotten
     from reidsearch.gallery import Gallery
     from reidsearch.ingest.summary import IngestSummary
-    from reidsearch.move import Moved, MovedPart
+    from reidsearch.inspection.encoders import EncoderCard
+    from reidsearch.inspection.exploration import Exploration, Suspect
+    from reidsearch.inspection.findings import Checkup, Finding
+    from reidsearch.inspection.status import Status
     from reidsearch.opening import open, restore
-    from reidsearch.probe import Probe
+    from reidsearch.pushing.add import Added
+    from reidsearch.pushing.crop import Crop
     from reidsearch.ranking.calibration import Calibration, Source
-    from reidsearch.restoring import Restored
+    from reidsearch.search.answer import Answer, Asked, Hit
+    from reidsearch.search.audit import AuditEntry
+    from reidsearch.search.probe import Probe
+    from reidsearch.search.stays import Stay
+    from reidsearch.search.trace import Trace
     from reidsearch.settings import Audit
-    from reidsearch.status import Status
-    from reidsearch.stays import Stay
-    from reidsearch.trace import Trace
+    from reidsearch.transport.backup import Backup
+    from reidsearch.transport.move import Moved
+    from reidsearch.transport.parts import MovedPart
+    from reidsearch.transport.restoring import Restored
     from reidsearch.types import Split
 
 # Where each name lives: nothing of it is loaded before it is asked for.
 _HOMES = {
-    "add": ("Added",),
-    "answer": ("Answer", "Asked", "Hit"),
-    "audit": ("AuditEntry",),
-    "backup": ("Backup",),
-    "compare": ("Comparison",),
-    "crop": ("Crop",),
-    "encoders": ("EncoderCard",),
     "errors": (
         "BackupError",
         "CatalogError",
@@ -99,21 +93,29 @@ _HOMES = {
         "UnknownImage",
         "UsageError",
     ),
-    "evaluate": ("Evaluation",),
-    "exploration": ("Exploration", "Suspect"),
-    "findings": ("Checkup", "Finding"),
-    "forget": ("Forgotten",),
+    "evaluation.compare": ("Comparison",),
+    "evaluation.protocol": ("Evaluation",),
+    "forgetting.removal": ("Forgotten",),
     "gallery": ("Gallery",),
     "ingest.summary": ("IngestSummary",),
-    "move": ("Moved", "MovedPart"),
+    "inspection.encoders": ("EncoderCard",),
+    "inspection.exploration": ("Exploration", "Suspect"),
+    "inspection.findings": ("Checkup", "Finding"),
+    "inspection.status": ("Status",),
     "opening": ("open", "restore"),
-    "probe": ("Probe",),
+    "pushing.add": ("Added",),
+    "pushing.crop": ("Crop",),
     "ranking.calibration": ("Calibration", "Source"),
-    "restoring": ("Restored",),
+    "search.answer": ("Answer", "Asked", "Hit"),
+    "search.audit": ("AuditEntry",),
+    "search.probe": ("Probe",),
+    "search.stays": ("Stay",),
+    "search.trace": ("Trace",),
     "settings": ("Audit",),
-    "status": ("Status",),
-    "stays": ("Stay",),
-    "trace": ("Trace",),
+    "transport.backup": ("Backup",),
+    "transport.move": ("Moved",),
+    "transport.parts": ("MovedPart",),
+    "transport.restoring": ("Restored",),
     "types": ("Split",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -1,7 +1,7 @@
 """A gallery: people's pictures that can be searched. The one front door.
 
-Command line, HTTP and notebooks all come in here. Each method is one verb, told of in full in the
-file of that name.
+Command line, HTTP and notebooks all come in here. Each method is one verb, told of in full
+where it is carried out.
 """
 
 import math
@@ -19,29 +19,30 @@ from reidsearch.session import Session
 from reidsearch.types import Split, choice
 
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
-    from reidsearch.add import Added
-    from reidsearch.answer import Answer
-    from reidsearch.audit import AuditEntry
-    from reidsearch.backup import Backup
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
-    from reidsearch.compare import Comparison
-    from reidsearch.crop import Crop
-    from reidsearch.encoders import EncoderCard
     from reidsearch.errors import ReidsearchError
-    from reidsearch.evaluate import Evaluation
-    from reidsearch.exploration import Exploration
-    from reidsearch.findings import Checkup
-    from reidsearch.forget import Forgotten
+    from reidsearch.evaluation.compare import Comparison
+    from reidsearch.evaluation.protocol import Evaluation
+    from reidsearch.forgetting.removal import Forgotten
+    from reidsearch.ingest.losses import Loss
     from reidsearch.ingest.summary import IngestSummary
-    from reidsearch.inquiry import Inquiry
-    from reidsearch.losses import Loss
-    from reidsearch.move import Moved, Progress
-    from reidsearch.probe import Probe, Time
-    from reidsearch.question import Pictures
+    from reidsearch.ingest.upkeep import Upkeep
+    from reidsearch.inspection.encoders import EncoderCard
+    from reidsearch.inspection.exploration import Exploration
+    from reidsearch.inspection.findings import Checkup
+    from reidsearch.inspection.status import Status
+    from reidsearch.pushing.add import Added
+    from reidsearch.pushing.crop import Crop
     from reidsearch.ranking.calibration import Calibration, Source
-    from reidsearch.status import Status
-    from reidsearch.trace import Trace
-    from reidsearch.upkeep import Upkeep
+    from reidsearch.search.answer import Answer
+    from reidsearch.search.audit import AuditEntry
+    from reidsearch.search.inquiry import Inquiry
+    from reidsearch.search.probe import Probe, Time
+    from reidsearch.search.question import Pictures
+    from reidsearch.search.trace import Trace
+    from reidsearch.transport.backup import Backup
+    from reidsearch.transport.move import Moved
+    from reidsearch.transport.parts import Progress
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -102,7 +103,7 @@ class Gallery:
         >>> gallery.audit()[-1].operator
         'ann'
         """
-        from reidsearch import audit
+        from reidsearch.search import audit
 
         return audit.acting(operator)
 
@@ -115,7 +116,7 @@ class Gallery:
 
     def _seconds(self, time: "Time | None") -> float | None:
         """Seconds since 1970 UTC, in the gallery's zone where a time has none."""
-        from reidsearch.probe import seconds
+        from reidsearch.search.probe import seconds
 
         return None if time is None else seconds(time, self.config.timezone)
 
@@ -158,7 +159,8 @@ class Gallery:
         >>> gallery.ingest("crops").failures
         []
         """
-        from reidsearch import ingest, reading
+        from reidsearch import ingest
+        from reidsearch.ingest import reading
 
         session = self._session
         dataset = reading.read(
@@ -194,7 +196,7 @@ class Gallery:
         >>> [str(added.outcome) for added in gallery.add([crop])]
         ['stored']
         """
-        from reidsearch import add
+        from reidsearch.pushing import add
 
         return add.add(self._session, crops)
 
@@ -212,7 +214,7 @@ class Gallery:
         >>> [str(added.outcome) for added in gallery.add([crop])]
         ['unchanged']
         """
-        from reidsearch import add
+        from reidsearch.pushing import add
 
         return add.put_aside(self._session, crops)
 
@@ -224,7 +226,7 @@ class Gallery:
         >>> gallery.keep_current().removed
         0
         """
-        from reidsearch import upkeep
+        from reidsearch.ingest import upkeep
 
         return upkeep.keep_current(self._session)
 
@@ -250,7 +252,8 @@ class Gallery:
         >>> gallery.explore("crops").cameras
         ('1', '2', '3')
         """
-        from reidsearch import datasets, explore
+        from reidsearch import datasets
+        from reidsearch.inspection import explore
 
         chosen = tuple(choice(Split, split, name="split") for split in splits or Split)
         if path is None:
@@ -355,10 +358,10 @@ class Gallery:
         >>> [len(answer.hits) for answer in gallery.query_all(asked)]
         [10, 10]
         """
-        from reidsearch import search
+        from reidsearch.search import query
 
         session = self._session
-        return session.again(lambda: search.query_all(session, inquiries))
+        return session.again(lambda: query.query_all(session, inquiries))
 
     def inquiry(
         self,
@@ -392,8 +395,8 @@ class Gallery:
         >>> one.hits == other.hits
         True
         """
-        from reidsearch.inquiry import Inquiry, Wish
-        from reidsearch.question import Question
+        from reidsearch.search.inquiry import Inquiry, Wish
+        from reidsearch.search.question import Question
 
         self._require_searchable()  # that nothing can be is told of before what to search for
         return Inquiry(
@@ -447,9 +450,9 @@ class Gallery:
         >>> [stay.camera for stay in gallery.trace("somebody.png", min_score=0.9).stays]
         [1, 2, 3]
         """
-        from reidsearch import trace
-        from reidsearch.inquiry import Wish
-        from reidsearch.question import Question
+        from reidsearch.search import trace
+        from reidsearch.search.inquiry import Wish
+        from reidsearch.search.question import Question
 
         self._require_searchable()
         session = self._session
@@ -482,7 +485,7 @@ class Gallery:
         >>> gallery.stored(hit.id).name == hit.path
         True
         """
-        from reidsearch import stored
+        from reidsearch.search import stored
 
         return stored.probe(self._session, id)
 
@@ -495,7 +498,7 @@ class Gallery:
         >>> gallery.pictures([hit.id])[hit.id] == gallery.stored(hit.id).data
         True
         """
-        from reidsearch import stored
+        from reidsearch.search import stored
 
         return stored.pictures(self._session, ids)
 
@@ -525,9 +528,9 @@ class Gallery:
         >>> 0 < evaluation.mAP <= 1
         True
         """
-        from reidsearch import evaluate
+        from reidsearch.evaluation import protocol
 
-        return evaluate.evaluate(
+        return protocol.evaluate(
             self._session.collection(None if encoder is None else Path(encoder)),
             multi_query=multi_query,
             rerank=rerank,
@@ -560,7 +563,7 @@ class Gallery:
         >>> gallery.compare(gallery.config.encoder).difference
         0.0
         """
-        from reidsearch import compare
+        from reidsearch.evaluation import compare
 
         first, second = (
             self.evaluate(
@@ -591,7 +594,7 @@ class Gallery:
         >>> gallery.calibrate(source="gallery").by_identity
         True
         """
-        from reidsearch import expand
+        from reidsearch.learning import expand
         from reidsearch.ranking.calibration import Source
         from reidsearch.views import calibration, plots
 
@@ -611,7 +614,7 @@ class Gallery:
         >>> gallery.calibration().images == learned.images
         True
         """
-        from reidsearch import calibrate, expand
+        from reidsearch.learning import calibrate, expand
 
         collection = self._session.collection()
         return replace(calibrate.load(collection), expanded=expand.scores(collection))
@@ -635,7 +638,7 @@ class Gallery:
         >>> [card.indexed for card in gallery.encoders() if card.in_use]
         [31]
         """
-        from reidsearch import encoders
+        from reidsearch.inspection import encoders
 
         return encoders.encoders(self._session, [Path(path) for path in paths], measure=measure)
 
@@ -645,7 +648,7 @@ class Gallery:
 
         >>> gallery.ready()
         """
-        from reidsearch import audit
+        from reidsearch.search import audit
 
         audit.require_log(self._session)
         collection, _ = self._session.searchable()
@@ -667,7 +670,7 @@ class Gallery:
         >>> gallery.export("gallery.npz")["images"] > 0
         True
         """
-        from reidsearch import export
+        from reidsearch.vectors import export
 
         return export.export(
             self._session.collection(),
@@ -683,7 +686,7 @@ class Gallery:
         >>> gallery.status().cameras
         (1, 2, 3)
         """
-        from reidsearch import status
+        from reidsearch.inspection import status
 
         return status.status(self._session)
 
@@ -693,7 +696,7 @@ class Gallery:
         >>> gallery.doctor().left
         ()
         """
-        from reidsearch import doctor
+        from reidsearch.inspection import doctor
 
         return doctor.examine(self._session, fix=fix)
 
@@ -719,9 +722,10 @@ class Gallery:
         >>> len(gallery.forget(identity=2, dry_run=True).images) > 0
         True
         """
-        from reidsearch import forget
+        from reidsearch.forgetting import people
+        from reidsearch.forgetting.selection import Selection
 
-        selection = forget.Selection(
+        selection = Selection(
             identity=None if identity is None else names.name(str(identity), of="identity"),
             images=tuple(map(Path, images)),
             before=self._seconds(before),
@@ -729,7 +733,7 @@ class Gallery:
             dataset=dataset,
             site=None if site is None else names.name(site, of="site"),
         )
-        return forget.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
+        return people.forget(self._session, selection, dry_run=dry_run, confirm=confirm)
 
     def forget_encoder(
         self,
@@ -747,9 +751,9 @@ class Gallery:
         >>> gallery.forget_encoder("colours", dry_run=True).vectors > 0
         True
         """
-        from reidsearch import forget
+        from reidsearch.forgetting import encoders
 
-        return forget.forget_encoder(self._session, encoder, dry_run=dry_run, confirm=confirm)
+        return encoders.forget(self._session, encoder, dry_run=dry_run, confirm=confirm)
 
     def audit(
         self, *, since: "Time | None" = None, save: FilePath | None = None
@@ -759,7 +763,7 @@ class Gallery:
         >>> [entry.command for entry in gallery.audit()][-1]
         'trace'
         """
-        from reidsearch import audit
+        from reidsearch.search import audit
 
         if save is not None:
             audit.save_pictures(self._session, Path(save))
@@ -792,10 +796,10 @@ class Gallery:
         >>> gallery.move("embedded").parts  # it is there already
         ()
         """
-        from reidsearch import move
+        from reidsearch.transport import move, places
 
-        places = move.places([to] if isinstance(to, str) else to)
-        return move.move(self._session, places, on_progress=on_progress)
+        wanted = places.places([to] if isinstance(to, str) else to)
+        return move.move(self._session, wanted, on_progress=on_progress)
 
     def remove_old(self) -> "tuple[Left, ...]":
         """Delete what is in the places that the gallery was moved from; returns these. Raises
@@ -804,7 +808,7 @@ class Gallery:
         >>> gallery.remove_old()
         ()
         """
-        from reidsearch import left
+        from reidsearch.forgetting import left
 
         return left.remove(self._session)
 
@@ -820,6 +824,6 @@ class Gallery:
         >>> gallery.backup("monday.zip").vectors
         31
         """
-        from reidsearch import backup
+        from reidsearch.transport import backup
 
         return backup.backup(self._session, Path(out))

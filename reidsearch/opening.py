@@ -9,7 +9,7 @@ from reidsearch.gallery import FilePath, Gallery
 from reidsearch.settings import Audit
 
 if TYPE_CHECKING:
-    from reidsearch.restoring import Restored
+    from reidsearch.transport.restoring import Restored
 
 SCHEMES = ("http://", "https://")
 
@@ -99,7 +99,7 @@ def restore(
 
 def restored(file: Path, config: Config) -> "Restored":
     """The same, where these settings mean. Raises as ``restore`` does."""
-    from reidsearch import restoring
+    from reidsearch.transport import restoring
 
     if config.server is not None:
         raise UsageError(

@@ -20,12 +20,13 @@ from typer.testing import CliRunner, Result
 
 from reidsearch.catalog import Catalog, schema
 from reidsearch.cli import app
-from reidsearch.collection import Collection
 from reidsearch.config import Config, load
-from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.gallery import Gallery
 from reidsearch.ranking.transit import Learning
 from reidsearch.session import CATALOG, Session
+from reidsearch.vectors.collection import Collection
 from tests import browser
 from tests.postgres import Cluster, cluster, database, programs
 from tests.qdrant_cluster import ClusterStandIn

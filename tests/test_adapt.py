@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import reidsearch
 from reidsearch.demo.pedestrians import draw_dataset
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.types import Labels, Split
 from train import adapt, augment, data, projection, run
 from train.network import Siamese

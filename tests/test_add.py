@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from reidsearch import Added, Crop, EmptyGallery, ImageError, UsageError, faults
-from reidsearch.add import Outcome
 from reidsearch.catalog.records import State
 from reidsearch.config import Config
 from reidsearch.gallery import Gallery
+from reidsearch.pushing.add import Outcome
 from reidsearch.session import CROPS, WAITING
 from tests.conftest import COLORS, write_crop
 

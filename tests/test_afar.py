@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 import reidsearch
-from reidsearch.add import Outcome
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.client.connection import NotUnderstood
-from reidsearch.crop import Crop
 from reidsearch.environment import TOKEN
 from reidsearch.errors import (
     ImageError,
@@ -23,6 +21,8 @@ from reidsearch.errors import (
     UsageError,
 )
 from reidsearch.gallery import Gallery
+from reidsearch.pushing.add import Outcome
+from reidsearch.pushing.crop import Crop
 from reidsearch.service.tokens import Role, Tokens
 from tests.conftest import COLORS, Run, write_crop
 from tests.serving import served

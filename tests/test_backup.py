@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import reidsearch
-from reidsearch import Added, BackupError, Crop, Gallery, StoreError, UsageError, archive, restoring
+from reidsearch import Added, BackupError, Crop, Gallery, StoreError, UsageError
 from reidsearch.config import Config
 from reidsearch.errors import EmptyGallery
 from reidsearch.session import CATALOG
 from reidsearch.settings import CatalogUrl
+from reidsearch.transport import archive, restoring
 from tests.conftest import Run
 from tests.qdrant_server import QdrantStandIn
 from tests.test_move import stored

@@ -4,7 +4,7 @@ import inspect
 import itertools
 import typing
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,22 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, event, insert
 
 from reidsearch.catalog import (
     Candidate,
     Catalog,
-    ImageRecord,
     State,
     records,
     schema,
+    sqlite,
     tables,
 )
 from reidsearch.catalog.database import Database, TableGroup
 from reidsearch.catalog.postgres import PostgresDatabase
 from reidsearch.catalog.sqlite import SqliteFile
 from reidsearch.errors import UsageError
+from reidsearch.forgetting.selection import Selection
 from reidsearch.hashes import image_id
 from reidsearch.types import UNKNOWN, Rejected, Sighting, Split
 
@@ -43,8 +44,11 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]
 
 @pytest.fixture
 def ids(catalog: Catalog, tmp_path: Path) -> tuple[int, int]:
-    encoder = catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4, payloads=2)
-    return catalog.places.add_dataset("set", tmp_path), encoder
+    return catalog.places.add_dataset("set", tmp_path), add_encoder(catalog)
+
+
+def add_encoder(catalog: Catalog) -> int:
+    return catalog.add_encoder(fingerprint="f" * 64, name="e", dimension=4, payloads=2)
 
 
 def candidate(path: str, *, size: int = 10, **fields: Any) -> Candidate:
@@ -226,17 +230,48 @@ def test_any_number_of_images_is_described(catalog: Catalog, ids: tuple[int, int
     many = [candidate(f"{n}.jpg", camera=str(n % 3)) for n in range(11)]
     catalog.embeddings.stale(*ids, many)
     catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many[:9]})
-    by_fours = Catalog(catalog.database, variables=4)
     asked = [c.id for c in many]
-    found = by_fours.images.describe(encoder, asked)
+    found = catalog.images.describe(encoder, asked)
     assert {id: row.path for id, row in found.items()} == {c.id: c.sighting.path for c in many[:9]}
     paths = sorted(c.sighting.path for c in many)
-    assert [row.path for row in by_fours.images.of(asked)] == paths
-    assert [row.path for row in by_fours.images.of_dataset("set", [*paths, "no.jpg"])] == paths
-    assert by_fours.images.of_dataset("other", paths) == []
-    assert by_fours.images.matching(paths=[Path(path) for path in paths]) == catalog.images.all()
-    states = by_fours.embeddings.of(encoder, [*asked, 1])
+    assert [row.path for row in catalog.images.of(asked)] == paths
+    assert [row.path for row in catalog.images.of_dataset("set", [*paths, "no.jpg"])] == paths
+    assert catalog.images.of_dataset("other", paths) == []
+    assert catalog.images.matching(paths=[Path(path) for path in paths]) == catalog.images.all()
+    states = catalog.embeddings.of(encoder, [*asked, 1])
     assert states == {row.image_id: row for row in catalog.embeddings.all(encoder)}
+
+
+def test_a_question_is_one_statement_however_many_images_it_is_about(
+    catalog: Catalog, ids: tuple[int, int]
+) -> None:
+    _, encoder = ids
+    many = [candidate(f"{n}.jpg", camera=str(n)) for n in range(40)]
+    catalog.embeddings.stale(*ids, many)
+    catalog.embeddings.finish(encoder, indexed={c.id: ("0" * 64, 7) for c in many})
+    sent: set[str] = set()
+
+    def note(*told: Any) -> None:
+        if "FROM image" in told[2]:
+            sent.add(told[2])
+
+    event.listen(catalog.engine, "before_cursor_execute", note)
+    for count in (1, 2, 3, 40):
+        asked = [c.id for c in many[:count]]
+        assert sorted(catalog.images.glimpses(encoder, asked)) == sorted(asked)
+        paths = [c.sighting.path for c in many[:count]]
+        assert [row.path for row in catalog.images.of_dataset("set", paths)] == sorted(paths)
+    assert len(sent) == 2
+
+
+def test_no_connection_keeps_what_it_read_of_the_file_while_it_wrote(tmp_path: Path) -> None:
+    with closing(schema.open_catalog(tmp_path / "catalog.sqlite")) as opened:
+        dataset, encoder = opened.places.add_dataset("set", tmp_path), add_encoder(opened)
+        opened.embeddings.stale(dataset, encoder, [candidate("a.jpg")])
+        with ExitStack() as all_in_use:
+            some = [all_in_use.enter_context(opened.engine.connect()) for _ in range(5)]
+            sizes = {one.exec_driver_sql("PRAGMA cache_size").scalar() for one in some}
+    assert sizes == {-sqlite.KEPT}
 
 
 HANDED_IN = (Candidate, records.ExpandedPart, records.LoggedPicture, records.NewSearch, Sighting)
@@ -457,30 +492,6 @@ def test_a_copy_becomes_a_catalog_of_its_own_and_keeps_what_it_lists(
     assert catalog.images.all() == before
 
 
-def meant(
-    record: ImageRecord,
-    *,
-    identity: str | None,
-    camera: str | None,
-    before: float | None,
-    dataset: str | None,
-    paths: tuple[Path, ...],
-) -> bool:
-    """What ``Images.matching`` says in SQL."""
-    taken = record.added if record.timestamp is None else record.timestamp
-    assert taken is not None
-    return (
-        (identity is None or record.identity == identity)
-        and (camera is None or record.camera == camera)
-        and (before is None or taken < before)
-        and (dataset is None or record.dataset == dataset)
-        and (
-            not paths
-            or any(record.path == str(one) or record.file == one.absolute() for one in paths)
-        )
-    )
-
-
 ROOTS = {"one": "/data", "two": "/data/sub", "all": "/"}
 PATHS = (
     "a.jpg", "./a.jpg", "sub/a.jpg", "sub//a.jpg", "sub/./a.jpg", "sub/../a.jpg", "a.jpg/", ".",
@@ -538,7 +549,7 @@ def catalog_of(empty: Database, images: list[tuple[Any, ...]]) -> Catalog:
             db.execute(insert(table), named)
         if rows:
             db.execute(insert(tables.image), rows)
-    return Catalog(empty, variables=3)
+    return Catalog(empty)
 
 
 @given(
@@ -591,13 +602,13 @@ def test_the_images_meant_are_found_in_sql_as_they_are_in_python(
     found = catalog.images.matching(
         identity=identity, camera=camera, before=before, dataset=dataset, paths=paths
     )
-    assert found == [
-        record
-        for record in every
-        if meant(
-            record, identity=identity, camera=camera, before=before, dataset=dataset, paths=paths
-        )
-    ]
+    if not paths and all(one is None for one in (identity, camera, before, dataset)):
+        assert found == every
+        return
+    asked = Selection(
+        identity=identity, camera=camera, before=before, dataset=dataset, images=paths
+    )  # which says the same of crops that wait, and are in no catalog
+    assert found == [record for record in every if asked.fits(record)]
 
 
 def test_a_path_is_looked_up_from_the_folder_one_is_in(

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import basis, expand, neighbours
 from reidsearch.config import Config
 from reidsearch.gallery import Gallery
+from reidsearch.learning import basis, expand, neighbours
 from reidsearch.ranking import cells, expansion
 from reidsearch.ranking.cells import Cells, Pairing
 from reidsearch.ranking.expansion import Pool

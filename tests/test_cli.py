@@ -476,7 +476,7 @@ def test_an_unexpected_error_is_one_line_and_a_traceback_with_debug(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by chance")
 
-    monkeypatch.setattr("reidsearch.evaluate.evaluate", broken)
+    monkeypatch.setattr("reidsearch.evaluation.protocol.evaluate", broken)
     words = ["--data-dir", str(settings.data_dir), "--encoder", str(settings.encoder)]
     plain = CliRunner().invoke(app, [*words, "evaluate"])
     assert plain.exit_code == 1

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import compare, datasets, ingest
-from reidsearch.collection import Collection
+from reidsearch import datasets, ingest
 from reidsearch.config import load
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import UsageError
-from reidsearch.evaluate import Evaluation, evaluate
+from reidsearch.evaluation import compare
+from reidsearch.evaluation.protocol import Evaluation, evaluate
 from reidsearch.types import Split
+from reidsearch.vectors.collection import Collection
 from tests.conftest import Run, filling, write_encoder
 from tests.page import facts, parsed
 

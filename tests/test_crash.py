@@ -22,7 +22,7 @@ import pytest
 from reidsearch import datasets, faults, ingest
 from reidsearch.catalog import schema, sqlite
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.files import copy_folder
 from reidsearch.gallery import Gallery
 from reidsearch.session import CATALOG

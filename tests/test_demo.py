@@ -69,6 +69,7 @@ def test_the_demo_shows_all_of_it_and_its_last_line_opens_the_page() -> None:
     again = reidsearch("demo", "--json")
     document = json.loads(again.stdout)
     assert document["ingest"]["found"] > 300
+    assert document["ingest"]["unchanged"] == document["ingest"]["found"]  # and not encoded again
     assert document["pages"] == list(map(str, pages))
     # The drawn people are easy to tell apart by their clothes; a broken encoder would not.
     assert document["evaluation"]["cmc"]["1"] > 0.6

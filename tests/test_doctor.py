@@ -9,13 +9,13 @@ import pytest
 
 from reidsearch import datasets, ingest
 from reidsearch.catalog import State
-from reidsearch.collection import Collection
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
-from reidsearch.findings import Kind
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.inspection.findings import Kind
 from reidsearch.session import CATALOG, VECTORS
 from reidsearch.stores import payload
 from reidsearch.types import Ids, Payload, Points, Split, Vectors
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, Run, filling, write_crop, write_encoder
 from tests.test_ingest import snapshot
 

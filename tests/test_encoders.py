@@ -10,10 +10,11 @@ import pytest
 from onnx import TensorProto
 
 from reidsearch import Gallery, UsageError
-from reidsearch.accuracy import Accuracy, as_text, of_encoder
 from reidsearch.config import DEFAULT_ENCODER, Config, load
-from reidsearch.encoder import Encoder, Preprocessing, fingerprint
-from reidsearch.encoders import EncoderCard, Origin
+from reidsearch.encoding.accuracy import Accuracy, as_text, of_encoder
+from reidsearch.encoding.encoder import Encoder, fingerprint
+from reidsearch.encoding.preprocessing import Preprocessing
+from reidsearch.inspection.encoders import EncoderCard, Origin
 from tests.conftest import HEIGHT, WIDTH, Run, write_encoder
 from tests.terminals import plain, shown
 from tests.test_results import RESULTS, headline
@@ -110,7 +111,7 @@ def test_a_path_with_nothing_at_it_is_a_mistake(gallery: Gallery, tmp_path: Path
 def test_each_is_timed_where_that_is_asked_for(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reidsearch.encoders.SECONDS", 0.05)
+    monkeypatch.setattr("reidsearch.inspection.encoders.SECONDS", 0.05)
     assert {card.images_per_second for card in gallery.encoders()} == {None}
     assert all((card.images_per_second or 0) > 1 for card in gallery.encoders(measure=True))
 

@@ -21,7 +21,7 @@ import pytest
 from reidsearch import datasets, ingest, lock
 from reidsearch.catalog import schema
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ingest.summary import IngestSummary
 from reidsearch.session import CATALOG, VECTORS
 from tests.conftest import COLORS, Run, filling, reading, write_crop

@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, datasets, ingest
+from reidsearch import datasets, ingest
 from reidsearch.catalog import Candidate
-from reidsearch.collection import Collection
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import EmptyGallery, IncompleteGallery, NotCalibrated, UnknownCamera
-from reidsearch.evaluate import evaluate
+from reidsearch.evaluation.protocol import evaluate
+from reidsearch.evaluation.trial import Trial
+from reidsearch.learning import calibrate
 from reidsearch.ranking import metrics, rerank, transit
 from reidsearch.ranking.calibration import Source
 from reidsearch.ranking.ranking import Ranking
-from reidsearch.trial import Trial
 from reidsearch.types import Distances, Sighting, Split, Vectors
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, SHORT_BINS, Run, filling, reading, write_crop, write_encoder
 
 

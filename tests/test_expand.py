@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import expand
-from reidsearch.carried import PARTS
-from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.probe import Probe
+from reidsearch.learning import expand
+from reidsearch.learning.carried import PARTS
 from reidsearch.ranking.ranking import Expanded
 from reidsearch.ranking.rough import Rough
+from reidsearch.search.probe import Probe
 from reidsearch.session import CATALOG
 from reidsearch.types import Ids, Kind, Split, Vectors
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, write_crop
 
 

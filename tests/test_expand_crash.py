@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import expand, faults
+from reidsearch import faults
 from reidsearch.config import Config
 from reidsearch.files import copy_folder
 from reidsearch.gallery import Gallery
-from reidsearch.moves import finish_deletions
+from reidsearch.learning import expand
 from reidsearch.ranking.ranking import Expanded
+from reidsearch.vectors.moves import finish_deletions
 from tests.conftest import write_crop
 from tests.processes import finish, reidsearch
 from tests.test_expand import assert_as_from_scratch, crops

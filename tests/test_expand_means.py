@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from reidsearch import expand
 from reidsearch.catalog.tables import expansion
 from reidsearch.config import Config
+from reidsearch.evaluation.trial import Trial
+from reidsearch.evaluation.vectors import expanded, without_means
 from reidsearch.gallery import Gallery
+from reidsearch.learning import expand
 from reidsearch.ranking import camera_means
 from reidsearch.ranking.camera_means import PRIOR, CameraMeans
 from reidsearch.ranking.ranking import Expanded, Ranking
 from reidsearch.session import CATALOG
-from reidsearch.trial import Trial
 from reidsearch.types import UNKNOWN, Split
 from tests.conftest import COLORS, write_crop
 from tests.test_expand import assert_as_from_scratch, crops, from_scratch, stored
@@ -168,7 +169,7 @@ def test_a_query_and_an_evaluation_compare_the_same_vectors(market: Path, settin
         collection = gallery._session.collection()
         expand.build(collection)
         trial = Trial.of(collection, multi_query=False)
-        probes, vectors = expand.of_trial(collection, trial, Ranking())
+        probes, vectors = expanded(collection, trial, Ranking())
         ids = trial.stored.ids[trial.gallery]
         assert len(probes) > 2
         for row, path in enumerate(trial.probe_paths):
@@ -260,6 +261,6 @@ def test_evaluation_without_what_cameras_add_says_so(market: Path, settings: Con
         rows = np.flatnonzero(trial.stored.split == Split.GALLERY)
         camera = trial.stored.labels.camera
         learned = camera_means.learn(trial.vectors[rows], camera[rows])
-        probes, vectors = expand.without_means(trial)
+        probes, vectors = without_means(trial)
         for found, of in ((probes, trial.probes), (vectors, trial.gallery)):
             np.testing.assert_array_equal(found, learned.adapted(trial.vectors[of], camera[of]))

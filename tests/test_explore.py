@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import reidsearch
-from reidsearch import images
 from reidsearch.errors import DatasetError, EmptyGallery, ImageError, UsageError
 from reidsearch.gallery import Gallery
+from reidsearch.pictures import decoding
 from reidsearch.ranking import looks
 from reidsearch.ranking.suspects import suspicions
 from reidsearch.types import Labels
@@ -146,8 +146,8 @@ def test_grey_pictures_are_those_of_the_whole_decoder(tmp_path: Path, ending: st
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     Image.fromarray(pixels).save(file, exif=exif)
-    found = images.grey(file.read_bytes(), size=(64, 128))
-    whole = images.picture(file.read_bytes(), size=(64, 128))
+    found = decoding.grey(file.read_bytes(), size=(64, 128))
+    whole = decoding.picture(file.read_bytes(), size=(64, 128))
     assert (found.width, found.height) == (whole.width, whole.height) == (600, 300)
     expected = np.asarray(Image.fromarray(whole.pixels).convert("L"), np.int16)
     assert np.abs(found.pixels - expected).max() <= 4
@@ -157,7 +157,7 @@ def test_grey_refuses_what_the_whole_decoder_refuses(market: Path) -> None:
     data = next((market / "query").iterdir()).read_bytes()
     for bad in (b"", b"no picture", data[:200], data[:2] + b"rest"):
         with pytest.raises(ImageError):
-            images.grey(bad, size=looks.SIZE)
+            decoding.grey(bad, size=looks.SIZE)
 
 
 def test_damaged_tiny_and_huge_pictures_are_counted_and_never_fatal(

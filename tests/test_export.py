@@ -8,12 +8,12 @@ import pytest
 from pyarrow import parquet
 
 from reidsearch import datasets, ingest
-from reidsearch.collection import Collection
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import EmptyGallery, UsageError
-from reidsearch.export import NAMED, export
 from reidsearch.gallery import Gallery
 from reidsearch.types import UNKNOWN
+from reidsearch.vectors.collection import Collection
+from reidsearch.vectors.export import NAMED, export
 from tests.conftest import COLORS, Run, write_crop
 
 COLUMNS = [

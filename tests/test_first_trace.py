@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 import reidsearch
-from reidsearch import lock, trace
+from reidsearch import lock
 from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.config import Config
-from reidsearch.encoder import Preprocessing
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import PYTHON
-from reidsearch.first_trace import NotLearned, Unlearned
 from reidsearch.gallery import Gallery
-from reidsearch.question import Question
+from reidsearch.search import trace
+from reidsearch.search.first_trace import NotLearned, Unlearned
+from reidsearch.search.question import Question
 from reidsearch.service.vocabulary import HTTP, PAGE
 from reidsearch.settings import Audit
 from reidsearch.views import lanes

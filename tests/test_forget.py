@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from reidsearch import datasets, ingest
-from reidsearch.collection import Collection
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder, fingerprint
+from reidsearch.encoding.encoder import Encoder, fingerprint
 from reidsearch.errors import UsageError
 from reidsearch.gallery import Gallery
 from reidsearch.session import VECTORS
 from reidsearch.types import Split
+from reidsearch.vectors.collection import Collection
 from tests.conftest import (
     COLORS,
     Run,

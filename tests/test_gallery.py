@@ -317,7 +317,7 @@ def test_an_ingest_keeps_calibration_and_neighbours_current(
         write_crop(market / name, color=COLORS[3], seed=300 + seed)
     summary = gallery.ingest(market)
     assert (summary.ingested, summary.calibrated) == (8, 35)
-    from reidsearch import neighbours
+    from reidsearch.learning import neighbours
     from reidsearch.types import Split
 
     assert neighbours.current(collection, Split.GALLERY).computed == 0  # found by the ingest

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from tests import nasty
 from tests.conftest import COLORS, filling, write_crop
 from tests.test_layers import PACKAGE, imports

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from reidsearch import config, encoder, onnxfile
-from reidsearch.encoder import Encoder, Preprocessing, fingerprint
+from reidsearch import config
+from reidsearch.encoding import encoder, onnxfile
+from reidsearch.encoding.encoder import Encoder, fingerprint
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import EncoderError
 from tests.conftest import HEIGHT, WIDTH, write_encoder
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reidsearch import images
 from reidsearch.errors import ImageError
+from reidsearch.pictures import contents, decoding
 from tests import nasty
 from tests.conftest import COLORS, write_crop
 
@@ -27,8 +27,8 @@ def outcome(data: bytes) -> str:
     started = time.thread_time()
     reason = ""
     try:
-        pixels = images.decode(data, size=(16, 8))
-        whole = images.decode(data)
+        pixels = decoding.decode(data, size=(16, 8))
+        whole = decoding.decode(data)
     except ImageError as error:
         reason = error.message or "no reason"
     else:
@@ -120,8 +120,8 @@ def test_links_that_stay_inside_the_root_are_followed(root: Path) -> None:
     (root / "folder").symlink_to("inside", target_is_directory=True)
     (root.parent / "alias").symlink_to(root)
     for path in ("inside/good.jpg", "file.jpg", "absolute.jpg", "folder/good.jpg"):
-        assert images.read_inside(root, path) == data
-        assert images.read_inside(root.parent / "alias", path) == data
+        assert contents.read_inside(root, path) == data
+        assert contents.read_inside(root.parent / "alias", path) == data
 
 
 @pytest.mark.parametrize(
@@ -143,20 +143,20 @@ def test_what_leads_out_of_the_root_is_refused(
 ) -> None:
     (root / link).symlink_to(target)
     with pytest.raises(ImageError, match="leads out of the data set"):
-        images.read_inside(root, path)
+        contents.read_inside(root, path)
 
 
 @pytest.mark.parametrize("path", ["a\0b.jpg", "\ud800.jpg", "x" * 300 + ".jpg", "a/" * 3000])
 def test_a_path_that_no_file_can_have_is_an_error(root: Path, path: str) -> None:
     with pytest.raises(ImageError, match=r"cannot be read"):
-        images.read_inside(root, path)
+        contents.read_inside(root, path)
 
 
 def test_links_that_go_round_in_circles_are_an_error(root: Path) -> None:
     (root / "a.jpg").symlink_to("b.jpg")
     (root / "b.jpg").symlink_to("a.jpg")
     with pytest.raises(ImageError, match="cannot be read"):
-        images.read_inside(root, "a.jpg")
+        contents.read_inside(root, "a.jpg")
 
 
 def test_pipes_sockets_and_devices_are_refused_without_waiting(root: Path) -> None:
@@ -168,9 +168,9 @@ def test_pipes_sockets_and_devices_are_refused_without_waiting(root: Path) -> No
         os.chdir(here)
         for name in ("pipe.jpg", "socket.jpg", "inside"):
             with pytest.raises(ImageError, match="not a regular file"):
-                images.read_inside(root, name)
+                contents.read_inside(root, name)
     with pytest.raises(ImageError, match="not a regular file"):
-        images.read_bytes(Path("/dev/zero"))
+        contents.read_bytes(Path("/dev/zero"))
 
 
 def test_a_link_that_keeps_changing_never_yields_a_file_outside(root: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_link_that_keeps_changing_never_yields_a_file_outside(root: Path) -> N
     running.wait()
     while running.is_set():
         try:
-            assert images.read_inside(root, "link.jpg") != secret
+            assert contents.read_inside(root, "link.jpg") != secret
             seen += 1
         except ImageError:
             refused += 1

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from reidsearch import images
 from reidsearch.errors import ImageError
+from reidsearch.pictures import contents, decoding, depths
 from tests.nasty import png
 
 
@@ -29,7 +29,7 @@ def gradient(width: int = 8, height: int = 16) -> Image.Image:
 
 
 def test_an_rgb_picture_comes_back_pixel_for_pixel() -> None:
-    decoded = images.decode(encoded(gradient()))
+    decoded = decoding.decode(encoded(gradient()))
     assert decoded.dtype == np.uint8
     assert decoded.shape == (16, 8, 3)
     assert (decoded == np.asarray(gradient())).all()
@@ -37,16 +37,16 @@ def test_an_rgb_picture_comes_back_pixel_for_pixel() -> None:
 
 def test_grey_palette_and_one_bit_pictures_become_rgb() -> None:
     grey = Image.fromarray(np.full((4, 4), 90, dtype=np.uint8))
-    assert (images.decode(encoded(grey)) == 90).all()
+    assert (decoding.decode(encoded(grey)) == 90).all()
     palette = Image.new("RGB", (4, 4), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
-    assert images.decode(encoded(palette))[0, 0] == pytest.approx([10, 200, 30], abs=8)
+    assert decoding.decode(encoded(palette))[0, 0] == pytest.approx([10, 200, 30], abs=8)
     one_bit = Image.new("1", (4, 4), 1)
-    assert (images.decode(encoded(one_bit)) == 255).all()
+    assert (decoding.decode(encoded(one_bit)) == 255).all()
 
 
 def test_16_bit_grey_is_scaled_not_clipped() -> None:
     deep = Image.fromarray(np.full((4, 4), 32768, dtype=np.uint16))
-    assert images.decode(encoded(deep))[0, 0] == pytest.approx([127, 127, 127], abs=1)
+    assert decoding.decode(encoded(deep))[0, 0] == pytest.approx([127, 127, 127], abs=1)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -66,7 +66,7 @@ def test_the_usual_depths_in_two_bytes_are_told_by_the_brightest_pixel(
     kind: str, top: int, white: int, depth: str | None
 ) -> None:
     values = np.linspace(0, top, 128).round().astype(np.uint16).reshape(16, 8)
-    picture = images.picture(encoded(Image.fromarray(values), kind))
+    picture = decoding.picture(encoded(Image.fromarray(values), kind))
     expected = values.astype(np.float64) * 255 / white
     assert np.abs(picture.pixels[:, :, 0] - expected).max() <= 1
     assert picture.depth == depth
@@ -86,7 +86,7 @@ def test_colours_in_two_bytes_each_are_scaled_likewise(
 ) -> None:
     values = np.linspace(0, top, 18).round().astype(np.uint16).reshape(3, 2, 3)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    picture = images.picture(png(2, 3, depth=16, rows=rows))
+    picture = decoding.picture(png(2, 3, depth=16, rows=rows))
     expected = values.astype(np.float64) * 255 / white
     assert np.abs(picture.pixels - expected).max() <= 1
     assert picture.depth == depth
@@ -109,7 +109,7 @@ def test_with_alpha_in_two_bytes_colours_are_scaled_likewise_and_laid_on_white(
     values[0, :, -1] = most // 2
     values[1, 0, -1] = 0
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    picture = images.picture(png(5, 6, depth=16, color=color, rows=rows))
+    picture = decoding.picture(png(5, 6, depth=16, color=color, rows=rows))
     alpha = values[..., -1:] / most
     expected = values[..., : channels - 1] / top * 255 * alpha + 255 * (1 - alpha)
     assert np.abs(picture.pixels - expected).max() <= 1
@@ -117,16 +117,16 @@ def test_with_alpha_in_two_bytes_colours_are_scaled_likewise_and_laid_on_white(
 
 
 def test_a_black_picture_of_16_bits_stays_black() -> None:
-    black = images.picture(encoded(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))))
+    black = decoding.picture(encoded(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))))
     assert (black.pixels == 0).all()
     assert black.depth is None
 
 
 def test_of_floating_point_the_brightest_finite_pixel_is_white() -> None:
     values = np.array([[0, 0.5, 1], [2, np.nan, np.inf]], dtype=np.float32)
-    picture = images.picture(encoded(Image.fromarray(values), "TIFF"))
+    picture = decoding.picture(encoded(Image.fromarray(values), "TIFF"))
     assert picture.pixels[:, :, 0].tolist() == [[0, 63, 127], [255, 0, 255]]
-    assert picture.depth == images.OWN_RANGE
+    assert picture.depth == depths.OWN_RANGE
 
 
 def test_avif_and_heic_are_read_where_there_is_a_decoder() -> None:
@@ -138,26 +138,26 @@ def test_avif_and_heic_are_read_where_there_is_a_decoder() -> None:
     if features.check("avif"):
         files.append(encoded(flat, "AVIF", quality=95))
     for data in files:
-        decoded = images.decode(data)
+        decoded = decoding.decode(data)
         assert decoded.shape == (128, 64, 3)
         assert decoded[64, 32].tolist() == pytest.approx([200, 40, 90], abs=6)
         for end in range(0, len(data), max(1, len(data) // 20)):
             with suppress(ImageError):
-                images.decode(data[:end])
+                decoding.decode(data[:end])
 
 
 def test_heic_without_its_plug_in_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # importing it fails
-    images._can_read_heif.cache_clear()
+    decoding._can_read_heif.cache_clear()
     try:
         with pytest.raises(ImageError, match="HEIC picture, and pillow-heif is not installed"):
-            images.decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99)
+            decoding.decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99)
     finally:
-        images._can_read_heif.cache_clear()
+        decoding._can_read_heif.cache_clear()
 
 
 def test_jpegs_by_all_their_endings_are_pictures() -> None:
-    assert {".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".avif"} <= images.SUFFIXES
+    assert {".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".avif"} <= contents.SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_jpegs_by_all_their_endings_are_pictures() -> None:
 def test_what_is_hardly_a_crop_of_one_person_is_told_by_size_and_shape(
     size: tuple[int, int], reason: str | None
 ) -> None:
-    told = images.picture(encoded(Image.new("RGB", size)), size=(16, 8)).unlike_crop
+    told = decoding.picture(encoded(Image.new("RGB", size)), size=(16, 8)).unlike_crop
     if reason is None:
         assert told is None
     else:
@@ -191,33 +191,33 @@ def test_a_turned_picture_is_judged_as_it_is_shown() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = encoded(Image.new("RGB", (128, 64)), exif=exif)
-    assert images.picture(lying).unlike_crop is None
+    assert decoding.picture(lying).unlike_crop is None
 
 
 def test_cmyk_becomes_rgb() -> None:
     cyan = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
-    red, green, blue = images.decode(encoded(cyan, "JPEG", quality=95))[4, 4].tolist()
+    red, green, blue = decoding.decode(encoded(cyan, "JPEG", quality=95))[4, 4].tolist()
     assert red < 60 < 150 < min(green, blue)
 
 
 def test_transparency_lies_on_white() -> None:
     clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    assert (images.decode(encoded(clear)) == 255).all()
+    assert (decoding.decode(encoded(clear)) == 255).all()
     half = Image.new("RGBA", (4, 4), (0, 0, 0, 128))
-    assert images.decode(encoded(half))[0, 0] == pytest.approx([127] * 3, abs=1)
+    assert decoding.decode(encoded(half))[0, 0] == pytest.approx([127] * 3, abs=1)
 
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:
     frames = [Image.new("RGB", (4, 4), c) for c in ("red", "lime", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert images.decode(data)[0, 0].tolist() == [255, 0, 0]
+    assert decoding.decode(data)[0, 0].tolist() == [255, 0, 0]
 
 
 def test_exif_rotation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
     data = encoded(gradient(8, 16), exif=exif)
-    decoded = images.decode(data)
+    decoded = decoding.decode(data)
     assert decoded.shape == (8, 16, 3)
     assert (decoded == np.rot90(np.asarray(gradient(8, 16)), k=-1)).all()
 
@@ -228,7 +228,7 @@ def test_resizing_equals_torchvisions() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (37, 23, 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
     expected = np.asarray(Resize((16, 8))(picture))
-    assert (images.decode(encoded(picture), size=(16, 8)) == expected).all()
+    assert (decoding.decode(encoded(picture), size=(16, 8)) == expected).all()
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -257,7 +257,7 @@ def bomb(width: int, height: int) -> bytes:
 )
 def test_what_is_no_complete_picture_is_an_error_with_its_reason(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
-        images.decode(data)
+        decoding.decode(data)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
@@ -266,7 +266,7 @@ def test_a_picture_cut_anywhere_is_an_error_or_a_picture_never_anything_else(kin
     messages = []
     for end in range(0, len(data), max(1, len(data) // 100)):
         try:
-            images.decode(data[:end])
+            decoding.decode(data[:end])
         except ImageError as error:
             messages.append(error.message)
     assert len(messages) > 50
@@ -276,23 +276,23 @@ def test_a_picture_cut_anywhere_is_an_error_or_a_picture_never_anything_else(kin
 def test_a_truncated_jpeg_is_rejected() -> None:
     data = encoded(gradient(64, 128), "JPEG")
     with pytest.raises(ImageError, match="truncated"):
-        images.decode(data[: len(data) * 2 // 3])
+        decoding.decode(data[: len(data) * 2 // 3])
 
 
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(ImageError, match="empty"):
-        images.read_bytes(tmp_path / "empty.jpg")
+        contents.read_bytes(tmp_path / "empty.jpg")
     with pytest.raises(ImageError, match="no such file"):
-        images.read_bytes(tmp_path / "missing.jpg")
+        contents.read_bytes(tmp_path / "missing.jpg")
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(ImageError, match="not a regular file"):
-        images.read_bytes(tmp_path / "folder.jpg")
+        contents.read_bytes(tmp_path / "folder.jpg")
     huge = tmp_path / "huge.jpg"
     with huge.open("wb") as file:
-        file.truncate(images.MAX_BYTES + 1)
+        file.truncate(contents.MAX_BYTES + 1)
     with pytest.raises(ImageError, match="too large"):
-        images.read_bytes(huge)
+        contents.read_bytes(huge)
 
 
 def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_a_file_without_permission_says_so(tmp_path: Path) -> None:
         os.seteuid(65534)
     try:
         with pytest.raises(ImageError, match="permission denied"):
-            images.read_bytes(tmp_path / "secret.jpg")
+            contents.read_bytes(tmp_path / "secret.jpg")
     finally:
         if as_root:
             os.seteuid(0)

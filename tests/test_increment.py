@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, expand, indexing
-from reidsearch.carried import Carried
 from reidsearch.catalog import Candidate
-from reidsearch.collection import Collection
 from reidsearch.config import Config
 from reidsearch.hashes import image_id
-from reidsearch.images import Picture
-from reidsearch.indexing import Decoded
+from reidsearch.learning import calibrate, expand
+from reidsearch.learning.carried import Carried
+from reidsearch.pictures.decoding import Picture
 from reidsearch.ranking import cells
 from reidsearch.ranking.calibration import Source
 from reidsearch.session import Session
 from reidsearch.types import Ids, Kind, Sighting, Split, Vectors
+from reidsearch.vectors import indexing
+from reidsearch.vectors.collection import Collection
+from reidsearch.vectors.indexing import Decoded
 from tests.test_expand import from_scratch, stored
 from tests.test_expansion import unit
 

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidsearch import datasets, images, ingest
+from reidsearch import datasets, ingest
 from reidsearch.catalog import State
-from reidsearch.collection import Collection
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import StoreError
 from reidsearch.gallery import Gallery
+from reidsearch.pictures import contents, decoding
 from reidsearch.types import Points, Split
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, filling, write_crop, write_encoder
 
 
@@ -37,7 +38,7 @@ def test_what_is_stored_is_what_the_encoder_says_of_each_file(
     stored, vectors = filled.load()
     assert len(stored) == 4 + 27
     for path, vector in zip(stored.path, vectors, strict=True):
-        pixels = images.decode(images.read_bytes(market / str(path)), size=encoder.size)
+        pixels = decoding.decode(contents.read_bytes(market / str(path)), size=encoder.size)
         assert np.array_equal(encoder.encode(pixels[None])[0], vector)
     assert filled.store.ids() == set(stored.ids.tolist())
 

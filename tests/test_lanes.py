@@ -10,13 +10,13 @@ from PIL import Image, ImageColor
 
 from reidsearch.errors import UsageError
 from reidsearch.ranking.ranking import Expanded, Ranking
-from reidsearch.stays import Stay
+from reidsearch.search.stays import Stay
+from reidsearch.search.trace import Trace
+from reidsearch.search.yardstick import Origin
 from reidsearch.times import named
-from reidsearch.trace import Trace
 from reidsearch.views import lanes, painter, tracks
 from reidsearch.views.made import Made
 from reidsearch.views.palette import LIGHT
-from reidsearch.yardstick import Origin
 from tests.conftest import COLORS, write_crop
 from tests.page import Element, facts, loads_nothing, parsed
 from tests.test_sheet import HOSTILE, Tags, hit

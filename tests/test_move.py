@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import Added, CopiedGallery, Crop, Gallery, StoreError, UsageError, move
+from reidsearch import Added, CopiedGallery, Crop, Gallery, StoreError, UsageError
 from reidsearch.catalog import schema
 from reidsearch.catalog.records import Left, Part
 from reidsearch.config import Config
@@ -19,6 +19,7 @@ from reidsearch.errors import CatalogMoved, EmptyGallery
 from reidsearch.session import CATALOG, VECTORS
 from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED
+from reidsearch.transport import vectors
 from reidsearch.types import Kind, Points
 from tests.conftest import Run, write_crop
 from tests.qdrant_server import Fault, QdrantStandIn
@@ -354,7 +355,7 @@ def test_a_disk_without_room_is_noticed_before(
     gallery: Gallery, qdrant: QdrantStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gallery.move(qdrant.url)
-    monkeypatch.setattr(move, "RESERVE", 1 << 60)
+    monkeypatch.setattr(vectors, "RESERVE", 1 << 60)
     with pytest.raises(StoreError, match="MB free, and the move needs"):
         gallery.move(EMBEDDED)
     assert gallery.status().store == qdrant.url

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reidsearch import datasets, ingest, neighbours
-from reidsearch.collection import Collection
-from reidsearch.encoder import Encoder
+from reidsearch import datasets, ingest
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.learning import neighbours
 from reidsearch.ranking import knn, rerank
 from reidsearch.types import Split
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, write_crop
 
 

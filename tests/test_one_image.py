@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reidsearch.config import Config
-from reidsearch.findings import Finding
 from reidsearch.gallery import Gallery
+from reidsearch.inspection.findings import Finding
 from tests.conftest import COLORS, Run, write_crop, write_encoder
 
 PROBE = "query/0001_c1s1_000001_00.jpg"

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, FileChooser, Locator, expect
 from reidsearch.config import Config, load
 from reidsearch.demo import pedestrians
 from reidsearch.gallery import Gallery
+from reidsearch.service import page
 from reidsearch.service.limits import Limits
 from reidsearch.service.tokens import Role, Tokens
 from tests.browser import NARROW, WIDE, Visit, visiting
@@ -348,6 +349,39 @@ def test_more_hits_come_when_they_are_asked_for(visit: Visit, picture: Path) -> 
     visit.page.get_by_role("button", name="More").click()
     assert visit.hits(40)[:20] == first
     expect(visit.page.locator("#found")).to_be_focused()
+
+
+def test_no_more_are_offered_than_the_page_shows(
+    visit: Visit, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MOST", 30)
+    visit.choose(picture)
+    visit.hits(20)
+    visit.page.get_by_role("button", name="More").click()
+    visit.hits(30)
+    expect(visit.page.get_by_role("button", name="More")).to_have_count(0)
+
+
+def test_a_new_picture_and_its_answer_are_seen_from_their_beginning(
+    visit: Visit, world: Path
+) -> None:
+    top = "document.getElementById('found').getBoundingClientRect().top"
+    visit.choose(world / "probes/1.jpg")
+    visit.hits(20)
+    ways: list[Callable[[], None]] = [
+        lambda: visit.choose(world / "probes/2.jpg"),
+        lambda: visit.page.get_by_role("checkbox", name="gate").check(),
+        lambda: visit.page.locator("#found .card button.picture").last.click(),
+    ]
+    for bring in ways:
+        visit.page.locator("#found .card").last.scroll_into_view_if_needed()
+        assert visit.page.evaluate(top) < 0
+        bring()
+        visit.page.wait_for_function(f"{top} >= 0")
+        visit.settled()
+    visit.page.evaluate("document.getElementById('ask').scrollTop = 400")
+    visit.choose(world / "probes/3.jpg")
+    expect(visit.page.locator("#together li[data-key=p3]")).to_be_in_viewport(ratio=1)
 
 
 def test_a_hit_is_enlarged(visit: Visit, picture: Path) -> None:

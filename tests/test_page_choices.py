@@ -7,8 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from reidsearch.answer import Answer
 from reidsearch.gallery import Gallery
+from reidsearch.search.answer import Answer
 from tests.browser import Visit, visiting
 from tests.conftest import COLORS, write_crop
 from tests.serving import served

@@ -11,7 +11,7 @@ from reidsearch.config import Config
 from reidsearch.documents.ingests import IngestDocument
 from reidsearch.errors import UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.losses import Loss, weigh
+from reidsearch.ingest.losses import Loss, weigh
 from tests.conftest import COLORS, Run, write_crop
 
 

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reidsearch import calibrate
-from reidsearch.collection import Collection
-from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import EncoderError, ImageError, UnknownCamera, UsageError
-from reidsearch.find import Sought, find
 from reidsearch.gallery import Gallery
-from reidsearch.places import scope
-from reidsearch.question import Question
+from reidsearch.learning import calibrate
 from reidsearch.ranking import feedback
 from reidsearch.ranking.feedback import Unlike
+from reidsearch.search.find import Sought, find
+from reidsearch.search.places import scope
+from reidsearch.search.question import Question
 from reidsearch.types import Filter
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, HEIGHT, SHORT_BINS, WIDTH, write_crop, write_encoder
 
 

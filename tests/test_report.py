@@ -15,13 +15,13 @@ from PIL import ImageColor
 from playwright.sync_api import Browser
 
 import reidsearch
-from reidsearch.collection import Collection
-from reidsearch.compare import compare
-from reidsearch.details import SHOWN
 from reidsearch.errors import UsageError
-from reidsearch.evaluate import Evaluation, evaluate
+from reidsearch.evaluation.compare import compare
+from reidsearch.evaluation.details import SHOWN
+from reidsearch.evaluation.protocol import Evaluation, evaluate
 from reidsearch.gallery import Gallery
 from reidsearch.ranking.scores import RATES, Crowds
+from reidsearch.vectors.collection import Collection
 from reidsearch.views import calibration, plots, report, verdicts
 from reidsearch.views.made import Made
 from reidsearch.views.palette import DARK, LIGHT

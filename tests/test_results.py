@@ -16,7 +16,7 @@ import reidsearch
 from benchmarks import results
 from reidsearch.config import DEFAULT_ENCODER
 from reidsearch.demo import pedestrians
-from reidsearch.encoder import fingerprint
+from reidsearch.encoding.encoder import fingerprint
 from reidsearch.gallery import Gallery
 
 ROOT = Path(__file__).parent.parent

@@ -3,16 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import calibrate, neighbours, places
-from reidsearch.collection import Collection
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import EmptyGallery, ImageError, UnknownCamera, UsageError
-from reidsearch.find import Sought, find
 from reidsearch.gallery import Gallery
-from reidsearch.question import Question
+from reidsearch.learning import calibrate, neighbours
 from reidsearch.ranking import rerank, transit
 from reidsearch.ranking.ranking import Ranking
+from reidsearch.search import places
+from reidsearch.search.find import Sought, find
+from reidsearch.search.question import Question
 from reidsearch.types import Filter, Split
+from reidsearch.vectors.collection import Collection
 from tests.conftest import COLORS, SHORT_BINS, write_crop
 
 

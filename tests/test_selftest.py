@@ -7,9 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from reidsearch import config, selftest
+from reidsearch import config
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding import selftest
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import EncoderError
 from reidsearch.session import CATALOG
 from tests.conftest import HEIGHT, WIDTH, Run, write_crop, write_encoder

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from reidsearch import Crop, faults
-from reidsearch.add import Outcome
 from reidsearch.config import Config
 from reidsearch.gallery import Gallery
+from reidsearch.pushing.add import Outcome
 from tests.conftest import COLORS, Run, write_crop
 from tests.serving import LONG, PACKAGE, address, start, until
 from tests.test_serve import PROBE, sent

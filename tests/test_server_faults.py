@@ -17,7 +17,7 @@ from reidsearch import datasets, ingest
 from reidsearch.catalog import State
 from reidsearch.cli import app
 from reidsearch.config import Config
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.environment import API_KEY, api_key
 from reidsearch.errors import StoreError, StoreUnreachable, UsageError
 from reidsearch.stores import server

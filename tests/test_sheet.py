@@ -16,8 +16,8 @@ from jinja2 import UndefinedError
 from PIL import Image, ImageColor, ImageDraw
 from playwright.sync_api import Browser
 
-from reidsearch.answer import Answer, Asked, Hit
 from reidsearch.errors import UsageError
+from reidsearch.search.answer import Answer, Asked, Hit
 from reidsearch.views import captions, cards, pages, painter, sheet, strip, verdicts
 from reidsearch.views.made import Made
 from reidsearch.views.palette import DARK, LIGHT, Palette

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reidsearch import stays
-from reidsearch.answer import Hit
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.gallery import Gallery
 from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
+from reidsearch.search import stays
+from reidsearch.search.answer import Hit
 from reidsearch.types import Split
 from tests.conftest import COLORS, Run, write_crop
 from tests.page import parsed

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch import thresholds
 from reidsearch.config import DEFAULT_ENCODER
-from reidsearch.encoder import Encoder, fingerprint
+from reidsearch.encoding import thresholds
+from reidsearch.encoding.encoder import Encoder, fingerprint
+from reidsearch.encoding.thresholds import Thresholds
 from reidsearch.errors import EncoderError
-from reidsearch.thresholds import Thresholds
 from tests.conftest import HEIGHT, WIDTH, write_encoder
 
 STEPS = Thresholds({1e-1: 0.2, 1e-2: 0.4, 1e-3: 0.6, 1e-4: 0.8})

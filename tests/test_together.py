@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidsearch.answer import Answer
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import ImageError, ReidsearchError, UnknownCamera, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.inquiry import Inquiry
+from reidsearch.search.answer import Answer
+from reidsearch.search.inquiry import Inquiry
 from reidsearch.service.problems import Problem
 from reidsearch.service.workers import TOGETHER, Workers
 from tests.conftest import Run

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 import reidsearch
-from reidsearch import trace
 from reidsearch.config import Config
-from reidsearch.encoder import Preprocessing
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import NotCalibrated, UsageError
 from reidsearch.gallery import Gallery
-from reidsearch.question import Question
 from reidsearch.ranking import clock
+from reidsearch.search import trace
+from reidsearch.search.question import Question
 from reidsearch.stores import Matches
 from reidsearch.types import Filter, Kind, Pixels, Vectors
 from reidsearch.views import lanes, painter

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import reidsearch
-from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.gallery import Gallery
-from reidsearch.trace import Trace
+from reidsearch.search.trace import Trace
 from reidsearch.views import lanes, painter
 from tests.conftest import HEIGHT, WIDTH, Run, write_encoder
 from tests.page import parsed

@@ -14,7 +14,7 @@ import onnx
 import pytest
 import torch
 
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import EncoderError, UsageError
 from reidsearch.ranking import metrics
 from reidsearch.types import UNKNOWN, Labels, Split

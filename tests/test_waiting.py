@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from reidsearch import Crop, Gallery, StoreError, StoreLocked, UsageError, aside, faults, waiting
-from reidsearch.add import Added, Outcome
+from reidsearch import Crop, Gallery, StoreError, StoreLocked, UsageError, faults
 from reidsearch.catalog.records import ImageRecord
 from reidsearch.config import Config
+from reidsearch.pushing import aside, waiting
+from reidsearch.pushing.add import Added, Outcome
 from reidsearch.session import WAITING
 from reidsearch.stores import folder
 from tests.conftest import COLORS, Run, write_crop

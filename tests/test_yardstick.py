@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from reidsearch import calibrate
 from reidsearch.catalog import StoredImages
+from reidsearch.encoding.thresholds import Thresholds
+from reidsearch.learning import calibrate
 from reidsearch.ranking.ranking import Ranking
 from reidsearch.ranking.scores import BINS, CROWD, Crowds, ScoreDistribution, counted
 from reidsearch.ranking.transit import Transit
-from reidsearch.thresholds import Thresholds
+from reidsearch.search.yardstick import FALSE_SHARE, FALSE_SHARE_IN_CROWD, Origin, Yardstick
 from reidsearch.types import UNKNOWN, Labels, Vectors
-from reidsearch.yardstick import FALSE_SHARE, FALSE_SHARE_IN_CROWD, Origin, Yardstick
 
 IMAGES = 1200
 

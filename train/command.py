@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import typer
 
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import ReidsearchError
 from reidsearch.ranking.metrics import Scores
 from reidsearch.types import Split, Vectors

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reidsearch import datasets, images, names
+from reidsearch import datasets, names
 from reidsearch.errors import UsageError
+from reidsearch.pictures import contents, decoding
 from reidsearch.ranking.clock import Clock
 from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Sighting, Split
 from reidsearch.words import counted
@@ -71,8 +72,8 @@ def load(path: Path, split: Split, *, height: int, width: int) -> Crops:
     dataset = datasets.read(path, splits=[split])
 
     def decode(sighting: Sighting) -> np.ndarray:
-        data = images.read_inside(dataset.root, sighting.path)
-        return images.decode(data, size=(height, width))
+        data = contents.read_inside(dataset.root, sighting.path)
+        return decoding.decode(data, size=(height, width))
 
     decoded = np.empty((len(dataset.sightings), height, width, 3), dtype=np.uint8)
     with ThreadPoolExecutor() as pool:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ranking import camera_means, metrics
 from reidsearch.types import Labels, Vectors
 from train.augment import normalise

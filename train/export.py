@@ -8,10 +8,12 @@ import numpy as np
 import onnx
 import torch
 
-from reidsearch import accuracy, images, thresholds
-from reidsearch.accuracy import Accuracy
-from reidsearch.encoder import Encoder, Preprocessing
+from reidsearch.encoding import accuracy, thresholds
+from reidsearch.encoding.accuracy import Accuracy
+from reidsearch.encoding.encoder import Encoder
+from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import EncoderError
+from reidsearch.pictures import contents, decoding
 from reidsearch.ranking.metrics import Scores
 from train.augment import MEAN, STD
 from train.data import Crops
@@ -123,7 +125,7 @@ def check_parity(network: Siamese, encoder: Encoder, crops: Crops) -> float:
     network = network.cpu().eval()
     reference = torch.stack([usual(Image.open(path).convert("RGB")) for path in paths])
     expected = torch.nn.functional.normalize(network(reference)).numpy()
-    decoded = np.stack([images.decode(images.read_bytes(p), size=encoder.size) for p in paths])
+    decoded = np.stack([decoding.decode(contents.read_bytes(p), size=encoder.size) for p in paths])
     smallest = float((encoder.encode(decoded) * expected).sum(1).min())
     if not smallest > PARITY:
         raise EncoderError(

@@ -13,7 +13,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from train.data import Crops
 
 CALIBRATION_CROPS = 256

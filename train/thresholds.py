@@ -22,8 +22,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from reidsearch import thresholds
-from reidsearch.encoder import Encoder
+from reidsearch.encoding import thresholds
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.ranking.metrics import Scores
 from reidsearch.ranking.ranking import blocks
 from reidsearch.ranking.scores import ScoreDistribution

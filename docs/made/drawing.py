@@ -17,20 +17,25 @@ FILE = Path(__file__).parent.parent / "architecture.svg"
 Arrows = frozenset[tuple[str, str]]
 
 # What stands in a box, from left to right where several are side by side: packages and modules at
-# the top of reidsearch. What is in none is a verb, or helps one, or else lies below all packages.
-VERBS, BASE = "verbs", "types, errors, config, files, ..."
+# the top of reidsearch. The other modules there lie below all packages.
+BASE = "types, errors, config, files, ..."
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "cli": ("cli", "__main__"),
     "service": ("service",),
     "demo": ("demo",),
     "gallery": ("gallery", "opening", "client"),
-    VERBS: (),
-    "catalog": ("catalog",),
+    "inspection, transport": ("inspection", "transport"),
+    "evaluation": ("evaluation",),
+    "ingest, pushing, forgetting": ("ingest", "pushing", "forgetting"),
+    "search": ("search",),
+    "learning": ("learning",),
     "views": ("views",),
-    "datasets": ("datasets",),
+    "session, vectors": ("session", "vectors"),
+    "encoding": ("encoding",),
     "stores": ("stores",),
-    "ranking, documents": ("ranking", "documents"),
-    "encoder": ("encoder", "onnxfile", "images"),
+    "catalog": ("catalog",),
+    "datasets": ("datasets",),
+    "ranking, documents, pictures": ("ranking", "documents", "pictures"),
     BASE: (),
 }
 SAYS: Mapping[str, str] = {
@@ -38,23 +43,32 @@ SAYS: Mapping[str, str] = {
     "service": "HTTP: routes, tokens, guards",
     "demo": "drawn people",
     "gallery": "the one door, here or from afar: a method for each verb",
-    VERBS: "ingest, search, trace, evaluate, calibrate, expand, forget, doctor, ... a file each",
-    "catalog": "SQL: the truth",
+    "inspection, transport": "status, exploration, doctor; move, back up, restore",
+    "evaluation": "the protocol",
+    "ingest, pushing, forgetting": "images come, a data set or a crop at once, and go",
+    "search": "query and trace: who, where, when; and the log of that",
+    "learning": "transit times, scores, neighbours, expanded vectors",
     "views": "what people look at",
-    "datasets": "readers, one a layout",
+    "session, vectors": "what one process has open, and an encoder's vectors with their images",
+    "encoding": "pictures to vectors",
     "stores": "vectors in Qdrant",
-    "ranking, documents": "numpy alone; results as JSON",
-    "encoder": "pictures to vectors",
+    "catalog": "SQL: the truth",
+    "datasets": "readers, one a layout",
+    "ranking, documents, pictures": "numpy alone; results as JSON; files to pixels",
     BASE: "what all build on",
 }
 HOME = {module: group for group, names in GROUPS.items() for module in names}
 
 # The columns that a box takes, and of how many: a line to a box two rows below needs one free.
-COLUMNS = 4
+COLUMNS = 5
 PLACES: Mapping[str, tuple[int, int]] = {
-    "service": (0, 2), "demo": (2, 2),
-    "catalog": (0, 1), "views": (1, 1), "datasets": (2, 1), "stores": (3, 1),
-    "ranking, documents": (0, 2), "encoder": (2, 1),
+    "service": (0, 3), "demo": (3, 2),
+    "inspection, transport": (0, 4), "evaluation": (4, 1),
+    "ingest, pushing, forgetting": (0, 4),
+    "learning": (0, 4), "views": (4, 1),
+    "session, vectors": (0, 4),
+    "encoding": (0, 1), "stores": (1, 1), "catalog": (2, 1), "datasets": (3, 1),
+    "ranking, documents, pictures": (2, 3),
 }  # fmt: skip
 WIDTH, MARGIN, GAP = 860, 20, 24
 HIGH, STEP = 54, 92  # of a box, and from one row to the next
@@ -71,8 +85,7 @@ class Box:
 
 def group(module: str) -> str:
     """Where a module belongs."""
-    rest = VERBS if LEVEL[module] > LEVEL["views"] else BASE
-    return HOME.get(module.split(".")[0], rest)
+    return HOME.get(module.split(".")[0], BASE)
 
 
 def arrows() -> Arrows:

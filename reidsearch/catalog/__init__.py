@@ -8,7 +8,7 @@ import secrets
 from sqlalchemy import and_, delete, func, select, update
 
 from reidsearch.catalog import settings
-from reidsearch.catalog.database import VARIABLES, Database, TableGroup
+from reidsearch.catalog.database import Database, TableGroup
 from reidsearch.catalog.embeddings import Embeddings
 from reidsearch.catalog.expansions import Expansions
 from reidsearch.catalog.images import Images, StoredImages
@@ -72,16 +72,16 @@ class Catalog(TableGroup):
     Of encoders and the gallery as a whole it knows itself; of all else its parts do.
     """
 
-    def __init__(self, database: Database, *, variables: int = VARIABLES) -> None:
-        super().__init__(database, variables=variables)
-        self.places = Places(database, variables=variables)
-        self.images = Images(database, variables=variables)
-        self.embeddings = Embeddings(database, variables=variables)
-        self.runs = IngestRuns(database, variables=variables)
-        self.learned = LearnedModels(database, variables=variables)
-        self.expansions = Expansions(database, variables=variables)
-        self.log = SearchLog(database, variables=variables)
-        self.residence = Residence(database, variables=variables)
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.places = Places(database)
+        self.images = Images(database)
+        self.embeddings = Embeddings(database)
+        self.runs = IngestRuns(database)
+        self.learned = LearnedModels(database)
+        self.expansions = Expansions(database)
+        self.log = SearchLog(database)
+        self.residence = Residence(database)
 
     def close(self) -> None:
         self.database.close()

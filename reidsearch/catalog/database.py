@@ -1,8 +1,8 @@
-"""Where the catalog's tables are, and what its parts share: transactions, and queries in pieces."""
+"""Where the catalog's tables are, and what its parts share: transactions."""
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,6 @@ from reidsearch.catalog.settings import Setting
 from reidsearch.catalog.tables import embedding, image
 from reidsearch.errors import CatalogError, CatalogMoved, CatalogUnreachable
 
-VARIABLES = 10_000  # in one query; SQLite takes 32,766
 T = TypeVar("T")
 
 
@@ -94,14 +93,12 @@ class HoldLost(CatalogUnreachable):
 
 
 class TableGroup:
-    """Some of the catalog's tables. Every method is one transaction, whose queries are given at
-    most ``variables`` ids each; where the server went away before it was confirmed, it is tried
-    again."""
+    """Some of the catalog's tables. Every method is one transaction; where the server went away
+    before it was confirmed, it is tried again."""
 
-    def __init__(self, database: Database, *, variables: int = VARIABLES) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
         self.engine = database.engine
-        self.variables = variables
 
     def __init_subclass__(cls) -> None:
         for name, member in list(vars(cls).items()):
@@ -141,11 +138,6 @@ class TableGroup:
                     f"{error.message}; whether the last step was done before nobody can say",
                     hint="Run {same_call} again: what was done is found.",
                 ) from error
-
-    def _batches(self, values: Sequence[T]) -> Iterator[Sequence[T]]:
-        """As many at a time as one query takes."""
-        for start in range(0, len(values), self.variables):
-            yield values[start : start + self.variables]
 
 
 _WITHOUT_TRANSACTION = ("close", "compact")

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from reidsearch.catalog import settings
+from reidsearch.catalog.among import among
 from reidsearch.catalog.database import TableGroup, embedding_of_image
 from reidsearch.catalog.expansions import outdate, outdate_for_all, outdate_images
 from reidsearch.catalog.places import ids_by_name
@@ -72,7 +73,7 @@ class Embeddings(TableGroup):
                 for row in db.execute(
                     select(*columns, state, worker)
                     .select_from(image.outerjoin(embedding, embedding_of_image(encoder_id)))
-                    .where(image.c.id.in_([c.id for c in candidates]))
+                    .where(among(image.c.id, [c.id for c in candidates]))
                 )
             }
             stale, rows, described_anew = [], [], False
@@ -118,8 +119,8 @@ class Embeddings(TableGroup):
                 upsert(db, image, rows, key=["id"], change=[name for name in row if name != "id"])
                 to_encode = [o.candidate.id for o in stale if o.claimed and not o.encoded]
                 self._set_pending(db, encoder_id, to_encode, worker=self.database.worker)
-                for some in self._batches(seen_otherwise):
-                    outdate_for_all(db, some)
+                if seen_otherwise:
+                    outdate_for_all(db, seen_otherwise)
                 outdate(db)  # also where only what is said of an image has changed
             # This encoder's are made anew with its vectors, where none of these is encoded.
             others_only = [] if any(o.encoded for o in stale) else [encoder.c.id != encoder_id]
@@ -142,15 +143,9 @@ class Embeddings(TableGroup):
         forgotten meanwhile, nor taken over by another that found this one dead."""
         mine = embedding.c.worker == self.database.worker
         with self._reading() as db:
-            return {
-                id
-                for some in self._batches(ids)
-                for id in db.scalars(
-                    select(embedding.c.image_id).where(
-                        _in_state(encoder_id, State.PENDING), mine, embedding.c.image_id.in_(some)
-                    )
-                )
-            }
+            pending = _in_state(encoder_id, State.PENDING)
+            query = select(embedding.c.image_id).where(pending, mine)
+            return set(db.scalars(query.where(among(embedding.c.image_id, ids))))
 
     def finish(
         self,
@@ -194,17 +189,15 @@ class Embeddings(TableGroup):
         known = select(image.c.id, image.c.sha256).where(image.c.sha256.is_not(None))
         changed = [
             row.id
-            for some in self._batches(list(hashes))
-            for row in db.execute(known.where(image.c.id.in_(some)))
+            for row in db.execute(known.where(among(image.c.id, hashes)))
             if row.sha256 != hashes[row.id]
         ]
         others = select(embedding.c.encoder_id, embedding.c.image_id).where(
             embedding.c.encoder_id != encoder_id, embedding.c.state == State.INDEXED
         )
         by_encoder: dict[int, list[int]] = defaultdict(list)
-        for some in self._batches(changed):
-            for row in db.execute(others.where(embedding.c.image_id.in_(some))):
-                by_encoder[row.encoder_id].append(row.image_id)
+        for row in db.execute(others.where(among(embedding.c.image_id, changed))):
+            by_encoder[row.encoder_id].append(row.image_id)
         for other, ids in by_encoder.items():
             self._set_pending(db, other, ids, worker=None)
         return sum(map(len, by_encoder.values()))
@@ -293,16 +286,11 @@ class Embeddings(TableGroup):
 
     def indexed_among(self, encoder_id: int, ids: Sequence[int]) -> list[int]:
         """Those of these images whose vector is stored, in any order."""
+        query = select(embedding.c.image_id).where(
+            _in_state(encoder_id, State.INDEXED), among(embedding.c.image_id, ids)
+        )
         with self._reading() as db:
-            return [
-                id
-                for some in self._batches(ids)
-                for id in db.scalars(
-                    select(embedding.c.image_id).where(
-                        _in_state(encoder_id, State.INDEXED), embedding.c.image_id.in_(some)
-                    )
-                )
-            ]
+            return list(db.scalars(query))
 
     def all(self, encoder_id: int) -> list[EmbeddingRecord]:
         """Where all images of one encoder stand."""
@@ -321,11 +309,8 @@ class Embeddings(TableGroup):
     def of(self, encoder_id: int, ids: Sequence[int]) -> dict[int, EmbeddingRecord]:
         """id -> where it stands, of those of these images that this encoder knows."""
         with self._reading() as db:
-            return {
-                record.image_id: record
-                for some in self._batches(ids)
-                for record in _records(db, encoder_id, embedding.c.image_id.in_(some))
-            }
+            mine = _records(db, encoder_id, among(embedding.c.image_id, ids))
+            return {record.image_id: record for record in mine}
 
     def set_pending(self, encoder_id: int, ids: Iterable[int]) -> None:
         """Set images back to pending whose vectors turned out to be missing or wrong."""
@@ -337,9 +322,8 @@ class Embeddings(TableGroup):
     ) -> None:
         """Their vectors will be replaced, with all that is stored beside them: by that worker, or
         by whoever comes first."""
-        for some in self._batches(ids):
-            outdate_images(db, encoder_id, some)
         if ids:
+            outdate_images(db, encoder_id, ids)
             outdate(db)
         pending = [(id, State.PENDING, None) for id in ids]
         _set_state(db, encoder_id, pending, worker=worker)
@@ -364,12 +348,8 @@ class Embeddings(TableGroup):
         with self._writing() as db:
             if ids:
                 outdate(db)
-            for some in self._batches(ids):
-                db.execute(
-                    update(embedding)
-                    .where(embedding.c.image_id.in_(some))
-                    .values(state=State.DELETING)
-                )
+                these = update(embedding).where(among(embedding.c.image_id, ids))
+                db.execute(these.values(state=State.DELETING))
             if compact:
                 settings.write(db, Setting.COMPACTION, "owed")
 
@@ -402,19 +382,15 @@ class Embeddings(TableGroup):
         """Delete the rows of images whose vectors are deleted; those of an image itself, and of its
         identity, when nothing else needs them."""
         with self._writing() as db:
-            for some in self._batches(ids):
-                mine = and_(expanded.c.encoder_id == encoder_id, expanded.c.image_id.in_(some))
-                db.execute(delete(expanded).where(mine))
-                db.execute(
-                    delete(embedding).where(
-                        _in_state(encoder_id, State.DELETING), embedding.c.image_id.in_(some)
-                    )
-                )
-                used = select(embedding.c.image_id)
-                unused = ~used.where(embedding.c.image_id == thumbnail.c.image_id).exists()
-                db.execute(delete(thumbnail).where(thumbnail.c.image_id.in_(some), unused))
-                unused = ~used.where(embedding.c.image_id == image.c.id).exists()
-                db.execute(delete(image).where(image.c.id.in_(some), unused))
+            mine = and_(expanded.c.encoder_id == encoder_id, among(expanded.c.image_id, ids))
+            db.execute(delete(expanded).where(mine))
+            gone = _in_state(encoder_id, State.DELETING)
+            db.execute(delete(embedding).where(gone, among(embedding.c.image_id, ids)))
+            used = select(embedding.c.image_id)
+            unused = ~used.where(embedding.c.image_id == thumbnail.c.image_id).exists()
+            db.execute(delete(thumbnail).where(among(thumbnail.c.image_id, ids), unused))
+            unused = ~used.where(embedding.c.image_id == image.c.id).exists()
+            db.execute(delete(image).where(among(image.c.id, ids), unused))
             used = select(image.c.id).where(image.c.identity_id == identity.c.id)
             db.execute(delete(identity).where(~used.exists()))
 

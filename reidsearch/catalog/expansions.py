@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from reidsearch.catalog.among import among
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.records import ExpandedPart, ExpansionRecord
 from reidsearch.catalog.tables import expanded, expanded_part, expansion
@@ -85,7 +86,7 @@ class Expansions(TableGroup):
         are."""
         columns = expanded_part.c.part, expanded_part.c.copies
         query = select(*columns).where(
-            expanded_part.c.encoder_id == encoder_id, expanded_part.c.part.in_(parts)
+            expanded_part.c.encoder_id == encoder_id, among(expanded_part.c.part, parts)
         )
         with self._reading() as db:
             return {row.part: row.copies for row in db.execute(query)}
@@ -120,9 +121,9 @@ class Expansions(TableGroup):
         that are ``gone``, and note that all are current: in one step, or the next one could not
         tell what is left to do."""
         with self._writing() as db:
-            for some in self._batches(gone):
+            if gone:
                 mine = expanded.c.encoder_id == encoder_id
-                db.execute(delete(expanded).where(mine, expanded.c.image_id.in_(some)))
+                db.execute(delete(expanded).where(mine, among(expanded.c.image_id, gone)))
             rows = [
                 {"encoder_id": encoder_id, "image_id": id, "checksum": checksum, "due": False}
                 for id, checksum in changed.items()
@@ -142,8 +143,8 @@ class Expansions(TableGroup):
     def outdate(self, encoder_id: int, ids: Sequence[int]) -> None:
         """Note that these vectors are missing or wrong."""
         with self._writing() as db:
-            for some in self._batches(ids):
-                outdate_images(db, encoder_id, some)
+            if ids:
+                outdate_images(db, encoder_id, ids)
             outdate(db, encoder_id)
 
 
@@ -181,14 +182,16 @@ def outdate(db: Connection, encoder_id: int | None = None) -> None:
 
 
 def outdate_images(db: Connection, encoder_id: int, ids: Sequence[int]) -> None:
-    """The expanded vectors of these images, as many as one query takes, are to be made anew."""
-    _outdate(db, encoder_id, expanded.c.image_id.in_(ids))
+    """The expanded vectors of these images are to be made anew."""
+    _outdate(db, encoder_id, among(expanded.c.image_id, ids))
 
 
 def outdate_for_all(db: Connection, ids: Sequence[int] | Select[tuple[int]]) -> None:
     """The same of all encoders, where there are expanded vectors; a query may say which images."""
+    image_id = expanded.c.image_id
+    these = image_id.in_(ids) if isinstance(ids, Select) else among(image_id, ids)
     for encoder_id in db.scalars(select(expansion.c.encoder_id)).all():
-        _outdate(db, encoder_id, expanded.c.image_id.in_(ids))
+        _outdate(db, encoder_id, these)
 
 
 def _outdate(db: Connection, encoder_id: int, which: ColumnElement[bool]) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Select, Table, false, func, or_, select, update
 
 from reidsearch import names
-from reidsearch.catalog.database import T, TableGroup, embedding_of_image
+from reidsearch.catalog.among import among
+from reidsearch.catalog.database import TableGroup, embedding_of_image
 from reidsearch.catalog.records import Glimpse, ImageCount, ImageRecord, State
 from reidsearch.catalog.tables import (
     UNFINISHED,
@@ -97,12 +98,12 @@ class Images(TableGroup):
     def of(self, ids: Sequence[int]) -> list[ImageRecord]:
         """Those of these images that there are."""
         with self._reading() as db:
-            return self._among(db, image.c.id, ids)
+            return _records(db, among(image.c.id, ids))
 
     def of_dataset(self, name: str, paths: Sequence[str]) -> list[ImageRecord]:
         """Those of these paths that a data set has, spelt as it spells them."""
         with self._reading() as db:
-            return self._among(db, image.c.path, paths, dataset.c.name == name)
+            return _records(db, among(image.c.path, paths), dataset.c.name == name)
 
     def matching(
         self,
@@ -141,24 +142,10 @@ class Images(TableGroup):
         spelt = given | {str(file) for file in files}
         for root in db.scalars(select(dataset.c.root)):
             spelt |= {str(f.relative_to(root)) for f in files if f.is_relative_to(root)}
-        found = self._among(db, image.c.path, [s for s in spelt if _is_unicode(s)], *fits)
+        found = _records(db, among(image.c.path, filter(_is_unicode, spelt)), *fits)
         found += _records(db, _SPELT_OTHERWISE, *fits)
         meant = {r.id: r for r in found if r.path in given or r.file in files}
         return _in_path_order(meant.values())
-
-    def _among(
-        self,
-        db: Connection,
-        column: ColumnElement[T],
-        values: Sequence[T],
-        *fits: ColumnElement[bool],
-    ) -> list[ImageRecord]:
-        """Those that fit, with one of these values in that column."""
-        return _in_path_order(
-            record
-            for some in self._batches(list(dict.fromkeys(values)))
-            for record in _records(db, column.in_(some), *fits)
-        )
 
     def known_only_to(self, encoder_id: int) -> list[ImageRecord]:
         """The images that one encoder knows, in whatever state, and no other does."""
@@ -209,12 +196,10 @@ class Images(TableGroup):
             .where(embedding.c.state == State.INDEXED, image.c.split.in_(list(splits)))
             .order_by(image.c.id)
         )
+        if ids is not None:
+            query = query.where(among(image.c.id, ids))
         with self._reading() as db:
-            if ids is None:
-                rows = db.execute(query).all()
-            else:
-                some = (query.where(image.c.id.in_(part)) for part in self._batches(sorted(ids)))
-                rows = [row for one in some for row in db.execute(one)]
+            rows = db.execute(query).all()
             people = _names(db, identity)
             cameras = _names(db, camera)
         keys = query.selected_columns.keys()
@@ -288,21 +273,17 @@ class Images(TableGroup):
             embedding_of_image(encoder_id), embedding.c.state == State.INDEXED
         )
         with self._reading() as db:
-            return {r.id: r for r in self._among(db, image.c.id, ids, indexed.exists())}
+            return {one.id: one for one in _records(db, among(image.c.id, ids), indexed.exists())}
 
     def glimpses(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Glimpse]:
         """id -> what ranking asks of it, of those of these images that are indexed."""
         query = (
             select(*(image.c[name] for name in Glimpse._fields))
             .select_from(image.join(embedding, embedding_of_image(encoder_id)))
-            .where(embedding.c.state == State.INDEXED)
+            .where(embedding.c.state == State.INDEXED, among(image.c.id, ids))
         )
         with self._reading() as db:
-            return {
-                row[0]: Glimpse._make(row)
-                for some in self._batches(ids)
-                for row in db.execute(query.where(image.c.id.in_(some))).all()
-            }
+            return {row[0]: Glimpse._make(row) for row in db.execute(query).all()}
 
     def spans(self, encoder_id: int, split: Split) -> list[Span]:
         """What is known of the times of a split's indexed images, by camera and sequence."""
@@ -331,12 +312,9 @@ class Images(TableGroup):
 
     def thumbnails(self, ids: Sequence[int]) -> dict[int, bytes]:
         """id -> small picture, a JPEG, of those of these images that have one."""
+        query = select(thumbnail).where(among(thumbnail.c.image_id, ids))
         with self._reading() as db:
-            return {
-                row.image_id: row.picture
-                for some in self._batches(ids)
-                for row in db.execute(select(thumbnail).where(thumbnail.c.image_id.in_(some)))
-            }
+            return {row.image_id: row.picture for row in db.execute(query)}
 
     def counts(self) -> list[ImageCount]:
         """How many images there are of each data set, split, encoder and state."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import func, insert, select, update
 
+from reidsearch.catalog.among import among
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.records import LoggedSearch, NewSearch, Role
 from reidsearch.catalog.tables import query_log, query_picture
@@ -123,7 +124,6 @@ class SearchLog(TableGroup):
         """Of searches with a picture that has one of these SHA-256, keep who searched when and how:
         the picture goes, and the hash becomes empty."""
         with self._writing() as db:
-            for some in self._batches(digests):
-                for table, digest in _PICTURES:
-                    gone = update(table).where(digest.in_(some))
-                    db.execute(gone.values({table.c.picture: None, digest: ""}))
+            for table, digest in _PICTURES:
+                gone = update(table).where(among(digest, digests))
+                db.execute(gone.values({table.c.picture: None, digest: ""}))

@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from reidsearch import names
+from reidsearch.catalog.among import among
 from reidsearch.catalog.database import TableGroup
 from reidsearch.catalog.expansions import outdate, outdate_for_all
 from reidsearch.catalog.records import CameraRecord, DatasetRecord, State
@@ -137,7 +138,7 @@ def ids_by_name(
     known = {name for name in wanted if name is not None}
     insert_new(db, table, [{"site_id": site_id, "name": one} for one in names.in_order(known)])
     query = select(table.c.name, table.c.id).where(
-        table.c.site_id == site_id, table.c.name.in_(known)
+        table.c.site_id == site_id, among(table.c.name, known)
     )
     return {row.name: row.id for row in db.execute(query)}
 

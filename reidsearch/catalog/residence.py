@@ -2,7 +2,7 @@
 
 A catalog that is moved is copied first, to one that is ``arriving``; it is the gallery's own until
 it is marked as ``moved``, in one transaction, and from then on the other one is. Whoever comes upon
-either is led to the one that counts (``reidsearch.following``).
+either is led to the one that counts (``reidsearch.catalog.following``).
 """
 
 import json

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from reidsearch.catalog.database import Mode
 from reidsearch.errors import CatalogError, CatalogLocked
 from reidsearch.files import replacing
 
 LOCK_SECONDS = 10.0  # as long as another program's writing is waited for
-CACHE = 64 << 10  # KiB of the file at most that a writer keeps in memory; others 2 MB
+KEPT = 2 << 10  # KiB of the file at most that a connection keeps in memory,
+WRITERS = 64 << 10  # and while it writes
 T = TypeVar("T")
 
 
@@ -118,6 +120,7 @@ def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+        connection.execute(f"PRAGMA cache_size = {-KEPT}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -128,8 +131,15 @@ def connect(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> Engine:
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         writes = options.get("writes", False)
         if writes:  # images are in no order, so that a batch of them changes pages everywhere
-            connection.exec_driver_sql(f"PRAGMA cache_size = {-CACHE}")
+            connection.info["writer"] = True
+            connection.exec_driver_sql(f"PRAGMA cache_size = {-WRITERS}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @event.listens_for(engine, "checkin")
+    def _shrink(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        if connection is not None and record.info.pop("writer", False):
+            # Threads take turns with several connections, each of which would stay so large.
+            connection.execute(f"PRAGMA cache_size = {-KEPT}")
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: ExceptionContext) -> None:
@@ -176,6 +186,18 @@ def copy(path: Path, to: Path) -> None:
             f"made in {to.parent}: {error.strerror}",
             hint="Let TMPDIR name a folder with enough space.",
         ) from None
+
+
+def remove(path: Path) -> None:
+    """Delete a catalog's file, where there is one, and those that SQLite keeps beside it."""
+    path.unlink(missing_ok=True)
+    remove_beside(path)
+
+
+def remove_beside(path: Path) -> None:
+    """Delete what SQLite keeps beside a file, and would take for another's of that name."""
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def backups(path: Path) -> list[Path]:

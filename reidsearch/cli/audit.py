@@ -12,7 +12,7 @@ from reidsearch.cli.options import OUTPUT, Json, moment
 from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from reidsearch.audit import AuditEntry
+    from reidsearch.search.audit import AuditEntry
 
 SHORT = 12  # characters of a SHA-256 in the table
 SHOWN = 3  # pictures of one search that are told one by one in the table

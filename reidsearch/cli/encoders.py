@@ -11,7 +11,7 @@ from reidsearch.cli.options import Json
 from reidsearch.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from reidsearch.encoders import EncoderCard
+    from reidsearch.inspection.encoders import EncoderCard
 
 SHORT = 8  # characters of a fingerprint
 

@@ -67,7 +67,7 @@ def evaluate(
 ) -> None:
     """Run the Market-1501 protocol over the stored queries and gallery."""
     from reidsearch.cli import scores
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.protocol import Evaluation
     from reidsearch.opening import opened
     from reidsearch.views import report as pages
     from reidsearch.views.made import Made

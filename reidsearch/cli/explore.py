@@ -20,7 +20,7 @@ from reidsearch.errors import UsageError
 from reidsearch.types import Split
 
 if TYPE_CHECKING:
-    from reidsearch.exploration import Exploration
+    from reidsearch.inspection.exploration import Exploration
 
 SHOWN_FAILURES = 10
 SHOWN_SUSPECTS = 10

@@ -16,7 +16,7 @@ from reidsearch.words import counted
 
 if TYPE_CHECKING:
     from reidsearch.catalog.records import EncoderRecord, ImageRecord
-    from reidsearch.forget import Forgotten
+    from reidsearch.forgetting.removal import Forgotten
 
 
 def forget(

@@ -16,9 +16,9 @@ from reidsearch.ranking.clock import FRAMES, SECONDS
 from reidsearch.views import captions, verdicts
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Asked, Hit
-    from reidsearch.stays import Stay
-    from reidsearch.trace import Trace
+    from reidsearch.search.answer import Answer, Asked, Hit
+    from reidsearch.search.stays import Stay
+    from reidsearch.search.trace import Trace
     from reidsearch.views.verdicts import Probe
 
 HITS = ("rank", "score", "identity", "", "site", "camera", "sequence", "frame", "time", "path")

@@ -15,9 +15,9 @@ from reidsearch.types import Split
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.contents import Contents
+    from reidsearch.ingest.contents import Contents
+    from reidsearch.ingest.losses import Loss
     from reidsearch.ingest.summary import IngestSummary
-    from reidsearch.losses import Loss
 
 SHOWN_FAILURES = 10
 SHOWN_KINDS = 8  # of files passed over

@@ -13,7 +13,7 @@ from reidsearch.config import catalog_file
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.move import Moved
+    from reidsearch.transport.move import Moved
 
 
 def move(

@@ -9,7 +9,7 @@ from reidsearch.cli import output
 from reidsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.probe import Probe
+    from reidsearch.search.probe import Probe
 
 STDIN_PATH = Path("-")
 STDIN = "stdin"  # what answers call it
@@ -34,7 +34,7 @@ def asked(
 def gather(given: Sequence[Path]) -> list[Path]:
     """The pictures that are meant, those of a folder in place of it; what is passed over in one is
     said. Raises ImageError where a folder has none."""
-    from reidsearch.probe import in_folder
+    from reidsearch.search.probe import in_folder
 
     found = []
     for path in given:
@@ -52,8 +52,8 @@ def gather(given: Sequence[Path]) -> list[Path]:
 
 def read(path: Path) -> "Path | Probe":
     """The picture as the library takes it."""
-    from reidsearch.images import MAX_BYTES
-    from reidsearch.probe import Probe
+    from reidsearch.pictures.contents import MAX_BYTES
+    from reidsearch.search.probe import Probe
 
     if path != STDIN_PATH:
         return path
@@ -63,7 +63,7 @@ def read(path: Path) -> "Path | Probe":
 def read_now(path: Path) -> "Probe":
     """A picture that every question needs: where it is none, that is told of at once. Raises
     ImageError."""
-    from reidsearch.probe import Probe
+    from reidsearch.search.probe import Probe
 
     probe = Probe.of(read(path))
     probe.check()

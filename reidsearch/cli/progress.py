@@ -11,7 +11,7 @@ from reidsearch.cli.output import say
 
 if TYPE_CHECKING:
     from reidsearch.ingest.summary import IngestSummary
-    from reidsearch.move import Progress as MoveProgress
+    from reidsearch.transport.parts import Progress as MoveProgress
 
     Show: TypeAlias = Callable[[IngestSummary], None]
 

@@ -35,7 +35,7 @@ from reidsearch.types import Split
 TOGETHER = 16  # questions asked at once; what is answered is shown after so many
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer
+    from reidsearch.search.answer import Answer
 
 
 def query(

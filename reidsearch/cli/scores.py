@@ -8,8 +8,8 @@ from reidsearch.cli.tables import print_matrix, print_table
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.compare import Comparison
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.compare import Comparison
+    from reidsearch.evaluation.protocol import Evaluation
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:

@@ -14,7 +14,7 @@ from reidsearch.types import Scan
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.status import Status
+    from reidsearch.inspection.status import Status
     from reidsearch.times import Zone
 
 SCANS = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-    from reidsearch.answer import Answer
+    from reidsearch.search.answer import Answer
 
 WHY = "here: stdout is no terminal that shows pictures; --save sheet.html does"
 ANSWERED = 0.3  # seconds that a terminal has to say what it can

@@ -30,7 +30,7 @@ from reidsearch.cli.vocabulary import COMMAND_LINE
 from reidsearch.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from reidsearch.trace import Trace
+    from reidsearch.search.trace import Trace
 
 MATCHES = "What counts as a match"
 

@@ -21,23 +21,23 @@ from reidsearch.documents.traces import TraceDocument
 from reidsearch.environment import token
 from reidsearch.errors import ImageError, NotCalibrated, ReidsearchError, UnknownImage, UsageError
 from reidsearch.gallery import FilePath, Gallery
-from reidsearch.inquiry import PLAIN
-from reidsearch.probe import Probe
-from reidsearch.question import Question
+from reidsearch.search.inquiry import PLAIN
+from reidsearch.search.probe import Probe
+from reidsearch.search.question import Question
 from reidsearch.session import Session
 
 if TYPE_CHECKING:
-    from reidsearch.add import Added
-    from reidsearch.answer import Answer
-    from reidsearch.audit import AuditEntry
     from reidsearch.catalog.records import CameraRecord, ImageRecord
-    from reidsearch.crop import Crop
-    from reidsearch.forget import Forgotten
-    from reidsearch.inquiry import Inquiry
-    from reidsearch.probe import Time
-    from reidsearch.question import Pictures
-    from reidsearch.status import Status
-    from reidsearch.trace import Trace
+    from reidsearch.forgetting.removal import Forgotten
+    from reidsearch.inspection.status import Status
+    from reidsearch.pushing.add import Added
+    from reidsearch.pushing.crop import Crop
+    from reidsearch.search.answer import Answer
+    from reidsearch.search.audit import AuditEntry
+    from reidsearch.search.inquiry import Inquiry
+    from reidsearch.search.probe import Time
+    from reidsearch.search.question import Pictures
+    from reidsearch.search.trace import Trace
 
 T = TypeVar("T")
 R = TypeVar("R")

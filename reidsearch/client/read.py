@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from reidsearch.add import Added, Outcome
-from reidsearch.answer import Answer, Asked, Hit
-from reidsearch.audit import AuditEntry
 from reidsearch.catalog import State
 from reidsearch.catalog.records import CameraRecord, ImageCount, IngestRun, Left, Part
 from reidsearch.documents.answers import AnswerDocument
@@ -22,19 +19,22 @@ from reidsearch.documents.ingests import AddedDocument
 from reidsearch.documents.questions import AskedDocument
 from reidsearch.documents.statuses import StatusDocument
 from reidsearch.documents.traces import NotLearnedDocument, TraceDocument
-from reidsearch.first_trace import NotLearned, Unlearned
-from reidsearch.forget import Forgotten
+from reidsearch.forgetting.removal import Forgotten
+from reidsearch.inspection.status import ExpandedCount, LearnedFrom, SettingInForce, Status
 from reidsearch.lock import Holder
-from reidsearch.question import Question
+from reidsearch.pushing.add import Added, Outcome
 from reidsearch.ranking.calibration import Source
 from reidsearch.ranking.cells import Pairing
 from reidsearch.ranking.ranking import reranked_words
-from reidsearch.status import ExpandedCount, LearnedFrom, SettingInForce, Status
-from reidsearch.stays import Stay
+from reidsearch.search.answer import Answer, Asked, Hit
+from reidsearch.search.audit import AuditEntry
+from reidsearch.search.first_trace import NotLearned, Unlearned
+from reidsearch.search.question import Question
+from reidsearch.search.stays import Stay
+from reidsearch.search.trace import Trace
+from reidsearch.search.yardstick import Origin
 from reidsearch.times import Zone
-from reidsearch.trace import Trace
 from reidsearch.types import Scan, Split
-from reidsearch.yardstick import Origin
 
 Fetch: TypeAlias = Callable[[int], Callable[[], bytes]]
 """What gets the picture of the image with that id, when it is called."""

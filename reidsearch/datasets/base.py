@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from reidsearch import names, times
 from reidsearch.datasets.walk import Walk, escaped
 from reidsearch.errors import DatasetError
-from reidsearch.images import SUFFIXES
+from reidsearch.pictures.contents import SUFFIXES
 from reidsearch.times import Zone
 from reidsearch.types import Dataset, Rejected, Sighting, Split
 from reidsearch.words import counted

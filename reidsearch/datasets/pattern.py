@@ -11,7 +11,7 @@ from reidsearch import times
 from reidsearch.datasets.base import Wanted, dataset, folder_name, of_naive
 from reidsearch.datasets.walk import Walk, escaped
 from reidsearch.errors import DatasetError, ReidsearchError, UsageError
-from reidsearch.images import SUFFIXES
+from reidsearch.pictures.contents import SUFFIXES
 from reidsearch.times import Zone
 from reidsearch.types import Dataset, Rejected, Sighting, Split
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from reidsearch.images import SUFFIXES
+from reidsearch.pictures.contents import SUFFIXES
 from reidsearch.types import Rejected, Split
 
 # What systems, network drives and programs keep beside pictures, among it small copies of them.

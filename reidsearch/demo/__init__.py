@@ -4,17 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reidsearch.answer import Answer
 from reidsearch.config import Config
 from reidsearch.demo import pedestrians, steps
 from reidsearch.demo.steps import Show, Steps
 from reidsearch.documents.demos import DemoDocument, demo_document
 from reidsearch.errors import UsageError
-from reidsearch.evaluate import Evaluation
+from reidsearch.evaluation.protocol import Evaluation
 from reidsearch.gallery import Gallery
 from reidsearch.ingest.summary import IngestSummary
 from reidsearch.ranking.calibration import Calibration, Source
-from reidsearch.trace import Trace
+from reidsearch.search.answer import Answer
+from reidsearch.search.trace import Trace
 from reidsearch.views import calibration, plots, report, sheet
 
 PEOPLE = 40  # to search for, and as many others to train on

@@ -1,5 +1,6 @@
 """A small data set of drawn pedestrians in the Market-1501 layout, for the demo and for tests."""
 
+import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -122,7 +123,7 @@ def draw_dataset(
     Every identity is seen by two cameras or more, and has one query. The gallery also holds
     distractors (people of identity 0) and junk (badly framed crops, identity -1). So many other
     identities for ``training`` go to ``bounding_box_train``; the test split is the same with them
-    or without. The same seed draws the same pictures. Returns the number of images written.
+    or without. The same seed draws the same pictures. Returns how many images there are.
 
     Raises ValueError where there are less than two cameras or no identities.
     """
@@ -155,7 +156,7 @@ def draw_dataset(
         for number in sorted(studio.seen_by()):
             for pose, place in studio.walk(number, rng.randint(*TRACK)):
                 studio.shoot(TRAIN, identity, number, place, person, pose)
-    return studio.written
+    return studio.drawn
 
 
 class _Studio:
@@ -167,7 +168,7 @@ class _Studio:
         self.noise = np.random.default_rng(seed)
         self.cameras = [_camera(number, self.rng, self.noise) for number in range(cameras)]
         self.clocks = [self.rng.randint(20, 400) for _ in range(cameras)]
-        self.written = 0
+        self.drawn = 0
 
     def seen_by(self) -> list[int]:
         """The cameras that somebody passes, in no order."""
@@ -204,8 +205,13 @@ class _Studio:
         name = f"{identity:04d}" if identity >= 0 else "-1"
         sequence, frame = 1 + place.frame // SEQUENCE, place.frame % SEQUENCE
         name += f"_c{camera + 1}s{sequence}_{frame:06d}_{self.rng.randint(1, 4):02d}.jpg"
-        picture.save(self.root / folder / name, quality=QUALITY)
-        self.written += 1
+        drawn = io.BytesIO()
+        picture.save(drawn, "JPEG", quality=QUALITY)
+        file = self.root / folder / name
+        # One that is there stays as it is: an ingest would look at it again, and encode it.
+        if not file.exists() or file.read_bytes() != drawn.getvalue():
+            file.write_bytes(drawn.getvalue())
+        self.drawn += 1
 
     def _picture(self, camera: Camera, place: Place, person: Person, pose: Pose) -> Image.Image:
         """A crop of the scene, the person's shadow and the person, as the camera renders them."""

@@ -9,11 +9,11 @@ from reidsearch.views import captions, verdicts
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.protocol import Evaluation
     from reidsearch.ingest.summary import IngestSummary
     from reidsearch.ranking.calibration import Calibration
-    from reidsearch.trace import Trace
+    from reidsearch.search.answer import Answer
+    from reidsearch.search.trace import Trace
 
 SHOWN_HITS = 3
 

@@ -6,7 +6,7 @@ from reidsearch.documents.hits import HitDocument, StayDocument, hit_document, s
 from reidsearch.documents.questions import AskedDocument, PicturesDocument, other_pictures
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer
+    from reidsearch.search.answer import Answer
 
 
 class AnswerDocument(PicturesDocument):

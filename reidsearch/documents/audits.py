@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.audit import AuditEntry
+    from reidsearch.search.audit import AuditEntry
 
 
 class AuditDocument(TypedDict):

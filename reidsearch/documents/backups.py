@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.backup import Backup
-    from reidsearch.restoring import Restored
+    from reidsearch.transport.backup import Backup
+    from reidsearch.transport.restoring import Restored
 
 
 class BackupDocument(TypedDict):

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, TypedDict
 
-from reidsearch.ranking.scores import RATES
-
 if TYPE_CHECKING:
     from reidsearch.ranking.calibration import Calibration
 
@@ -36,7 +34,7 @@ def calibration_document(learned: "Calibration") -> CalibrationDocument:
         "unit": learned.transit.clock.unit,
         "weight": round(learned.weight, 4),
         "thresholds": {
-            kind: {f"{rate:g}": scores.threshold(rate) for rate in RATES}
+            kind: {f"{rate:g}": least for rate, least in scores.thresholds.items()}
             for kind, scores in learned.distributions.items()
         },
         "thresholds_by_identity": learned.by_identity,

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.findings import Checkup
+    from reidsearch.inspection.findings import Checkup
 
 
 class FindingDocument(TypedDict):

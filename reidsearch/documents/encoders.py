@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.encoders import EncoderCard
+    from reidsearch.inspection.encoders import EncoderCard
 
 
 class AccuracyDocument(TypedDict):

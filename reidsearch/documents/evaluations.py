@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.compare import Comparison
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.compare import Comparison
+    from reidsearch.evaluation.protocol import Evaluation
 
 
 class LearnedTimesDocument(TypedDict):

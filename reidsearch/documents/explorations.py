@@ -11,7 +11,7 @@ from reidsearch.documents.failures import FailureDocument, failure_document
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reidsearch.exploration import Exploration, Suspect
+    from reidsearch.inspection.exploration import Exploration, Suspect
     from reidsearch.types import Ids
 
 

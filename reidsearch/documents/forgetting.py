@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypedDict
 from reidsearch.documents.moving import PlaceDocument, place_documents
 
 if TYPE_CHECKING:
-    from reidsearch.forget import Forgotten
+    from reidsearch.forgetting.removal import Forgotten
 
 
 class SelectedDocument(TypedDict):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, TypedDict
 from reidsearch import times
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Hit
-    from reidsearch.stays import Stay
+    from reidsearch.search.answer import Hit
+    from reidsearch.search.stays import Stay
 
 
 class HitDocument(TypedDict):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, TypedDict
 from reidsearch.documents.failures import FailureDocument, failure_document
 
 if TYPE_CHECKING:
-    from reidsearch.add import Added
     from reidsearch.ingest.summary import IngestSummary
+    from reidsearch.pushing.add import Added
 
 
 class IngestDocument(TypedDict):

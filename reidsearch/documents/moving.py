@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from reidsearch.catalog.records import Left
-    from reidsearch.move import Moved
+    from reidsearch.transport.move import Moved
 
 
 class PlaceDocument(TypedDict):

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer
-    from reidsearch.trace import Trace
+    from reidsearch.search.answer import Answer
+    from reidsearch.search.trace import Trace
 
 
 # The names of a question's pictures: all that show the person, and those of others. Not a class, as

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from reidsearch.status import Status
+    from reidsearch.inspection.status import Status
 
 
 class CountDocument(TypedDict):

@@ -6,8 +6,8 @@ from reidsearch.documents.hits import StayDocument, stay_document
 from reidsearch.documents.questions import AskedDocument, PicturesDocument, other_pictures
 
 if TYPE_CHECKING:
-    from reidsearch.first_trace import NotLearned
-    from reidsearch.trace import Trace
+    from reidsearch.search.first_trace import NotLearned
+    from reidsearch.search.trace import Trace
 
 
 class NotLearnedDocument(TypedDict):

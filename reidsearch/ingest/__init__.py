@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from reidsearch import faults, forget, moves, names, places, upkeep
+from reidsearch import faults, names
 from reidsearch.catalog.database import Mode
-from reidsearch.collection import Collection
-from reidsearch.contents import contents
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.environment import machine
 from reidsearch.errors import UsageError
+from reidsearch.forgetting import selection
+from reidsearch.ingest import upkeep
+from reidsearch.ingest.contents import contents
+from reidsearch.ingest.losses import Loss, weigh
 from reidsearch.ingest.parts import (
     Part,
     candidates_of,
@@ -29,9 +31,11 @@ from reidsearch.ingest.parts import (
 )
 from reidsearch.ingest.pipeline import encode_and_store
 from reidsearch.ingest.summary import IngestSummary
-from reidsearch.losses import Loss, weigh
+from reidsearch.search import places
 from reidsearch.session import Session
 from reidsearch.types import Dataset
+from reidsearch.vectors import moves
+from reidsearch.vectors.collection import Collection
 from reidsearch.words import counted
 
 
@@ -86,7 +90,7 @@ def _bring_up_to_date(
 ) -> None:
     """What follows from the images that were taken in. Only while ``changing``."""
     session.catalog.database.retire()  # so that of several the last to come here does it
-    gone = {image.id: image for image in forget.expired(session)}
+    gone = {image.id: image for image in selection.expired(session)}
     refused: BaseException | None = None
     if prune and summary.vanished:
         try:

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reidsearch import indexing, moves
 from reidsearch.catalog import Candidate
 from reidsearch.catalog.records import ImageRecord
-from reidsearch.collection import Collection
 from reidsearch.datasets import TABLE
 from reidsearch.hashes import image_id
 from reidsearch.ingest.summary import IngestSummary
-from reidsearch.moves import Elsewhere, Move
 from reidsearch.types import Dataset, Rejected
+from reidsearch.vectors import indexing, moves
+from reidsearch.vectors.collection import Collection
+from reidsearch.vectors.moves import Elsewhere, Move
 from reidsearch.words import counted
 
 

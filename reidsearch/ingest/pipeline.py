@@ -7,16 +7,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from reidsearch import faults, indexing, moves
+from reidsearch import faults
 from reidsearch.catalog import Candidate, Recorded
 from reidsearch.catalog.database import Mode
-from reidsearch.collection import Collection
-from reidsearch.encoder import Encoder
+from reidsearch.encoding.encoder import Encoder
 from reidsearch.errors import ImageError
-from reidsearch.indexing import Decoded, Point
 from reidsearch.ingest.parts import Part
 from reidsearch.ingest.summary import IngestSummary
 from reidsearch.types import Dataset, Rejected
+from reidsearch.vectors import indexing, moves
+from reidsearch.vectors.collection import Collection
+from reidsearch.vectors.indexing import Decoded, Point
 from reidsearch.words import counted
 
 RECORD = 1024  # images recorded as pending in one transaction

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from reidsearch.contents import Contents
 from reidsearch.documents.ingests import IngestDocument, ingest_document
+from reidsearch.ingest.contents import Contents
 from reidsearch.types import Rejected
 
 

@@ -74,7 +74,7 @@ class Pool:
             rows = slice(start, start + PAIRS)
             left, right = (self.vectors[of[rows]].astype(np.float64) for of in (a, b))
             cosines[rows] = np.minimum(np.einsum("pd,pd->p", left, right), 1)
-        mine, theirs = (Sighted(self.seen.camera[of], self.seen.times[of]) for of in (a, b))
+        mine, theirs = (self.seen.at(of) for of in (a, b))
         return cosines + self.ranking.added_to_pairs(mine, theirs)
 
     def fill(self, vectors: Vectors, place: Ids, seen: Sighted, out: Vectors) -> None:
@@ -88,7 +88,7 @@ class Pool:
 
     def at(self, rows: Ids) -> "Pool":
         """The images at these positions alone."""
-        seen = Sighted(self.seen.camera[rows], self.seen.times[rows])
+        seen = self.seen.at(rows)
         return Pool(self.vectors[rows], self.place[rows], seen, self.ranking)
 
     def between(self, rows: Ids, columns: Ids) -> Vectors:
@@ -102,7 +102,7 @@ class Pool:
 
     def fill_own(self, rows: Ids, out: Vectors) -> None:
         """The same of the images at these positions (R), and -inf of each with itself."""
-        seen = Sighted(self.seen.camera[rows], self.seen.times[rows])
+        seen = self.seen.at(rows)
         self.fill(self.vectors[rows], self.place[rows], seen, out)
         out[np.arange(len(rows)), rows] = -np.inf
 
@@ -176,7 +176,7 @@ def nearest_elsewhere(
     cameras than theirs; from all where a probe's camera is not known."""
 
     def fill(part: slice, out: Vectors) -> Vectors:
-        mine = Sighted(seen.camera[part], seen.times[part])
+        mine = seen.at(part)
         pool.fill(probes[part], place[part], mine, out)
         own = mine.camera[:, None] == pool.seen.camera
         out[own & (mine.camera != UNKNOWN)[:, None]] = -np.inf

@@ -2,8 +2,8 @@
 
 A score starts from appearance: the cosine, or 1 - the re-ranked distance. Where transit times are
 used, the weighted log-likelihood ratio of the time between two sightings adds to it. A new way to
-rank belongs here, and shows in the two places that use it: ``search`` for one probe against a
-store, ``evaluate`` for all probes against arrays.
+rank belongs here, and shows in the two places that use it: ``search.query`` for one probe against a
+store, ``evaluation.protocol`` for all probes against arrays.
 """
 
 from collections.abc import Iterator
@@ -31,6 +31,10 @@ class Sighted(NamedTuple):
 
     camera: Ids
     times: Times
+
+    def at(self, rows: Ids | slice) -> "Sighted":
+        """Those of these rows."""
+        return Sighted(self.camera[rows], self.times[rows])
 
 
 class Expanded(StrEnum):
@@ -161,7 +165,7 @@ class Ranking:
             start = rows.stop
             if self.calibration is not None and seen is not None:
                 mine, theirs = seen
-                distances -= self.added(Sighted(mine.camera[rows], mine.times[rows]), theirs)
+                distances -= self.added(mine.at(rows), theirs)
             yield distances
 
     def _by_appearance(

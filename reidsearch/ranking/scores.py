@@ -123,6 +123,11 @@ class ScoreDistribution:
         reach; None where fewer than FEWEST pairs would tell."""
         return _threshold(self.different, rate)
 
+    @property
+    def thresholds(self) -> dict[float, float | None]:
+        """That score for each of RATES."""
+        return {rate: self.threshold(rate) for rate in RATES}
+
     def match_rate(self, threshold: float) -> float | None:
         """The share of the pairs of the same person that reach a score; None where there are
         none."""

@@ -11,12 +11,12 @@ from reidsearch import names
 from reidsearch.documents.answers import AnswerDocument
 from reidsearch.documents.traces import TraceDocument
 from reidsearch.gallery import Gallery
-from reidsearch.inquiry import Inquiry
-from reidsearch.probe import UNNAMED, Probe
+from reidsearch.search.inquiry import Inquiry
+from reidsearch.search.probe import UNNAMED, Probe
+from reidsearch.search.trace import Trace
 from reidsearch.service.parts import Searching, only
 from reidsearch.service.problems import Problem
 from reidsearch.service.replies import Document, described
-from reidsearch.trace import Trace
 from reidsearch.types import LARGEST, Split
 
 router = APIRouter(prefix="/api", tags=["search"])

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from reidsearch.errors import ReidsearchError
+from reidsearch.inspection.status import Status
 from reidsearch.service import problems
 from reidsearch.service.parts import Anyone, service_of
 from reidsearch.service.replies import PROBLEM, Described, Document, described
 from reidsearch.service.vocabulary import HTTP
-from reidsearch.status import Status
 
 router = APIRouter(tags=["health"])
 

@@ -14,10 +14,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from reidsearch.add import Added
-from reidsearch.crop import Crop
 from reidsearch.errors import EmptyGallery, ReidsearchError, StoreLocked
 from reidsearch.gallery import Gallery
+from reidsearch.pushing.add import Added
+from reidsearch.pushing.crop import Crop
+from reidsearch.service import memory
 from reidsearch.service.problems import busy
 
 log = logging.getLogger(__name__)
@@ -142,4 +143,5 @@ class Intake:
             log.warning("What depends on the images was not brought up to date: %s", error.message)
         except Exception:
             log.exception("What depends on the images was not brought up to date")
+        memory.give_back()  # as much may have been at hand as all vectors take
         return None

@@ -10,7 +10,7 @@ from reidsearch.documents.calibrations import CalibrationDocument, calibration_d
 from reidsearch.documents.cameras import CameraDocument, camera_documents
 from reidsearch.documents.forgetting import ForgottenDocument, SelectedDocument, selected_document
 from reidsearch.documents.statuses import StatusDocument
-from reidsearch.forget import Forgotten
+from reidsearch.forgetting.removal import Forgotten
 from reidsearch.service.parts import Governing, Searching, only
 from reidsearch.service.replies import Document, described
 

@@ -12,12 +12,12 @@ from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from reidsearch import images
-from reidsearch.answer import Answer
 from reidsearch.errors import NotCalibrated, ReidsearchError
 from reidsearch.gallery import Gallery
-from reidsearch.inquiry import Inquiry
-from reidsearch.probe import Probe, seconds
+from reidsearch.pictures import decoding
+from reidsearch.search.answer import Answer
+from reidsearch.search.inquiry import Inquiry
+from reidsearch.search.probe import Probe, seconds
 from reidsearch.service import problems
 from reidsearch.service.asking import (
     Camera,
@@ -52,7 +52,7 @@ ANSWER = (*ASKED, "exclude_camera", "only_camera", "top_k", "by_stay")
 async def index(request: Request) -> Response:
     """The page, without anything of what is stored."""
     most = service_of(request).guards.most_bytes
-    return HTMLResponse(fragments.shell(most_bytes=most, frame_pixels=images.FRAME_PIXELS))
+    return HTMLResponse(fragments.shell(most_bytes=most, frame_pixels=decoding.FRAME_PIXELS))
 
 
 @router.get(PREFIX + STYLE)
@@ -78,7 +78,7 @@ async def filters(asking: Searching) -> Response:
     return await _response(asking.run(draw))
 
 
-@router.post(PREFIX + "answer", dependencies=[Depends(only(*ANSWER))])
+@router.post(PREFIX + "answer", dependencies=[Depends(only(*ANSWER, hint=problems.ADDRESS))])
 async def answer(
     asking: Searching,
     image: Pictures = None,
@@ -119,12 +119,13 @@ async def answer(
 
     def draw(found: Answer) -> str:
         same = frozenset(image_id or ())
-        return fragments.answer(found, look=asking.gallery.pictures, same=same, top_k=top_k)
+        more = min(2 * top_k, MOST) if len(found.hits) == top_k < MOST else None
+        return fragments.answer(found, look=asking.gallery.pictures, same=same, more=more)
 
     return await _response(asking.drawn(ask, draw))
 
 
-@router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED))])
+@router.post(PREFIX + "trace", dependencies=[Depends(only(*ASKED, hint=problems.ADDRESS))])
 async def trace(
     asking: Searching,
     image: Pictures = None,

@@ -8,9 +8,9 @@ from typing import Annotated, ParamSpec, TypeVar
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from reidsearch.answer import Answer
 from reidsearch.gallery import Gallery
-from reidsearch.inquiry import Inquiry
+from reidsearch.search.answer import Answer
+from reidsearch.search.inquiry import Inquiry
 from reidsearch.service.guards import Guards
 from reidsearch.service.intake import Intake
 from reidsearch.service.metrics import Metrics
@@ -95,9 +95,10 @@ Ingesting = Annotated[Asking, Depends(_needing(Role.INGEST))]
 Governing = Annotated[Asking, Depends(_needing(Role.ADMIN))]
 
 
-def only(*known: str) -> Callable[[Request], Awaitable[None]]:
+def only(*known: str, hint: str = "") -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses form fields and parameters beside these: a misspelt one would have
-    no effect, and nobody would know. Raises Problem (422)."""
+    no effect, and nobody would know. Raises Problem (422), whose ``hint`` is by default what there
+    is."""
 
     async def check(request: Request) -> None:
         given = set(request.query_params)
@@ -108,7 +109,7 @@ def only(*known: str) -> Callable[[Request], Awaitable[None]]:
             raise Problem(
                 422,
                 f"there is no field {unknown[0][:100]!r} here",
-                hint=f"There are: {', '.join(known)}.",
+                hint=hint or f"There are: {', '.join(known)}.",
             )
 
     return check

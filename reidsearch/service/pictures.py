@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, File, Form, UploadFile
 from PIL import Image
 from starlette.responses import Response
 
-from reidsearch import images
-from reidsearch.add import Outcome
-from reidsearch.crop import Crop
 from reidsearch.documents.ingests import AddedDocument
 from reidsearch.errors import ImageError, ReidsearchError
-from reidsearch.probe import seconds
+from reidsearch.pictures import decoding
+from reidsearch.pushing.add import Outcome
+from reidsearch.pushing.crop import Crop
+from reidsearch.search.probe import seconds
 from reidsearch.service.asking import Id
 from reidsearch.service.parts import Ingesting, Searching, only
 from reidsearch.service.problems import Problem
@@ -105,7 +105,7 @@ async def image(asking: Searching, id: Id) -> Response:
         found = asking.gallery.pictures([id])[id]
         if isinstance(found, ReidsearchError):
             raise found
-        images.picture(found, size=(1, 1))  # what is called one is one, whatever else it may be
+        decoding.picture(found, size=(1, 1))  # what is called one is one, whatever else it may be
         return showable(found)
 
     try:
@@ -125,5 +125,5 @@ def showable(data: bytes) -> tuple[bytes, str]:
         if data.startswith(beginning):
             return data, kind
     buffer = io.BytesIO()
-    Image.fromarray(images.decode(data)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(decoding.decode(data)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue(), "image/png"

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from reidsearch import errors
+from reidsearch.service.assets import PREFIX
 from reidsearch.service.vocabulary import HTTP
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY = 5  # seconds after which to ask again where the service is busy
 SHOWN = 200  # characters of what a client sent that a message repeats
+# What the page sends is what its own fields offer, but for an address that somebody wrote or kept.
+ADDRESS = "The address asks for what this page does not have: clear the filters, or begin anew."
 
 # The nearest class among those of an error counts.
 STATUS: Mapping[type[errors.ReidsearchError], int] = {
@@ -136,7 +139,7 @@ def of_any(error: Exception) -> JSONResponse:
 def install(app: FastAPI) -> None:
     """Let an app answer all errors so."""
 
-    async def library(_: Request, error: Exception) -> JSONResponse:
+    async def any_of(_: Request, error: Exception) -> JSONResponse:
         return of_any(error)
 
     async def of_http(_: Request, error: Exception) -> JSONResponse:
@@ -144,11 +147,14 @@ def install(app: FastAPI) -> None:
         hint = error.hint if isinstance(error, Problem) else ""
         return response(error.status_code, str(error.detail), hint=hint, headers=error.headers)
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return response(422, _in_words(error.errors()), hint="/openapi.json says what is taken.")
+        of_page = request.url.path.startswith(PREFIX)
+        hint = ADDRESS if of_page else "/openapi.json says what is taken."
+        return response(422, _in_words(error.errors()), hint=hint)
 
-    app.add_exception_handler(errors.ReidsearchError, library)
+    app.add_exception_handler(errors.ReidsearchError, any_of)
+    app.add_exception_handler(Exception, any_of)  # else Starlette answers in words of its own
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, invalid)
 

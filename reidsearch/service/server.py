@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reidsearch.errors import UsageError
+from reidsearch.service import memory
 from reidsearch.service.app import App
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ def server(app: App) -> uvicorn.Server:
 
 def serve(app: App, listening: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl-C, then end the requests that run."""
+    memory.keep_little()
     try:
         server(app).run(sockets=[listening])
     finally:

@@ -16,7 +16,7 @@ _VERBS = ("evaluate", "calibrate", "export", "doctor", "claim")
 
 HTTP: Mapping[str, str] = (
     {name: f"the field {_RENAMED.get(name, name)}" for name in _FIELDS}
-    | {name: f"the setting {name} where the service runs" for name in _THERE}
+    | {name: f"`{name}` in the service's settings" for name in _THERE}
     | {verb: f"`reidsearch {verb}` where the service runs" for verb in _VERBS}
     | {
         "ingest": "POST /api/images",
@@ -29,7 +29,7 @@ HTTP: Mapping[str, str] = (
         "split_train": "split=train",
         "prune_all": "`reidsearch ingest --prune --yes` where the service runs",
         "of_camera": "the field camera",
-        "encoder_file": "the setting encoder where the service runs",
+        "encoder_file": "`encoder` in the service's settings",
         "calibrate_matches": "`reidsearch calibrate --source matches` where the service runs",
         "calibrate_gallery": "`reidsearch calibrate --source gallery` where the service runs",
         "doctor_fix": "`reidsearch doctor --fix` where the service runs",
@@ -51,11 +51,11 @@ PAGE: Mapping[str, str] = {
     "expand": "“expanded” under Ranking",
     "spatio_temporal": "“times” under Ranking",
     "plain": "“plain” under Ranking",
-    "unlike": "“not”",
+    "unlike": "“Not this one”",
     "min_score": "`reidsearch trace --min-score` in a terminal",
     "false_matches": "`reidsearch trace --false-matches` in a terminal",
     "ingest": "`reidsearch ingest FOLDER` where the service runs",
     "query": "“Pictures”",
     "trace": "“Trace”",
-    "same_call": "“Try again”",
+    "same_call": "the same search",
 }

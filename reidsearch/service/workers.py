@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from reidsearch import outcomes
-from reidsearch.answer import Answer
 from reidsearch.errors import ReidsearchError
-from reidsearch.inquiry import Inquiry
+from reidsearch.search.answer import Answer
+from reidsearch.search.inquiry import Inquiry
 from reidsearch.service.problems import busy
 
 P = ParamSpec("P")

@@ -16,13 +16,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from reidsearch import lock, selftest
+from reidsearch import lock
 from reidsearch.catalog import Catalog, sqlite
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
-from reidsearch.collection import Collection
 from reidsearch.config import Config, catalog_file
-from reidsearch.encoder import Encoder, fingerprint
+from reidsearch.encoding import selftest
+from reidsearch.encoding.encoder import Encoder, fingerprint
 from reidsearch.errors import (
     CatalogError,
     EmptyGallery,
@@ -41,6 +41,7 @@ from reidsearch.session.place import VectorsPlace
 from reidsearch.session.turns import Turns
 from reidsearch.settings import CatalogUrl
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore
+from reidsearch.vectors.collection import Collection
 
 CATALOG = catalog_file(Path()).name
 VECTORS = "vectors"

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from reidsearch import following
-from reidsearch.catalog import Catalog, schema
+from reidsearch.catalog import Catalog, following, schema
 from reidsearch.config import Config
 from reidsearch.session.copies import Copies
 from reidsearch.settings import CatalogUrl

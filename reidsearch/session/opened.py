@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from reidsearch.catalog.database import Mode
 from reidsearch.catalog.records import EncoderRecord
-from reidsearch.collection import Collection
 from reidsearch.errors import CopiedGallery
 from reidsearch.session.access import Access
 from reidsearch.session.copies import Copies
@@ -14,6 +13,7 @@ from reidsearch.session.current import CurrentCatalog
 from reidsearch.session.place import VectorsPlace
 from reidsearch.stores import EMBEDDED, PAYLOAD_FORM, VectorStore
 from reidsearch.stores.lent import LentStore
+from reidsearch.vectors.collection import Collection
 
 log = logging.getLogger(__name__)
 

@@ -286,3 +286,13 @@ def payload(
     if timestamp is not None:
         known["time"] = timestamp
     return known
+
+
+def one_of(where: Filter) -> dict[str, list[str] | list[int]]:
+    """Of which values a payload has one where a search considers it, by its fields."""
+    asked: dict[str, list[str] | list[int]] = {
+        "split": [str(where.split)],
+        "camera_id": list(where.cameras),
+        "dataset_id": list(where.datasets),
+    }
+    return {key: values for key, values in asked.items() if values}

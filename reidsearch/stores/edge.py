@@ -30,6 +30,7 @@ from reidsearch.stores.base import (
     in_order,
     unless_missing,
 )
+from reidsearch.stores.edge_filters import among, condition, having
 from reidsearch.stores.guard import Guard
 from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
@@ -44,10 +45,12 @@ LISTED = 10_000  # ids at a time
 COPIED = 512  # points at a time when a collection is rewritten
 WRITTEN = 512  # vectors at a time: as lists of Python floats they take eight times their bytes
 
-# A filter that admits this share of all points or more, by how they are compared, is applied to the
-# NEAREST that a search without it finds, and as many more as its share asks for. Images of a camera
-# are like each other, so that of the nearest most may be of one that the filter leaves out.
-WEAK = {Scan.EXACT: 0.75, Scan.QUANTISED: 0.2}
+# Among quantised copies, testing each vector takes longer than comparing it: a filter that admits
+# so many for each probe of a search, and not too small a share, is applied to the NEAREST that a
+# search without it finds, and as many more as its share asks for. Images of a camera are like each
+# other, so that of the nearest most may be of one that the filter leaves out.
+ADMITTED = 20_000
+SHARE = 0.05
 NEAREST = 1000
 
 _EXACT = qdrant.SearchParams(exact=True)
@@ -158,13 +161,12 @@ class EdgeStore:
         kind: Kind = Kind.PLAIN,
         exact: bool = False,
     ) -> list[Matches]:
-        condition = _condition(where)
+        considered = condition(where)
 
         def search_all(shard: qdrant.EdgeShard) -> list[Matches]:
-            scan = Scan.EXACT if exact else self._scan
-            exactly = scan is Scan.EXACT
-            roughly, fully = (_EXACT, _EXACT) if exactly else (_COPIES, _RESCORED)
-            share = _share(shard, condition)
+            exactly = exact or self._scan is Scan.EXACT
+            compared = _EXACT if exactly else _RESCORED
+            share = 0.0 if exactly else _share(shard, considered, probes=len(vectors))
             rows = vectors.tolist()
 
             def ask(
@@ -190,10 +192,10 @@ class EdgeStore:
                 found: list[list[qdrant.ScoredPoint]] = [[] for _ in queries]
                 lacking = list(range(len(queries)))
                 most = count if exactly else math.ceil(OVERSAMPLING * count)
-                if share >= WEAK[scan]:  # testing each vector would take longer than comparing it
+                if share:
                     enough = NEAREST + math.ceil(most / share)
-                    near = ask(queries, enough, [None] * len(queries), roughly)
-                    found = ask(queries, most, [_among(one, condition) for one in near], fully)
+                    near = ask(queries, enough, [None] * len(queries), _COPIES)
+                    found = ask(queries, most, [among(one, considered) for one in near], compared)
                     lacking = [
                         at
                         for at, points in enumerate(found)
@@ -201,7 +203,7 @@ class EdgeStore:
                     ]
                 if lacking:
                     left = [queries[at] for at in lacking]
-                    rest = ask(left, most, [condition] * len(left), fully)
+                    rest = ask(left, most, [considered] * len(left), compared)
                     for at, points in zip(lacking, rest, strict=True):
                         found[at] = points
                 return [as_matches(points[:count]) for points in found]
@@ -355,12 +357,7 @@ class EdgeStore:
         """All points of these splits with their vectors of that ``kind``, or without vectors."""
         offset = None
         none: tuple[list[qdrant.Record], None] = ([], None)
-        must: list[qdrant.FieldCondition | qdrant.HasVectorCondition] = []
-        if splits:
-            must.append(_any("split", [str(split) for split in splits]))
-        if kind is Kind.EXPANDED:
-            must.append(qdrant.HasVectorCondition(VECTOR_NAMES[kind]))
-        where = qdrant.Filter(must=list(must)) if must else None
+        where = having(splits, kind)
         while True:
             request = qdrant.ScrollRequest(
                 offset=offset,
@@ -407,34 +404,11 @@ class EdgeStore:
             return folder.translated(self.path, lambda: action(shard))
 
 
-def _condition(where: Filter) -> qdrant.Filter:
-    must = [_any("split", [str(where.split)])]
-    if where.cameras:
-        must.append(_any("camera_id", list(where.cameras)))
-    if where.datasets:
-        must.append(_any("dataset_id", list(where.datasets)))
-    if where.since is not None or where.until is not None:
-        span = qdrant.RangeFloat(gte=where.since, lt=where.until)
-        must.append(qdrant.FieldCondition("time", range=span))
-    excluded = where.without_cameras
-    return qdrant.Filter(
-        must=list(must), must_not=[_any("camera_id", list(excluded))] if excluded else None
-    )
-
-
-def _any(key: str, values: list[str] | list[int]) -> qdrant.FieldCondition:
-    if len(values) == 1:  # which takes far less than a list of one
-        return qdrant.FieldCondition(key, match=qdrant.MatchValue(values[0]))
-    return qdrant.FieldCondition(key, match=qdrant.MatchAny(values))
-
-
-def _among(points: Sequence[qdrant.ScoredPoint], condition: qdrant.Filter) -> qdrant.Filter:
-    """What fits among these points."""
-    ids = qdrant.HasIdCondition({point.id for point in points})
-    return qdrant.Filter(must=[ids, condition])
-
-
-def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter) -> float:
-    """About which share of the stored points fits, between 0 and 1."""
+def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter, *, probes: int) -> float:
+    """About which share of the stored points fits, where that is better tested on those that are
+    found for so many ``probes`` without it; else 0."""
     every = shard.count(qdrant.CountRequest(exact=False))
-    return shard.count(qdrant.CountRequest(filter=condition, exact=False)) / max(every, 1)
+    fitting = shard.count(qdrant.CountRequest(filter=condition, exact=False))
+    if fitting < max(ADMITTED * probes, SHARE * every):
+        return 0.0
+    return fitting / every

@@ -27,10 +27,10 @@ from reidsearch.stores.base import (
     in_order,
     unless_missing,
 )
-from reidsearch.stores.conditions import condition, having
 from reidsearch.stores.connection import MEMORY, Connection, Patience
 from reidsearch.stores.guard import Guard
 from reidsearch.stores.layout import EXPANDED, OWNER, Ask, Layout
+from reidsearch.stores.server_filters import condition, having
 from reidsearch.types import Filter, Ids, Kind, Payload, Points, Scan, Split, Vectors
 
 T = TypeVar("T")

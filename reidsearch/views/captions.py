@@ -11,9 +11,9 @@ from reidsearch.types import DISTRACTOR, JUNK
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Asked, Hit
-    from reidsearch.stays import Stay
-    from reidsearch.trace import Trace
+    from reidsearch.search.answer import Answer, Asked, Hit
+    from reidsearch.search.stays import Stay
+    from reidsearch.search.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from reidsearch.views import captions, thumbnails, verdicts
 from reidsearch.views.captions import Caption
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Asked
-    from reidsearch.trace import Trace
+    from reidsearch.search.answer import Answer, Asked
+    from reidsearch.search.trace import Trace
 
 # What a page holds: twice as high and wide as a card's place, for who enlarges it.
 LARGEST = (384, 192)

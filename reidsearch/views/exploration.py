@@ -16,7 +16,7 @@ from reidsearch.views.made import Facts, Made
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.exploration import Crop, Exploration
+    from reidsearch.inspection.exploration import Crop, Exploration
 
 ENDINGS = (".html",)
 THUMBNAIL = (128, 64)  # height, width

@@ -13,10 +13,10 @@ from reidsearch.views.cards import Card
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer, Hit
     from reidsearch.catalog.records import CameraRecord
-    from reidsearch.status import Status
-    from reidsearch.trace import Trace
+    from reidsearch.inspection.status import Status
+    from reidsearch.search.answer import Answer, Hit
+    from reidsearch.search.trace import Trace
 
 Look: TypeAlias = Callable[[Sequence[int]], Mapping[int, bytes | ReidsearchError]]
 """The files of stored images by their ids; in place of one that cannot be shown, why."""
@@ -60,9 +60,9 @@ def filters(
     )
 
 
-def answer(found: "Answer", *, look: Look, same: Collection[int], top_k: int) -> str:
-    """The hits as pictures. Those in ``same`` are of the person, as the question says; where there
-    are ``top_k``, more can be asked for."""
+def answer(found: "Answer", *, look: Look, same: Collection[int], more: int | None) -> str:
+    """The hits as pictures. Those in ``same`` are of the person, as the question says. So many as
+    ``more`` can be asked for; None where there are no more, or none are shown."""
     files = look([hit.id for hit in found.hits])
     hits = [
         _shown(verdicts.kind(found, hit), hit, said, files, name=f"hit {hit.rank}", same=same)
@@ -78,7 +78,7 @@ def answer(found: "Answer", *, look: Look, same: Collection[int], top_k: int) ->
         warnings=found.warnings,
         known=found.identity is not None,
         hits=hits,
-        more=2 * top_k if len(hits) == top_k else None,
+        more=more,
     )
 
 

@@ -14,7 +14,7 @@ from reidsearch.views.palette import LIGHT
 from reidsearch.views.verdicts import MEANINGS
 
 if TYPE_CHECKING:
-    from reidsearch.trace import Trace
+    from reidsearch.search.trace import Trace
     from reidsearch.views.timeline import Axis
     from reidsearch.views.tracks import Track
 

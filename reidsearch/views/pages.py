@@ -38,6 +38,14 @@ def breakable(text: str, fits: int) -> "Markup":
     return Markup(" ".join(map(parts, text.split(" "))))
 
 
+def coded(text: str) -> "Markup":
+    """The text, escaped, with what stands between grave accents as code. An accent without a second
+    one stays."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 @functools.cache
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # here: few commands need it
@@ -49,6 +57,6 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["breakable"] = breakable
+    made.filters.update(breakable=breakable, coded=coded)
     made.globals.update(light=palette.LIGHT, dark=palette.DARK, meanings=verdicts.MEANINGS)
     return made

@@ -13,7 +13,7 @@ import numpy as np
 from reidsearch import names
 from reidsearch.errors import UsageError
 from reidsearch.files import replacing
-from reidsearch.ranking.scores import BINS, LOWEST, RATES, WIDTH, ScoreDistribution
+from reidsearch.ranking.scores import BINS, LOWEST, WIDTH, ScoreDistribution
 from reidsearch.views.palette import LIGHT
 from reidsearch.words import one_in
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.protocol import Evaluation
 
 CMC_LENGTH = 20
 PAIRS = "Scores of pairs from two cameras"
@@ -197,8 +197,7 @@ def _scores(found: ScoreDistribution, title: str) -> "Figure":
             density = tens / tens.sum() / (10 * WIDTH)
             axes.fill_between(centres, density, color=color, alpha=0.45)
             axes.plot([], [], color=color, linewidth=5, alpha=0.6, label=name)
-    for rate in RATES:
-        threshold = found.threshold(rate)
+    for rate, threshold in found.thresholds.items():
         if threshold is not None:
             axes.axvline(threshold, color=LIGHT.quiet, linewidth=0.8, linestyle="--")
             top = axes.get_ylim()[1]

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidsearch import __version__
-from reidsearch.ranking.scores import RATES, ScoreDistribution
+from reidsearch.ranking.scores import ScoreDistribution
 from reidsearch.views import cards, pages, plots
 from reidsearch.views.made import Facts, Made
 from reidsearch.words import one_in
 
 if TYPE_CHECKING:
-    from reidsearch.details import Details
-    from reidsearch.evaluate import Evaluation
+    from reidsearch.evaluation.details import Details
+    from reidsearch.evaluation.protocol import Evaluation
 
 PAGE = "report.html"
 
@@ -85,8 +85,7 @@ def numbers(evaluations: "Sequence[Evaluation]") -> list[tuple[str, ...]]:
 def thresholds(scores: ScoreDistribution) -> list[tuple[str, str, str]]:
     """How many pairs of different people reach which score, and how many of one person do."""
     rows = []
-    for rate in RATES:
-        threshold = scores.threshold(rate)
+    for rate, threshold in scores.thresholds.items():
         if threshold is not None:
             found = scores.match_rate(threshold)
             share = "" if found is None else f"{found:.1%}"

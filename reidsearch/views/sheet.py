@@ -14,7 +14,7 @@ from reidsearch.views.palette import LIGHT
 from reidsearch.words import counted
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer
+    from reidsearch.search.answer import Answer
 
 ENDINGS = (".png", ".html")
 THUMBNAIL = (192, 96)  # height, width: twice a Market-1501 crop would blur less, but fit fewer

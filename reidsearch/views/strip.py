@@ -8,7 +8,7 @@ from reidsearch.views import captions, cards, painter, thumbnails, verdicts
 from reidsearch.views.palette import LIGHT
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Answer
+    from reidsearch.search.answer import Answer
 
 PICTURE = (112, 56)  # height, width
 GAP = 6

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from reidsearch import images
 from reidsearch.errors import ImageError
+from reidsearch.pictures import contents, decoding
 from reidsearch.views.verdicts import Probe
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Hit
+    from reidsearch.search.answer import Hit
 
 Size = tuple[int, int]  # height, width
 JPEG = b"\xff\xd8\xff"  # how a file begins
@@ -23,8 +23,8 @@ def fitted(picture: str | bytes, size: Size, *, enlarge: bool = False) -> Image.
     """A picture, a file's path or its bytes, no larger than that size (height, width) and in its
     own shape; as large as fits with ``enlarge``. Where it cannot be read, why."""
     try:
-        data = images.read_bytes(Path(picture)) if isinstance(picture, str) else picture
-        image = Image.fromarray(images.decode(data))
+        data = contents.read_bytes(Path(picture)) if isinstance(picture, str) else picture
+        image = Image.fromarray(decoding.decode(data))
     except ImageError as error:  # the file has gone or changed since it was stored
         return error.message
     scale = min(size[0] / image.height, size[1] / image.width)

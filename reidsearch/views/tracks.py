@@ -13,8 +13,8 @@ from reidsearch.views.timeline import Axis
 from reidsearch.words import counted, one_in
 
 if TYPE_CHECKING:
-    from reidsearch.stays import Stay
-    from reidsearch.trace import Trace
+    from reidsearch.search.stays import Stay
+    from reidsearch.search.trace import Trace
 
 NEAREST = 0.025  # of the width: marks that are nearer to each other have one number
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from reidsearch.types import DISTRACTOR, JUNK
 
 if TYPE_CHECKING:
-    from reidsearch.answer import Hit
+    from reidsearch.search.answer import Hit
 
 # How the palette and the templates call a verdict, and what is said of it.
 KINDS = {True: "right", False: "wrong", None: "unsure"}

@@ -13,6 +13,11 @@ const filters = new Filters(at("ask"));
 const welcome = found.innerHTML;
 const { mostBytes, framePixels } = at("limits").dataset;
 const SOON = 150; // milliseconds
+const LONG = 2000; // after which one wonders whether it goes on
+const STILL = {
+  hits: "Still searching.",
+  trace: "Still tracing. The first trace of a gallery learns from it, which is done once.",
+};
 
 let question = read(location.hash);
 let running = new AbortController(); // for the answer that is waited for
@@ -40,7 +45,7 @@ function change(next) {
 // Ask the question, and draw it while the answer is waited for.
 function show() {
   const any = question.together.length > 0;
-  const answered = any ? ask() : put(welcome); // what comes next takes time, of the browser's too
+  const answered = any ? ask() : begin(); // what comes next takes time, of the browser's too
   filters.show(question.filters);
   filters.only({ trace: question.view === "trace", brought: question.together.some(broughtAs) });
   for (const input of document.getElementsByName("view")) input.checked = input.value === question.view;
@@ -65,25 +70,39 @@ function show() {
   return answered;
 }
 
+// Nothing is asked, and no answer is waited for.
+function begin() {
+  running.abort();
+  rest();
+  at("problem").hidden = true;
+  put(welcome);
+}
+
+function rest() {
+  found.classList.remove("slow");
+  found.removeAttribute("aria-busy");
+  at("waiting").textContent = "";
+}
+
 async function ask() {
   retry = show;
   running.abort();
+  rest();
   running = new AbortController();
   const { signal } = running;
   const form = formOf(question);
   const path = question.view === "trace" ? "/page/trace" : "/page/answer";
   // An answer that comes at once need not be waited for: to fade the last one takes a frame.
   const slow = setTimeout(() => found.classList.add("slow"), SOON);
+  const long = setTimeout(() => (at("waiting").textContent = STILL[question.view]), LONG);
   await guarded(async () => {
     found.setAttribute("aria-busy", "true");
     try {
       put(await html(path, { form, signal }));
     } finally {
       clearTimeout(slow);
-      if (!signal.aborted) {
-        found.classList.remove("slow");
-        found.removeAttribute("aria-busy");
-      }
+      clearTimeout(long);
+      if (!signal.aborted) rest();
     }
   }, () => put(""));
 }
@@ -91,6 +110,12 @@ async function ask() {
 // Another question, or another kind of answer, is read from its beginning.
 function toTop() {
   if (found.getBoundingClientRect().top < 0) found.scrollIntoView({ block: "start" });
+}
+
+// So is whom it is about.
+function toPictures() {
+  at("ask").scrollTop = 0;
+  toTop();
 }
 
 function put(answer) {
@@ -119,8 +144,20 @@ async function guarded(action, clean = () => {}) {
 function tell(error) {
   const box = at("problem");
   box.querySelector(".message").textContent = error.message;
-  box.querySelector(".hint").textContent = error.hint ?? "";
+  box.querySelector(".hint").replaceChildren(...coded(error.hint ?? ""));
+  at("again").hidden = !error.passes;
   box.hidden = false;
+  box.scrollIntoView({ block: "nearest" }); // who asked far below it would see nothing happen
+}
+
+// A text whose words between grave accents are code.
+function coded(text) {
+  return text.split(/`([^`]+)`/).map((part, n) => {
+    if (n % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  });
 }
 
 function signIn(problem) {
@@ -134,7 +171,7 @@ function signIn(problem) {
 at("sign-in").addEventListener("close", () => {
   const text = at("token").value.trim();
   at("token").value = "";
-  if (!text) return tell(new Problem("A token is needed.", { hint: "Try again to give one." }));
+  if (!text) return tell(new Problem("A token is needed.", { hint: "Try again to give one.", passes: true }));
   token.keep(text);
   at("sign-out").hidden = false;
   return start();
@@ -161,6 +198,7 @@ async function take(files, { another }) {
       if (blob) keys.push(kept(name, blob));
     }
     if (!keys.length) return;
+    toPictures();
     const mine = another ? question.together : [];
     await change({ together: [...mine, ...keys], unlike: another ? question.unlike : [] });
   });
@@ -215,7 +253,7 @@ found.addEventListener("click", ({ target }) => {
   const { ask: next, same, unlike, enlarge, more } = target.closest("button")?.dataset ?? {};
   const without = (keys, key) => keys.filter((one) => one !== key);
   if (next) {
-    toTop();
+    toPictures();
     change({ together: [next], unlike: [] });
   }
   if (same) {
@@ -255,10 +293,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 at("ask").addEventListener("submit", (event) => event.preventDefault());
 at("ask").addEventListener("change", ({ target }) => {
   if (target.type === "file") return;
-  if (target.name === "view") {
-    toTop();
-    change({ view: target.value });
-  } else change({});
+  toTop();
+  change(target.name === "view" ? { view: target.value } : {});
 });
 at("clear").addEventListener("click", () => change({ filters: [] }));
 at("again").addEventListener("click", () => retry());

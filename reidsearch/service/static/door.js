@@ -1,13 +1,16 @@
 // The service that this page came from: asks it, with a token where it needs one.
 
 const KEY = "reidsearch-token"; // of this tab and origin alone, and gone with the tab
+const PASSING = new Set([408, 409, 429]); // too slow, an unready gallery, too many requests
 
 export class Problem extends Error {
-  // What happened, what to try, and the status it was answered with: 0 for no answer.
-  constructor(message, { hint = "", status = 0 } = {}) {
+  // What happened, what to try, the status it was answered with (0 for no answer), and whether the
+  // same may be answered another time.
+  constructor(message, { hint = "", status = 0, passes = false } = {}) {
     super(message);
     this.hint = hint;
     this.status = status;
+    this.passes = passes;
   }
 }
 
@@ -34,6 +37,7 @@ async function ask(path, { form, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The service does not answer.", {
       hint: "It may have been stopped, or the network is down. Nothing of your question is lost.",
+      passes: true,
     });
   }
   if (!answer.ok) throw await told(answer);
@@ -50,11 +54,14 @@ export async function picture(id) {
 
 async function told(answer) {
   const { status } = answer;
+  const passes = status >= 500 || PASSING.has(status);
   try {
-    const { detail, hint } = await answer.json();
-    return new Problem(`${sentence(detail)}.`, { hint, status });
+    const { detail, hint = "" } = await answer.json();
+    // By its id whoever runs the service finds in the log what it was.
+    const id = status === 500 ? ` Request \`${answer.headers.get("x-request-id")}\`.` : "";
+    return new Problem(`${sentence(detail)}.`, { hint: `${hint}${id}`.trim(), status, passes });
   } catch {
-    return new Problem(`The service answered ${status}.`, { hint: "Try again.", status });
+    return new Problem(`The service answered ${status}.`, { hint: "Try again.", status, passes: true });
   }
 }
 

@@ -1,0 +1,1 @@
+"""Pictures to vectors: the encoder, what its file may hold, and what is known of it."""

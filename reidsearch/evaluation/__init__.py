@@ -1,0 +1,1 @@
+"""How well people are found: the protocol over what is stored, and two evaluations compared."""

@@ -1,0 +1,1 @@
+"""Remove people from a gallery, down to the bytes."""

@@ -1,0 +1,1 @@
+"""A picture's way from a file to pixels."""
