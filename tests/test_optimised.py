@@ -15,7 +15,7 @@ import pytest
 import qdrant_edge as qdrant
 
 from reidsearch import faults
-from reidsearch.stores import folder, optimiser
+from reidsearch.stores import edge, folder, optimiser
 from reidsearch.stores.base import UNOPTIMISED
 from reidsearch.stores.edge import EdgeStore
 from reidsearch.types import Filter, Kind, Payload, Points, Scan, Split, Vectors
@@ -139,6 +139,24 @@ def test_an_optimised_store_finds_nearly_what_an_exact_search_does_and_scores_al
             assert score == scores.get(id, score)
         assert np.all(np.diff(some.scores) <= 0)
     assert missed <= 0.01 * sum(map(len, exact))
+
+
+@pytest.mark.parametrize("where", FILTERS.values(), ids=FILTERS)
+@pytest.mark.parametrize("kind", Kind)
+def test_a_filter_finds_the_same_whether_it_is_applied_before_or_afterwards(
+    store: EdgeStore, monkeypatch: pytest.MonkeyPatch, kind: Kind, where: Filter
+) -> None:
+    probes = people(20, seed=3)
+    for limit in (1, 10, 300):
+        monkeypatch.setattr(edge, "ADMITTED", MANY)  # for each probe: there are never so many
+        before = store.search(probes, limit=limit, where=where, kind=kind)
+        monkeypatch.setattr(edge, "ADMITTED", 0)
+        for nearest in (edge.NEAREST, 0):  # enough of them, and too few for some probes
+            monkeypatch.setattr(edge, "NEAREST", nearest)
+            after = store.search(probes, limit=limit, where=where, kind=kind)
+            for one, other in zip(before, after, strict=True):
+                assert one.ids.tolist() == other.ids.tolist()
+                assert one.scores.tolist() == other.scores.tolist()
 
 
 def test_what_comes_afterwards_is_found_at_once_and_optimised_when_it_is_enough(
