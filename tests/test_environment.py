@@ -215,7 +215,6 @@ def test_a_second_process_waits_and_then_says_who_holds_the_gallery(
     with reading(settings):
         for words in (
             ("query", probe),
-            ("ingest", market),
             ("doctor",),
             ("forget", "--image", probe),
         ):
