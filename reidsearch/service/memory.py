@@ -6,6 +6,7 @@ once all vectors were at hand, a service would hold several times what it uses.
 """
 
 import ctypes
+import functools
 import platform
 
 LEAST = 1 << 20  # bytes of a block that is the system's again at once, and that a thread may keep
@@ -15,17 +16,17 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 def keep_little() -> None:
     """Let large blocks go back as they are freed, in this process from now on. Where the C library
     is not glibc, nothing is done, here and below."""
-    if _is_glibc():
-        library = ctypes.CDLL(None)
+    if (library := _glibc()) is not None:
         for which in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
             library.mallopt(which, LEAST)
 
 
 def give_back() -> None:
     """Let go of what lies free between small blocks, which takes milliseconds: after much work."""
-    if _is_glibc():
-        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
+    if (library := _glibc()) is not None:
+        library.malloc_trim(ctypes.c_size_t(0))
 
 
-def _is_glibc() -> bool:
-    return platform.libc_ver()[0] == "glibc"
+@functools.cache  # which C library it is stands in Python's own file
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

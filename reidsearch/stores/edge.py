@@ -411,4 +411,4 @@ def _share(shard: qdrant.EdgeShard, condition: qdrant.Filter, *, probes: int) ->
     fitting = shard.count(qdrant.CountRequest(filter=condition, exact=False))
     if fitting < max(ADMITTED * probes, SHARE * every):
         return 0.0
-    return fitting / every
+    return fitting / max(every, 1)
