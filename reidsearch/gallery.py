@@ -320,6 +320,7 @@ class Gallery:
         [1, 2, 3]
         >>> answer.save("sheet.png")
         """
+        self._require_searchable()  # that nothing can be is told of before what to search for
         inquiry = self.inquiry(
             picture,
             unlike=unlike,
@@ -388,8 +389,7 @@ class Gallery:
         by_stay: bool = False,
     ) -> "Inquiry":
         """What ``query`` would be asked, to be asked along with others by ``query_all``. Raises
-        ImageError where a file cannot be read, UsageError, EmptyGallery, EncoderMismatch,
-        StoreLocked.
+        ImageError where a file cannot be read, and UsageError.
 
         >>> one, other = gallery.query_all([gallery.inquiry("somebody.png")] * 2)
         >>> one.hits == other.hits
@@ -398,7 +398,6 @@ class Gallery:
         from reidsearch.search.inquiry import Inquiry, Wish
         from reidsearch.search.question import Question
 
-        self._require_searchable()  # that nothing can be is told of before what to search for
         return Inquiry(
             question=Question.of(
                 picture, unlike=unlike, camera=camera, time=self._seconds(time), name=name

@@ -258,7 +258,7 @@ def test_a_question_is_one_statement_however_many_images_it_is_about(
     event.listen(catalog.engine, "before_cursor_execute", note)
     for count in (1, 2, 3, 40):
         asked = [c.id for c in many[:count]]
-        assert sorted(catalog.images.glimpses(encoder, asked)) == sorted(asked)
+        assert catalog.images.glimpses(encoder, asked).ids.tolist() == sorted(asked)
         paths = [c.sighting.path for c in many[:count]]
         assert [row.path for row in catalog.images.of_dataset("set", paths)] == sorted(paths)
     assert len(sent) == 2

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, false, func, or
 from reidsearch import names
 from reidsearch.catalog.among import among
 from reidsearch.catalog.database import TableGroup, embedding_of_image
-from reidsearch.catalog.records import Glimpse, ImageCount, ImageRecord, State
+from reidsearch.catalog.records import ImageCount, ImageRecord, State
 from reidsearch.catalog.tables import (
     UNFINISHED,
     camera,
@@ -25,7 +25,7 @@ from reidsearch.catalog.tables import (
     thumbnail,
 )
 from reidsearch.ranking.clock import Clock, Span, Times
-from reidsearch.types import DISTRACTOR, JUNK, Ids, Labels, Split, known_or_unknown
+from reidsearch.types import DISTRACTOR, JUNK, UNKNOWN, Ids, Labels, Split, known_or_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,32 @@ class StoredImages:
     def times(self, clock: Clock) -> Times:
         """When each image was taken, by that clock; NaN where it is not known."""
         return clock.times(self.labels.camera, self.sequence, self.frame, self.timestamp)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glimpses:
+    """As much of N images as ranking asks of hundreds, in id order. Unknown values read UNKNOWN, an
+    unknown ``timestamp`` NaN. What the columns mean is said at ImageRecord."""
+
+    ids: Ids
+    camera: Ids
+    sequence: Ids
+    frame: Ids
+    timestamp: Times
+    sha256: tuple[str | None, ...]
+
+    def times(self, rows: Ids, clock: Clock) -> Times:
+        """When the images of these rows were taken, by that clock; NaN where it is not known."""
+        camera, sequence, frame = self.camera[rows], self.sequence[rows], self.frame[rows]
+        return clock.times(camera, sequence, frame, self.timestamp[rows])
+
+    def at(self, ids: Ids) -> tuple[NDArray[np.bool_], Ids]:
+        """Of each of these M ids, whether it is among them (M), and the rows of those that are."""
+        if not len(self.ids):
+            return np.zeros(len(ids), dtype=bool), np.empty(0, dtype=np.int64)
+        rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        there = self.ids[rows] == ids
+        return there, rows[there]
 
 
 _LABELLED = (
@@ -275,15 +301,35 @@ class Images(TableGroup):
         with self._reading() as db:
             return {one.id: one for one in _records(db, among(image.c.id, ids), indexed.exists())}
 
-    def glimpses(self, encoder_id: int, ids: Sequence[int]) -> dict[int, Glimpse]:
-        """id -> what ranking asks of it, of those of these images that are indexed."""
+    def glimpses(self, encoder_id: int, ids: Sequence[int]) -> Glimpses:
+        """What ranking asks of those of these images that are indexed."""
         query = (
-            select(*(image.c[name] for name in Glimpse._fields))
+            select(
+                image.c.id,
+                *(
+                    func.coalesce(image.c[name], UNKNOWN)
+                    for name in ("camera_id", "sequence", "frame")
+                ),
+                image.c.timestamp,
+                image.c.sha256,
+            )
             .select_from(image.join(embedding, embedding_of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, among(image.c.id, ids))
+            .order_by(image.c.id)
         )
         with self._reading() as db:
-            return {row[0]: Glimpse._make(row) for row in db.execute(query).all()}
+            rows = db.execute(query).all()
+        found, camera, sequence, frame, timestamp, sha256 = (
+            zip(*rows, strict=True) if rows else [()] * 6
+        )
+        return Glimpses(
+            ids=np.array(found, dtype=np.int64),
+            camera=np.array(camera, dtype=np.int64),
+            sequence=np.array(sequence, dtype=np.int64),
+            frame=np.array(frame, dtype=np.int64),
+            timestamp=np.array(timestamp, dtype=np.float64),
+            sha256=sha256,
+        )
 
     def spans(self, encoder_id: int, split: Split) -> list[Span]:
         """What is known of the times of a split's indexed images, by camera and sequence."""

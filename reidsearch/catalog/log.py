@@ -33,23 +33,15 @@ class SearchLog(TableGroup):
             }
             for one in searches
         ]
+        new = insert(query_log).returning(query_log.c.id, sort_by_parameter_order=True)
         with self._writing(once=True) as db:
-            for search, row in zip(searches, rows, strict=True):
-                added = db.execute(insert(query_log).values(row).returning(query_log.c.id))
-                id = added.scalar_one()
-                if search.others:
-                    db.execute(
-                        insert(query_picture),
-                        [
-                            {
-                                "query_id": id,
-                                "role": one.role,
-                                "sha256": one.sha256,
-                                "picture": one.picture,
-                            }
-                            for one in search.others
-                        ],
-                    )
+            others = [
+                {"query_id": id, "role": one.role, "sha256": one.sha256, "picture": one.picture}
+                for id, search in zip(db.scalars(new, rows), searches, strict=True)
+                for one in search.others
+            ]
+            if others:
+                db.execute(insert(query_picture), others)
 
     def entries(self, *, since: float = 0.0) -> list[LoggedSearch]:
         """All searches from that time on (seconds since 1970 UTC), the oldest first."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 from reidsearch.types import Sighting, Split
 
@@ -88,18 +87,6 @@ class DatasetRecord:
     root: str
     site: str
     machine: str | None
-
-
-class Glimpse(NamedTuple):
-    """As much of an image as ranking asks of hundreds; None means "not known". What the columns
-    mean is said at ImageRecord."""
-
-    id: int
-    sha256: str | None
-    camera_id: int | None
-    sequence: int | None
-    frame: int | None
-    timestamp: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.catalog import Catalog
-from reidsearch.catalog.records import Glimpse, ImageRecord
+from reidsearch.catalog.images import Glimpses
+from reidsearch.catalog.records import ImageRecord
 from reidsearch.errors import EmptyGallery, ReidsearchError
 from reidsearch.learning.neighbours import GalleryNeighbours
 from reidsearch.ranking import rerank
 from reidsearch.ranking.feedback import Unlike
 from reidsearch.ranking.ranking import Ranking, Sighted
-from reidsearch.search import stays, stored
+from reidsearch.search import stored
 from reidsearch.search.answer import Hit
 from reidsearch.stores import Matches
+from reidsearch.stores.base import Scores
 from reidsearch.types import Filter, Ids, Kind, Vectors
 from reidsearch.vectors.collection import Collection, vectors_missing
 
@@ -142,43 +144,37 @@ class _Search:
         self.done = 0
         self.lacks_some = True
         self._fetched = np.empty(0, dtype=np.int64)
-        self._scored: list[tuple[float, Glimpse]] = []
+        self._ids = np.empty(0, dtype=np.int64)  # of what may be a hit, the best first
+        self._scores = np.empty(0, dtype=np.float64)
 
     @property
     def best(self) -> list[tuple[float, int]]:
         """The scores and ids of what was found."""
-        some = self._scored[: self.sought.top_k]
-        return [(score, one.id) for score, one in some if score >= self.sought.min_score]
+        scores, ids = self._scores[: self.sought.top_k], self._ids[: self.sought.top_k]
+        enough = scores >= self.sought.min_score
+        return list(zip(scores[enough].tolist(), ids[enough].tolist(), strict=True))
 
     def new(self, matches: Matches) -> Ids:
         """Those rows that were not among what was fetched before."""
         return np.flatnonzero(~np.isin(matches.ids, self._fetched))
 
-    def take(
-        self,
-        matches: Matches,
-        new: Ids,
-        collection: Collection,
-        indexed: Mapping[int, Glimpse],
-    ) -> None:
+    def take(self, matches: Matches, new: Ids, collection: Collection, indexed: Glimpses) -> None:
         """Count in what was fetched, and tell whether more has to be."""
         sought = self.sought
         if sought.scale != 1:
             matches = Matches(matches.ids, matches.scores * sought.scale)
-        self._scored += [
-            (score, one)
-            for score, one in _scored(matches, new, sought, collection, indexed)
-            if one.sha256 not in sought.hidden
-        ]
+        ids, scores = _scored(matches, new, sought, collection, indexed)
+        ids, scores = np.concatenate([self._ids, ids]), np.concatenate([self._scores, scores])
+        order = np.lexsort((ids, -scores))
+        self._ids, self._scores = ids[order], scores[order]
         self._fetched = np.concatenate([self._fetched, matches.ids[new]])
         self.done = len(matches.ids)
-        self._scored.sort(key=lambda pair: (-pair[0], pair[1].id))
         self.lacks_some = self.done >= self.limit
         if self.lacks_some:
             # What was not fetched is no nearer than the last match, and can gain only so much.
             rest = float(matches.scores[-1]) + sought.ranking.most_added
-            top_k, scored = sought.top_k, self._scored
-            enough = top_k is not None and len(scored) >= top_k and scored[top_k - 1][0] >= rest
+            top_k, scores = sought.top_k, self._scores
+            enough = top_k is not None and len(scores) >= top_k and scores[top_k - 1] >= rest
             self.lacks_some = not enough and rest >= sought.min_score
         self.limit *= WIDENED
 
@@ -199,7 +195,7 @@ def _fetch(collection: Collection, searches: Sequence[_Search]) -> None:
         found |= zip(some, matches, strict=True)
     new = {one: one.new(matches) for one, matches in found.items()}
     ids = sorted({id for one, rows in new.items() for id in found[one].ids[rows].tolist()})
-    indexed = collection.catalog.images.glimpses(collection.encoder_id, ids) if ids else {}
+    indexed = collection.catalog.images.glimpses(collection.encoder_id, ids)
     for one in searches:
         one.take(found[one], new[one], collection, indexed)
 
@@ -209,26 +205,28 @@ def _scored(
     rows: Ids,
     sought: Sought,
     collection: Collection,
-    indexed: Mapping[int, Glimpse],
-) -> list[tuple[float, Glimpse]]:
-    """Of some of the matches those that the catalog calls indexed, with their scores."""
-    ids, scores = matches.ids[rows].tolist(), matches.scores[rows].tolist()
-    known = [(score, indexed[id]) for id, score in zip(ids, scores, strict=True) if id in indexed]
-    if sought.unlike is not None and known:
-        there, vectors = collection.store.retrieve([one.id for _, one in known])
-        lost = dict(zip(there.tolist(), sought.unlike.penalty(vectors).tolist(), strict=True))
-        known = [
-            (score - lost[one.id], one)
-            for score, one in known
-            if one.id in lost  # or it is being deleted
-        ]
+    indexed: Glimpses,
+) -> tuple[Ids, Scores]:
+    """Of some of the matches those that may be hits, as the catalog calls them indexed, with their
+    scores."""
+    there, known = indexed.at(matches.ids[rows])
+    scores = matches.scores[rows][there]
+    if sought.hidden:
+        shown = np.array([indexed.sha256[row] not in sought.hidden for row in known], dtype=bool)
+        known, scores = known[shown], scores[shown]
+    if sought.unlike is not None and len(known):
+        found, vectors = collection.store.retrieve(indexed.ids[known].tolist())
+        order = np.argsort(found)
+        kept = np.isin(indexed.ids[known], found)  # the others are being deleted
+        known, scores = known[kept], scores[kept]
+        place = order[np.searchsorted(found, indexed.ids[known], sorter=order)]
+        scores = scores - sought.unlike.penalty(vectors)[place]
     ranking, seen = sought.ranking, sought.seen
-    if seen is None or ranking.calibration is None or not known:
-        return known
-    clock = ranking.calibration.transit.clock
-    each = ranking.added(seen, stays.sightings([one for _, one in known], clock))
-    added = (each[0] if len(each) == 1 else each.mean(axis=0)).tolist()
-    return [(score + more, one) for (score, one), more in zip(known, added, strict=True)]
+    if seen is not None and ranking.calibration is not None and len(known):
+        times = indexed.times(known, ranking.calibration.transit.clock)
+        each = ranking.added(seen, Sighted(indexed.camera[known], times))
+        scores = scores + (each[0] if len(each) == 1 else each.mean(axis=0))
+    return indexed.ids[known], scores
 
 
 def _reranked(collection: Collection, sought: Sought, around: GalleryNeighbours) -> Matches:

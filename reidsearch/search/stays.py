@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from reidsearch import names
-from reidsearch.catalog.records import Glimpse, ImageRecord
+from reidsearch.catalog.records import ImageRecord
 from reidsearch.errors import UsageError
 from reidsearch.ranking.calibration import Calibration
 from reidsearch.ranking.clock import FRAMES, SECONDS, Clock
@@ -37,7 +37,7 @@ class Stay:
     hits: tuple[Hit, ...]
 
 
-def sightings(images: Sequence[ImageRecord | Glimpse], clock: Clock) -> Sighted:
+def sightings(images: Sequence[ImageRecord], clock: Clock) -> Sighted:
     """Where and when these images were taken, by that clock."""
     camera = known_or_unknown(one.camera_id for one in images)
     times = clock.times(
