@@ -2,13 +2,17 @@
 
 Questions that wait are answered together, as that takes far less than one after the other, by one
 thread: it takes the one that waits longest, and others beside it. Several would hardly be faster,
-as searches hold the interpreter, and each would take fewer. Nobody waits for more to come.
+as searches hold the interpreter, and each would take fewer. Those who were answered together tend
+to ask again together: the next turn waits for as many, for a moment. Else the first of them would
+be answered alone, and all others after that. Who asks alone waits for nobody.
 """
 
 import asyncio
 import contextvars
 import functools
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +33,7 @@ T = TypeVar("T")
 THREADS = (os.cpu_count() or 1) + 1
 WAITING = 128  # requests at most that wait for a thread; more are told to come again
 TOGETHER = 16  # questions at most that are answered at once: all of them wait for the last
+PATIENCE = 0.25  # of what the last turn took, at most, until as many questions are there again
 
 AnswerAll: TypeAlias = Callable[[Sequence[Inquiry]], Sequence[Answer | ReidsearchError]]
 
@@ -52,6 +57,9 @@ class Workers:
         self._answering = ThreadPoolExecutor(1, thread_name_prefix="questions")
         self._most = threads + waiting
         self._questions: deque[_Question] = deque()  # that no thread has taken yet
+        self._asked = threading.Condition()  # that there is one more of them
+        self._answered = 0  # how many were, in the last turn
+        self._patient_until = 0.0  # by the clock of time.monotonic
         self.asked = 0  # requests that are worked on, or wait for it
 
     async def run(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -87,7 +95,9 @@ class Workers:
 
     async def _answer(self, ask: Callable[[], Inquiry]) -> Answer:
         future: Future[Answer] = Future()
-        self._questions.append(_Question(_here(ask), future))
+        with self._asked:
+            self._questions.append(_Question(_here(ask), future))
+            self._asked.notify()
         self._answering.submit(self._answer_waiting)
         return await asyncio.wrap_future(future)
 
@@ -103,16 +113,32 @@ class Workers:
 
     def _answer_waiting(self) -> None:
         """Answer the question that waits longest, and others beside it."""
+        if not self._questions:  # it was taken along with another
+            return
+        self._await_as_many()
         taken: list[_Question] = []
-        with suppress(IndexError):  # it was taken along with another
+        with suppress(IndexError):
             while len(taken) < TOGETHER:
                 taken.append(self._questions.popleft())
         left = [one for one in taken if one.answer.set_running_or_notify_cancel()]
+        started = time.monotonic()
         for one, found in zip(left, self._answers(left), strict=True):
             if isinstance(found, Exception):
                 one.answer.set_exception(found)
             else:
                 one.answer.set_result(found)
+        ended = time.monotonic()
+        self._answered, self._patient_until = len(left), ended + PATIENCE * (ended - started)
+
+    def _await_as_many(self) -> None:
+        """Wait until as many questions are there as were answered in the last turn, or there is no
+        patience left."""
+        with self._asked:
+            while len(self._questions) < self._answered:
+                left = self._patient_until - time.monotonic()
+                if left <= 0:
+                    return
+                self._asked.wait(left)
 
     def _answers(self, questions: Sequence[_Question]) -> list[Answer | Exception]:
         try:
