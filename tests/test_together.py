@@ -15,6 +15,7 @@ from reidsearch.errors import ImageError, ReidsearchError, UnknownCamera, UsageE
 from reidsearch.gallery import Gallery
 from reidsearch.search.answer import Answer
 from reidsearch.search.inquiry import Inquiry
+from reidsearch.service import workers
 from reidsearch.service.problems import Problem
 from reidsearch.service.workers import TOGETHER, Workers
 from tests.conftest import Run
@@ -168,6 +169,52 @@ def test_who_waits_is_answered_in_order_so_many_at_a_time_and_nobody_is_left_out
 
     assert finished(ask()) == list(range(2 * TOGETHER))
     assert slow.batches == [1, TOGETHER, TOGETHER]
+
+
+def test_those_who_were_answered_together_are_again_though_one_comes_first(
+    gallery: Gallery, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 1e6)
+    slow = Slow(gallery)
+    inquiry = gallery.inquiry(pictures[0])
+
+    async def ask() -> None:
+        asked = Workers(slow, threads=1)
+        first = await _begun(asked, slow, inquiry)
+        others = [asyncio.create_task(asked.answer(lambda: inquiry)) for _ in range(3)]
+        await asyncio.sleep(0)
+        slow.let.set()
+        await asyncio.gather(first, *others)
+        early = asyncio.create_task(asked.answer(lambda: inquiry))
+        await asyncio.sleep(0.2)
+        assert not early.done()
+        others = [asyncio.create_task(asked.answer(lambda: inquiry)) for _ in range(2)]
+        await asyncio.gather(early, *others)
+        asked.close()
+
+    finished(ask())
+    assert slow.batches == [1, 3, 3]
+
+
+def test_nobody_waits_for_long_for_those_who_do_not_ask_again(
+    gallery: Gallery, pictures: list[Path]
+) -> None:
+    slow = Slow(gallery)
+    inquiry = gallery.inquiry(pictures[0])
+
+    async def ask() -> None:
+        asked = Workers(slow, threads=1)
+        first = await _begun(asked, slow, inquiry)
+        others = [asyncio.create_task(asked.answer(lambda: inquiry)) for _ in range(3)]
+        await asyncio.sleep(0)
+        slow.let.set()
+        await asyncio.gather(first, *others)
+        for _ in range(2):
+            await asked.answer(lambda: inquiry)
+        asked.close()
+
+    finished(ask())
+    assert slow.batches == [1, 3, 1, 1]
 
 
 def test_who_has_gone_is_not_answered_and_others_are(

@@ -178,6 +178,21 @@ def test_many_ratios_at_once_are_those_asked_for_one_by_one() -> None:
         assert np.array_equal(one[0], at_once[i])
 
 
+def test_no_ratio_is_larger_than_the_most_of_its_camera_and_one_is_as_large() -> None:
+    identity, camera, times = ring(cameras=6, people=80, seconds=900, seed=4)
+    model = transit.learn(
+        Clock(SECONDS, {}), camera, times, pairs.known_pairs(identity, camera)
+    )  # fmt: skip
+    cameras, reach = integers(*range(1, 8)), len(model.prior) + 2  # 7 is one that was never seen
+    later = np.tile(np.arange(-reach, reach + 1) * model.bin, len(cameras))
+    there = np.repeat(cameras, 2 * reach + 1)
+    highest = model.ratios(cameras, np.zeros(len(cameras)), there, later).max(axis=1)
+    most = model.most(cameras)
+    assert (highest <= most).all()
+    assert np.array_equal(highest, most)
+    assert len(set(most.tolist())) > 3
+
+
 @pytest.mark.parametrize("enough", [0, 10, 10_000])
 @pytest.mark.parametrize("span", [150, 2000])
 def test_differences_are_those_of_all_pairs(enough: int, span: int) -> None:

@@ -387,7 +387,7 @@ class Images(TableGroup):
 def _records(db: Connection, *fits: ColumnElement[bool]) -> list[ImageRecord]:
     """The images that fit, in path order."""
     return [
-        ImageRecord(**{**row._mapping, "split": Split(row.split)})
+        ImageRecord(**row._asdict() | {"split": Split(row.split)})
         for row in db.execute(_RECORDS.where(*fits))
     ]
 

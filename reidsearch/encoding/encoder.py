@@ -24,7 +24,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +33,6 @@ from reidsearch.encoding import accuracy, network, thresholds
 from reidsearch.encoding.preprocessing import Preprocessing
 from reidsearch.errors import EncoderError
 from reidsearch.types import Pixels, Vectors
-
-if TYPE_CHECKING:
-    pass
-
 
 # Pictures a thread takes at once. On CPUs every thread runs the whole network on its own few
 # pictures: their activations stay in its cache, and threads never wait for each other inside a

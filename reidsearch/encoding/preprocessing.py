@@ -2,15 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reidsearch.types import Pixels
-
-if TYPE_CHECKING:
-    pass
 
 MAX_TEXT = 200  # characters of a metadata value
 MAX_FACTOR = 1e6  # of mean and std, and std's inverse

@@ -125,11 +125,6 @@ class Ranking:
         """How this ranking chooses neighbours."""
         return Expanded.APPEARANCE if self.calibration is None else Expanded.TIMES
 
-    @property
-    def most_added(self) -> float:
-        """The most that times can add to a score."""
-        return self._weight * transit.CLIP
-
     def added(self, probes: Sighted, gallery: Sighted) -> Vectors:
         """What times add to the scores of Q probes with G gallery images: Q x G. 0 within a camera
         and where a time is not known."""
@@ -137,6 +132,12 @@ class Ranking:
             return np.zeros((len(probes.camera), len(gallery.camera)), dtype=np.float32)
         ratios = self.calibration.transit.ratios(*probes, *gallery)
         return np.float32(self._weight) * ratios
+
+    def most_added(self, probes: Sighted) -> Vectors:
+        """The most that times can add to a score of each of Q probes: Q."""
+        if self.calibration is None:
+            return np.zeros(len(probes.camera), dtype=np.float32)
+        return np.float32(self._weight) * self.calibration.transit.most(probes.camera)
 
     def added_to_pairs(self, a: Sighted, b: Sighted) -> Vectors:
         """The same of P pairs of images: P."""

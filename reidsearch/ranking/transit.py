@@ -6,6 +6,7 @@ alone does not have, and adds to the cosine, weighted. It is learned from known 
 pairs of images that are each other's nearest across cameras.
 """
 
+import functools
 import itertools
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -119,6 +120,27 @@ class Transit:
             later = (b[known[rows]] - a[known[rows]]).astype(np.int64)
             out[known[rows]] = self._look_up(here, there, later)
         return out
+
+    def most(self, camera: Ids) -> Ratios:
+        """The largest ratio that a sighting by each of N cameras has with any other: N."""
+        known, others = self._most_by_camera, self._most_of_others
+        return np.array([known.get(one, others) for one in camera.tolist()], dtype=np.float32)
+
+    @functools.cached_property
+    def _most_of_others(self) -> float:
+        """Of cameras that nothing is known of: what the prior says. 0 is that of unknown times."""
+        return max(float(_log(self.prior.max())), 0.0)
+
+    @functools.cached_property
+    def _most_by_camera(self) -> dict[int, float]:
+        highest = self.prior.max()
+        found: dict[int, float] = {}
+        for pair, own in self.own.items():
+            elsewhere = float(_log(highest * np.float32(own.share)))
+            most = max(elsewhere, float(own.ratios.max(initial=-CLIP)))
+            for one in pair:
+                found[one] = max(found.get(one, self._most_of_others), most)
+        return found
 
     def _look_up(self, here: int, there: int, later: Bins) -> Ratios:
         last = len(self.prior) - 1
@@ -259,7 +281,7 @@ def _smooth(counts: Counts, differences: Bins, how: Learning) -> Counts:
     return around
 
 
-def _log(ratio: NDArray[np.floating]) -> Ratios:
+def _log(ratio: NDArray[np.floating] | np.floating) -> Ratios:
     floor = np.exp(-CLIP)  # the share of pairs that follow no rule about transit times
     clipped: Ratios = np.minimum(np.log((1 - floor) * ratio + floor), CLIP).astype(np.float32)
     return clipped

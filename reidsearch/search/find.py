@@ -144,6 +144,8 @@ class _Search:
         self.done = 0
         self.lacks_some = True
         self._fetched = np.empty(0, dtype=np.int64)
+        seen = sought.seen
+        self._most_added = 0.0 if seen is None else float(sought.ranking.most_added(seen).max())
         self._ids = np.empty(0, dtype=np.int64)  # of what may be a hit, the best first
         self._scores = np.empty(0, dtype=np.float64)
 
@@ -172,7 +174,7 @@ class _Search:
         self.lacks_some = self.done >= self.limit
         if self.lacks_some:
             # What was not fetched is no nearer than the last match, and can gain only so much.
-            rest = float(matches.scores[-1]) + sought.ranking.most_added
+            rest = float(matches.scores[-1]) + self._most_added
             top_k, scores = sought.top_k, self._scores
             enough = top_k is not None and len(scores) >= top_k and scores[top_k - 1] >= rest
             self.lacks_some = not enough and rest >= sought.min_score
