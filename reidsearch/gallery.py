@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from reidsearch import names
 from reidsearch.config import Config
+from reidsearch.errors import ReidsearchError
 from reidsearch.session import Session
 from reidsearch.types import Split, choice
 
 if TYPE_CHECKING:  # each verb is loaded when it is called: not every program needs them all
     from reidsearch.catalog.records import CameraRecord, EncoderRecord, ImageRecord, Left
-    from reidsearch.errors import ReidsearchError
     from reidsearch.evaluation.compare import Comparison
     from reidsearch.evaluation.protocol import Evaluation
     from reidsearch.forgetting.removal import Forgotten
@@ -320,7 +320,6 @@ class Gallery:
         [1, 2, 3]
         >>> answer.save("sheet.png")
         """
-        self._require_searchable()  # that nothing can be is told of before what to search for
         inquiry = self.inquiry(
             picture,
             unlike=unlike,
@@ -389,7 +388,7 @@ class Gallery:
         by_stay: bool = False,
     ) -> "Inquiry":
         """What ``query`` would be asked, to be asked along with others by ``query_all``. Raises
-        ImageError where a file cannot be read, and UsageError.
+        ImageError where a file cannot be read, and UsageError; before either what ``ready`` raises.
 
         >>> one, other = gallery.query_all([gallery.inquiry("somebody.png")] * 2)
         >>> one.hits == other.hits
@@ -398,10 +397,15 @@ class Gallery:
         from reidsearch.search.inquiry import Inquiry, Wish
         from reidsearch.search.question import Question
 
-        return Inquiry(
-            question=Question.of(
+        try:
+            question = Question.of(
                 picture, unlike=unlike, camera=camera, time=self._seconds(time), name=name
-            ),
+            )
+        except ReidsearchError:
+            self._require_searchable()  # that nothing can be is told of first
+            raise
+        return Inquiry(
+            question=question,
             exclude_camera=exclude_camera,
             only_cameras=tuple(str(one) for one in only_cameras),
             site=site,

@@ -145,7 +145,7 @@ def test_many_vectors_are_searched_through_their_copies_unless_all_are_to_be_com
     with closing(open_store(qdrant.url, exact_up_to=10)) as store:
         store.upsert(points(unit(10)))
         store.search(unit(1), limit=1, where=Filter())
-        store.upsert(points(unit(1), first_id=11))
+        store.upsert(points(unit(11)[10:], first_id=11))
         store.search(unit(1), limit=1, where=Filter())
         store.search(unit(1), limit=1, where=Filter(), exact=True)
     exact = {"exact": True}
