@@ -33,6 +33,7 @@ from reidsearch import config, lock
 from reidsearch.service.workers import THREADS
 
 CLIENTS = 16
+PROBES = 1120  # many turns: of few, the first, in which clients come one by one, would tell the p95
 BOUNDARY = "----reidsearch"
 LONG = 120.0
 
@@ -249,7 +250,7 @@ def _slow(url: str) -> tuple[int, bytes]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="pictures to search for")
-    parser.add_argument("--probes", type=int, default=320)
+    parser.add_argument("--probes", type=int, default=PROBES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mixed", type=int, metavar="N")
     given = parser.parse_args()

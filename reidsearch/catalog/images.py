@@ -315,7 +315,7 @@ class Images(TableGroup):
             )
             .select_from(image.join(embedding, embedding_of_image(encoder_id)))
             .where(embedding.c.state == State.INDEXED, among(image.c.id, ids))
-            .order_by(image.c.id)
+            .order_by(embedding.c.image_id)  # they are read in this order
         )
         with self._reading() as db:
             rows = db.execute(query).all()
