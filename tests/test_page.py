@@ -22,7 +22,7 @@ from reidsearch.service import page
 from reidsearch.service.limits import Limits
 from reidsearch.service.tokens import Role, Tokens
 from tests.browser import NARROW, WIDE, Visit, visiting
-from tests.serving import served
+from tests.serving import served, until
 from tests.test_serve import PROBE
 
 CAMERAS = {1: "gate", 2: "lobby", 3: "garage", 4: "roof"}
@@ -377,7 +377,7 @@ def test_a_new_picture_and_its_answer_are_seen_from_their_beginning(
         visit.page.locator("#found .card").last.scroll_into_view_if_needed()
         assert visit.page.evaluate(top) < 0
         bring()
-        visit.page.wait_for_function(f"{top} >= 0")
+        until(lambda: visit.page.evaluate(f"{top} >= 0"))  # the page lets no text be run in it
         visit.settled()
     visit.page.evaluate("document.getElementById('ask').scrollTop = 400")
     visit.choose(world / "probes/3.jpg")
