@@ -148,6 +148,15 @@ async def _begun(workers: Workers, slow: Slow, inquiry: Inquiry) -> "asyncio.Tas
     return first
 
 
+async def _three_together(workers: Workers, slow: Slow, inquiry: Inquiry) -> None:
+    """Three questions that are answered in one turn, after one alone."""
+    first = await _begun(workers, slow, inquiry)
+    others = [asyncio.create_task(workers.answer(lambda: inquiry)) for _ in range(3)]
+    await asyncio.sleep(0)
+    slow.let.set()
+    await asyncio.gather(first, *others)
+
+
 def test_who_waits_is_answered_in_order_so_many_at_a_time_and_nobody_is_left_out(
     gallery: Gallery, pictures: list[Path]
 ) -> None:
@@ -180,11 +189,7 @@ def test_those_who_were_answered_together_are_again_though_one_comes_first(
 
     async def ask() -> None:
         asked = Workers(slow, threads=1)
-        first = await _begun(asked, slow, inquiry)
-        others = [asyncio.create_task(asked.answer(lambda: inquiry)) for _ in range(3)]
-        await asyncio.sleep(0)
-        slow.let.set()
-        await asyncio.gather(first, *others)
+        await _three_together(asked, slow, inquiry)
         early = asyncio.create_task(asked.answer(lambda: inquiry))
         await asyncio.sleep(0.2)
         assert not early.done()
@@ -204,11 +209,7 @@ def test_nobody_waits_for_long_for_those_who_do_not_ask_again(
 
     async def ask() -> None:
         asked = Workers(slow, threads=1)
-        first = await _begun(asked, slow, inquiry)
-        others = [asyncio.create_task(asked.answer(lambda: inquiry)) for _ in range(3)]
-        await asyncio.sleep(0)
-        slow.let.set()
-        await asyncio.gather(first, *others)
+        await _three_together(asked, slow, inquiry)
         for _ in range(2):
             await asked.answer(lambda: inquiry)
         asked.close()
